@@ -1,0 +1,50 @@
+// The seam: what one ISA offers, as plain data. One table per ISA, made by kernels/make_table.hpp.
+#pragma once
+#include "abi/args.hpp"
+
+namespace simdrnn {
+
+template <class T>
+struct CellKernels {
+  Index (*pack)(const PackArgs<T>&);  // returns how many elements the packed form takes
+  void (*forward)(const ForwardArgs<T>&);
+  void (*backward)(const BackwardArgs<T>&);
+  Index (*forward_scratch)(const ForwardArgs<T>&);    // bytes
+  Index (*backward_scratch)(const BackwardArgs<T>&);
+};
+
+template <class T>
+struct ProductKernels {
+  int lanes;
+  int outer_width;  // columns of the operand that one OuterArgs may cover
+  void (*outer)(const OuterArgs<T>&);
+  void (*sum)(const SumArgs<T>&);
+};
+
+// Functions of one argument, over arrays, for the tests of simd/math.hpp.
+template <class T>
+struct MathKernels {
+  void (*exp)(const T*, T*, Index);
+  void (*sigmoid)(const T*, T*, Index);
+  void (*tanh)(const T*, T*, Index);
+};
+
+struct CellEntry {
+  CellInfo info;
+  CellKernels<float> f32;
+  CellKernels<double> f64;
+};
+
+struct KernelTable {
+  const char* isa;
+  int cell_count;
+  const CellEntry* cells;
+  ProductKernels<float> products_f32;
+  ProductKernels<double> products_f64;
+  MathKernels<float> math_f32;
+  MathKernels<double> math_f64;
+  double (*fma_chain_f32)(Index);  // runs that many rounds of independent FMAs; returns how many FLOPs
+  double (*fma_chain_f64)(Index);
+};
+
+}  // namespace simdrnn

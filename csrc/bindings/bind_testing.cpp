@@ -1,0 +1,97 @@
+// Parts that only tests and benchmarks reach for: the vector mathematics, and what the machine can do.
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bindings/numpy_view.hpp"
+#include "bindings/register.hpp"
+#include "dispatch/dispatch.hpp"
+#include "layer/plan.hpp"
+#include "layer/team.hpp"
+
+namespace simdrnn::bindings {
+
+namespace {
+
+template <class T>
+py::array apply(const MathKernels<T>& math, const std::string& name, const py::array& x) {
+  const auto function = name == "exp" ? math.exp : name == "sigmoid" ? math.sigmoid
+                      : name == "tanh" ? math.tanh : nullptr;
+  if (function == nullptr) throw std::invalid_argument("name: expected exp, sigmoid or tanh, got " + name);
+  py::array y(x.dtype(), std::vector<py::ssize_t>{x.size()});
+  function(elements<const T>(x, "x", x.size()), elements<T>(y, "y", x.size()), x.size());
+  return y;
+}
+
+py::array math(const std::string& name, const py::array& x) {
+  const KernelTable& table = dispatch::active();
+  if (py::dtype::of<float>().equal(x.dtype())) return apply(table.math_f32, name, x);
+  return apply(table.math_f64, name, x);
+}
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+double fma_peak(const std::string& dtype, double seconds, int threads) {
+  if (dtype != "float32" && dtype != "float64") {
+    throw std::invalid_argument("dtype: expected float32 or float64, got " + dtype);
+  }
+  const KernelTable& table = dispatch::active();
+  const auto chain = dtype == "float32" ? table.fma_chain_f32 : table.fma_chain_f64;
+  const py::gil_scoped_release unlocked;
+  constexpr Index kRounds = 200000;  // a few hundred microseconds: long enough to time, short enough to repeat
+  double best = 0;
+  const auto begin = Clock::now();
+  do {
+    std::vector<double> flops(static_cast<std::size_t>(threads));
+    const auto round = Clock::now();
+    team::run(threads, [&](int p) { flops[static_cast<std::size_t>(p)] = chain(kRounds); });
+    const double elapsed = seconds_since(round);
+    double total = 0;
+    for (const double f : flops) total += f;
+    best = std::max(best, total / elapsed);
+  } while (seconds_since(begin) < seconds);
+  return best / 1e9;
+}
+
+py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int gates, int threads,
+              const py::object& real_steps) {
+  std::vector<Index> counts;
+  if (!real_steps.is_none()) {
+    for (const auto item : real_steps) counts.push_back(py::cast<Index>(item));
+  }
+  const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, threads,
+                               real_steps.is_none() ? nullptr : &counts});
+  py::dict result;
+  py::list order, first_row;
+  for (const auto row : made.order) order.append(row);
+  for (const auto row : made.first_row) first_row.append(row);
+  result["order"] = order;
+  result["first_row"] = first_row;
+  result["hoist_steps"] = made.hoist_steps;
+  result["forward_chunk"] = made.forward_chunk;
+  result["backward_chunk"] = made.backward_chunk;
+  return result;
+}
+
+}  // namespace
+
+void register_testing(py::module_& m) {
+  auto testing = m.def_submodule("testing", "Parts that only tests and benchmarks reach for.");
+  testing.def("math", &math, py::arg("name"), py::arg("x"),
+              "exp, sigmoid or tanh of a 1-D float32 or float64 array, by the active ISA.");
+  testing.def("fma_peak", &fma_peak, py::arg("dtype"), py::arg("seconds"), py::arg("threads"),
+              "The best GFLOP/s that FMAs on registers reach within that time.");
+  testing.def("plan", &plan, py::arg("steps"), py::arg("batch"), py::arg("input_size"),
+              py::arg("hidden_size"), py::arg("gates"), py::arg("threads"),
+              py::arg("real_steps") = py::none(), "How a call would be cut into work.");
+}
+
+}  // namespace simdrnn::bindings

@@ -1,0 +1,16 @@
+// The list of cells. Adding one: a file here, a line below, and its twin in python/simdrnn/reference/.
+#pragma once
+#include "cells/elman.hpp"
+#include "cells/gru.hpp"
+#include "cells/lstm.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+template <class... Cells>
+struct CellList {
+  static constexpr int kCount = sizeof...(Cells);
+};
+
+using AllCells = CellList<ElmanTanh, ElmanRelu, Lstm, Gru, GruResetBefore>;
+
+}  // namespace simdrnn::SIMDRNN_ISA

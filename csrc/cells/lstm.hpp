@@ -1,0 +1,46 @@
+// cells/lstm.hpp: long short-term memory with a forget gate, without peepholes.
+//
+//   i, f, o = sigmoid(pre_i, pre_f, pre_o)     g = tanh(pre_g)
+//   c' = f * c + i * g                         h' = o * tanh(c')
+//
+// Source: Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000.
+#pragma once
+#include "abi/cell_info.hpp"
+#include "simd/lanes.hpp"
+#include "simd/math.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+struct Lstm {
+  enum Gate { kInput, kForget, kCandidate, kOutput };  // order of rows in weight_ih and weight_hh
+  enum State { kHidden, kCell };
+  static constexpr CellInfo info{
+      .name = "lstm", .gates = 4, .separate = 0, .states = 2, .saved = 5, .phases = 1};
+
+  template <class V, class P>
+  static void forward(const Lanes<V, 4>& pre, const Lanes<V, 2>& state, const P& p,
+                      Lanes<V, 2>& next, Lanes<V, 5>& saved) noexcept {
+    const V i = p.sigmoid(pre[kInput]);
+    const V f = p.sigmoid(pre[kForget]);
+    const V g = p.tanh(pre[kCandidate]);
+    const V o = p.sigmoid(pre[kOutput]);
+    const V c = p.clip_cell(fma(f, state[kCell], i * g));
+    next = {o * tanh(c), c};
+    saved = {i, f, g, o, c};
+  }
+
+  template <class V, class P>
+  static void backward(const Lanes<V, 5>& saved, const Lanes<V, 2>& state, const Lanes<V, 2>&,
+                       const Lanes<V, 2>& d_next, const P& p, Lanes<V, 4>& d_pre,
+                       Lanes<V, 2>& d_state) noexcept {
+    const V i = saved[0], f = saved[1], g = saved[2], o = saved[3], c = saved[4];
+    const V squashed = tanh(c);  // recomputed: cheaper than one more saved value
+    const V d_c = p.through_cell_clip(
+        c, fma(d_next[kHidden] * o, tanh_slope(squashed), d_next[kCell]));
+    d_pre = {d_c * g * p.sigmoid_slope(i), d_c * state[kCell] * p.sigmoid_slope(f),
+             d_c * i * p.tanh_slope(g), d_next[kHidden] * squashed * p.sigmoid_slope(o)};
+    d_state = {V(typename V::Scalar(0)), d_c * f};  // h's part goes through R: the driver's
+  }
+};
+
+}  // namespace simdrnn::SIMDRNN_ISA

@@ -1,0 +1,184 @@
+// Whole products, cut into register tiles: rows times packed weights, and the sums of outer products that are
+// weight gradients. The recurrent step itself is in kernels/, because its epilogue is the cell.
+#pragma once
+#include "abi/args.hpp"
+#include "gemm/pack.hpp"
+#include "gemm/panel.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+// out[r][0, width) = init + x_rows[r] * x_panels + h_rows[r] * h_panels.
+template <class T>
+struct ProductArgs {
+  Index rows, width;
+  const T* const* x_rows;
+  const T* const* h_rows;
+  Index x_depth, h_depth;
+  const T* x_panels;
+  const T* h_panels;
+  int tile_vectors;      // how the panels were cut
+  const T* bias;         // width elements padded to full vectors, or null: start from 0, or from out
+  bool accumulate;       // start from out
+  T* const* out;
+};
+
+template <class V>
+constexpr Index kTileBuffer = kTileRows * kTileVectors * V::kLanes;
+
+// Loads min(kLanes, n) elements, and stores them.
+template <class V>
+inline V load_up_to(const typename V::Scalar* p, Index n) noexcept {
+  return n >= V::kLanes ? V::load(p) : V::load(p, n);
+}
+template <class V>
+inline void store_up_to(V v, typename V::Scalar* p, Index n) noexcept {
+  if (n >= V::kLanes) {
+    v.store(p);
+  } else {
+    v.store(p, n);
+  }
+}
+
+template <class V>
+void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
+  using T = typename V::Scalar;
+  constexpr Index kLanes = V::kLanes;
+  alignas(64) T out[kTileBuffer<V>];
+  alignas(64) T init[kTileBuffer<V>] = {};
+  const Index tile_width = a.tile_vectors * kLanes;
+  const Index tiles_at_once = a.rows == 1 ? kWideTiles : 1;
+  for (Index first = 0; first < a.width;) {
+    const bool wide = tiles_at_once > 1 && first + kWideTiles * tile_width <= a.width;
+    const Index columns = wide ? kWideTiles * tile_width
+                          : tile_width < a.width - first ? tile_width : a.width - first;
+    const Index vectors = vectors_of<V>(columns);
+    TileArgs<T> t{};
+    t.x_depth = a.x_depth;
+    t.h_depth = a.h_depth;
+    t.x_panel = a.x_panels + first * a.x_depth;
+    t.h_panel = a.h_panels + first * a.h_depth;
+    t.init = a.bias != nullptr ? a.bias + first : init;
+    t.init_stride = a.accumulate ? vectors * kLanes : 0;
+    RowBlocks blocks(a.rows);
+    for (Index row = 0; row < a.rows;) {
+      const Index rows = blocks.next();
+      t.x_rows = a.x_rows + row;
+      t.h_rows = a.h_rows + row;
+      if (a.accumulate) {
+        for (Index m = 0; m < rows; ++m) {
+          for (Index v = 0; v < vectors; ++v) {
+            load_up_to<V>(a.out[row + m] + first + v * kLanes, columns - v * kLanes)
+                .store(init + (m * vectors + v) * kLanes);
+          }
+        }
+      }
+      const int tile_vectors = wide ? a.tile_vectors : static_cast<int>(vectors);
+      tile_function<V>(tile_vectors, rows, wide)(t, out);
+      for (Index m = 0; m < rows; ++m) {
+        for (Index v = 0; v < vectors; ++v) {
+          store_up_to<V>(V::load(out + (m * vectors + v) * kLanes),
+                         a.out[row + m] + first + v * kLanes, columns - v * kLanes);
+        }
+      }
+      row += rows;
+    }
+    first += columns;
+  }
+}
+
+// kColumns columns of d_pre times one packed block of the operand.
+template <class V, int kColumns, int kVectors>
+void outer_tile(const OuterArgs<typename V::Scalar>& a, Index column) noexcept {
+  using T = typename V::Scalar;
+  constexpr Index kLanes = V::kLanes;
+  V acc[kColumns][kVectors];
+  T* out = a.out + column * a.out_stride;
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      acc[c][v] = a.overwrite ? V(T(0))
+                              : load_up_to<V>(out + c * a.out_stride + v * kLanes,
+                                              a.operand_width - v * kLanes);
+    }
+  }
+  const T* d = a.d_pre + a.first + column;
+  const T* operand = a.scratch;
+  for (Index r = 0; r < a.rows; ++r, d += a.d_pre_stride, operand += kVectors * kLanes) {
+    V w[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) w[v] = V::load(operand + v * kLanes);
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
+      const V x(d[c]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[c][v] = fma(x, w[v], acc[c][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      store_up_to<V>(acc[c][v], out + c * a.out_stride + v * kLanes, a.operand_width - v * kLanes);
+    }
+  }
+}
+
+template <class V, int kVectors>
+void outer_columns(const OuterArgs<typename V::Scalar>& a, Index column, Index columns) noexcept {
+  switch (columns) {
+    case 1: return outer_tile<V, 1, kVectors>(a, column);
+    case 2: return outer_tile<V, 2, kVectors>(a, column);
+    case 3: return outer_tile<V, 3, kVectors>(a, column);
+    default: break;
+  }
+  if constexpr (kTileRows > 3) {
+    switch (columns) {
+      case 4: return outer_tile<V, 4, kVectors>(a, column);
+      case 5: return outer_tile<V, 5, kVectors>(a, column);
+      default: return outer_tile<V, 6, kVectors>(a, column);
+    }
+  }
+}
+
+template <class V>
+void outer(const OuterArgs<typename V::Scalar>& a) noexcept {
+  constexpr Index kLanes = V::kLanes;
+  const Index vectors = vectors_of<V>(a.operand_width);
+  // Copied once, padded, and then streamed by every block of columns.
+  auto* to = a.scratch;
+  for (Index r = 0; r < a.rows; ++r, to += vectors * kLanes) {
+    const auto* from = a.operand[r] + a.operand_begin;
+    for (Index v = 0; v < vectors; ++v) {
+      load_up_to<V>(from + v * kLanes, a.operand_width - v * kLanes).store(to + v * kLanes);
+    }
+  }
+  RowBlocks blocks(a.columns);
+  for (Index column = 0; column < a.columns;) {
+    const Index columns = blocks.next();
+    switch (vectors) {
+      case 1: outer_columns<V, 1>(a, column, columns); break;
+      case 2: outer_columns<V, 2>(a, column, columns); break;
+      case 3: outer_columns<V, 3>(a, column, columns); break;
+      default: outer_columns<V, 4>(a, column, columns); break;
+    }
+    column += columns;
+  }
+}
+
+template <class V>
+void sum(const SumArgs<typename V::Scalar>& a) noexcept {
+  using T = typename V::Scalar;
+  constexpr Index kLanes = V::kLanes;
+  for (Index c = 0; c < a.columns; c += kLanes) {
+    const Index n = a.columns - c;
+    V total = a.overwrite ? V(T(0)) : load_up_to<V>(a.out + c, n);
+    const T* d = a.d_pre + a.first + c;
+    for (Index r = 0; r < a.rows; ++r) {
+      total = total + load_up_to<V>(d + r * a.d_pre_stride, n);
+    }
+    store_up_to(total, a.out + c, n);
+  }
+}
+
+}  // namespace simdrnn::SIMDRNN_ISA

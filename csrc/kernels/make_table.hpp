@@ -1,0 +1,81 @@
+// Folds all cells and dtypes into this ISA's KernelTable.
+#pragma once
+#include "abi/kernel_table.hpp"
+#include "cells/all.hpp"
+#include "gemm/pack.hpp"
+#include "gemm/product.hpp"
+#include "kernels/recurrent.hpp"
+#include "kernels/recurrent_grad.hpp"
+#include "options/clip.hpp"
+#include "simd/math.hpp"
+
+#define SIMDRNN_STRING_(x) #x
+#define SIMDRNN_STRING(x) SIMDRNN_STRING_(x)
+
+namespace simdrnn::SIMDRNN_ISA {
+
+template <class V, V (*kFunction)(V)>
+void map(const typename V::Scalar* x, typename V::Scalar* y, Index n) noexcept {
+  for (Index i = 0; i < n; i += V::kLanes) {
+    store_up_to(kFunction(load_up_to<V>(x + i, n - i)), y + i, n - i);
+  }
+}
+
+// What the machine can do: FMAs on registers only, in enough chains to hide their latency. The result is kept
+// alive by a comparison that cannot be foreseen.
+template <class V>
+double fma_chain(Index rounds) noexcept {
+  using T = typename V::Scalar;
+  constexpr int kChains = 12;
+  V sum[kChains];
+  for (int c = 0; c < kChains; ++c) sum[c] = V(T(c));
+  const V a(T(0.999)), b(T(0.001));
+  for (Index r = 0; r < rounds; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kChains; ++c) sum[c] = fma(sum[c], a, b);
+  }
+  T lanes[V::kLanes];
+  for (int c = 1; c < kChains; ++c) sum[0] = sum[0] + sum[c];
+  sum[0].store(lanes);
+  const double flops = 2.0 * kChains * V::kLanes * static_cast<double>(rounds);
+  return lanes[0] > T(1e9) ? 0.0 : flops;
+}
+
+template <class Cell, class V>
+constexpr CellKernels<typename V::Scalar> kernels_of() noexcept {
+  return {pack<V, Cell>, forward<Cell, V>, backward<Cell, V>, forward_scratch<Cell, V>,
+          backward_scratch<Cell, V>};
+}
+
+template <class V>
+constexpr ProductKernels<typename V::Scalar> products_of() noexcept {
+  return {V::kLanes, kTileVectors * V::kLanes, outer<V>, sum<V>};
+}
+
+template <class V>
+constexpr MathKernels<typename V::Scalar> math_of() noexcept {
+  return {map<V, exp<V>>, map<V, sigmoid<V>>, map<V, tanh<V>>};
+}
+
+template <class List>
+struct Entries;
+
+template <class... Cells>
+struct Entries<CellList<Cells...>> {
+  static constexpr CellEntry list[] = {
+      {Cells::info, kernels_of<Cells, Vec<float>>(), kernels_of<Cells, Vec<double>>()}...};
+};
+
+inline constexpr KernelTable kTable{
+    .isa = SIMDRNN_STRING(SIMDRNN_ISA),
+    .cell_count = AllCells::kCount,
+    .cells = Entries<AllCells>::list,
+    .products_f32 = products_of<Vec<float>>(),
+    .products_f64 = products_of<Vec<double>>(),
+    .math_f32 = math_of<Vec<float>>(),
+    .math_f64 = math_of<Vec<double>>(),
+    .fma_chain_f32 = fma_chain<Vec<float>>,
+    .fma_chain_f64 = fma_chain<Vec<double>>,
+};
+
+}  // namespace simdrnn::SIMDRNN_ISA

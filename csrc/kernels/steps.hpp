@@ -1,0 +1,50 @@
+// What both time loops share: which rows take part in a step, and where a row's things are.
+#pragma once
+#include "abi/args.hpp"
+#include "gemm/pack.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+// Cuts typed arrays from one scratch buffer; with a null buffer it only counts.
+class Scratch {
+ public:
+  explicit Scratch(void* base) noexcept : base_(static_cast<char*>(base)), used_(0) {}
+  template <class E>
+  E* take(Index count) noexcept {
+    const Index at = used_;
+    used_ += round_up(count * Index(sizeof(E)), 64);
+    return base_ == nullptr ? nullptr : reinterpret_cast<E*>(base_ + at);
+  }
+  Index used() const noexcept { return used_; }
+
+ private:
+  char* base_;
+  Index used_;
+};
+
+template <class T>
+inline Index time_of(const RunArgs<T>& run, Index step) noexcept {
+  return run.reverse ? run.steps - 1 - step : step;
+}
+
+template <class T>
+inline unsigned flags_at(const RunArgs<T>& run, Index t, Index b) noexcept {
+  return run.flags == nullptr ? unsigned(kStepReal) : run.flags[t * run.batch + b];
+}
+
+template <class T>
+inline T* row_at(const Sequence<T>& sequence, Index t, Index b) noexcept {
+  return sequence.data + t * sequence.stride_t + b * sequence.stride_b;
+}
+
+template <class T>
+inline void copy(const T* from, T* to, Index n) noexcept {
+  for (Index i = 0; i < n; ++i) to[i] = from[i];
+}
+
+template <class T>
+inline void fill_zero(T* to, Index n) noexcept {
+  for (Index i = 0; i < n; ++i) to[i] = T(0);
+}
+
+}  // namespace simdrnn::SIMDRNN_ISA

@@ -1,0 +1,98 @@
+// A stack of recurrent layers: packed weights, and the forward and backward passes over them.
+//
+// forward and backward may run at the same time on several threads; set_parameters may not run beside them.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "abi/kernel_table.hpp"
+#include "base/aligned_buffer.hpp"
+#include "layer/dropout.hpp"
+#include "layer/steps.hpp"
+
+namespace simdrnn {
+
+struct NetworkShape {
+  std::string cell;
+  Index input_size, hidden_size, layers, directions;
+};
+
+// The arguments of one call, checked by the front end. Arrays are (T, B, width) with unit inner stride, or
+// C-contiguous where only a pointer is given.
+template <class T>
+struct Call {
+  StepSources steps;
+  Sequence<const T> x;
+  std::vector<const T*> states;  // (L*D, B, H) each
+  bool hold;
+  Dropout dropout;
+  int threads;                   // 0: team::limit()
+  std::function<void()> poll;    // called between parallel regions; may throw to stop
+};
+
+// What forward leaves for backward: per layer and direction (T, B, saved*H); per layer its output before
+// dropout (T, B, D*H), the last of which is the call's output.
+template <class T>
+struct TapeViews {
+  std::vector<T*> saved;            // empty: nothing is recorded
+  std::vector<Sequence<T>> hidden;  // not recording: only the last layer's
+};
+
+template <class T>
+struct ParameterGradients {
+  T* weight_ih;
+  T* weight_hh;
+  T* bias_ih;  // null without biases
+  T* bias_hh;
+};
+
+template <class T>
+class Network {
+ public:
+  Network(const NetworkShape& shape, const Limits<T>& limits);
+
+  // index = layer * D + direction. The weights are packed for the ISA active now.
+  void set_parameters(Index index, const T* weight_ih, const T* weight_hh, const T* bias_ih,
+                      const T* bias_hh);
+
+  void forward(const Call<T>& call, const TapeViews<T>& tape, const std::vector<T*>& final_states) const;
+
+  // d_output.data and d_final_states' entries may be null: zero. Everything else is overwritten.
+  void backward(const Call<T>& call, const TapeViews<T>& tape, Sequence<const T> d_output,
+                const std::vector<const T*>& d_final_states, Sequence<T> d_x,
+                const std::vector<T*>& d_initial_states,
+                const std::vector<ParameterGradients<T>>& d_parameters) const;
+
+  // Bytes of working memory beside results and tape.
+  [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training) const;
+
+  [[nodiscard]] Index layer_input(Index layer) const {
+    return layer == 0 ? shape_.input_size : shape_.directions * shape_.hidden_size;
+  }
+  [[nodiscard]] const CellInfo& info() const { return info_; }
+  [[nodiscard]] const NetworkShape& shape() const { return shape_; }
+
+ private:
+  struct Packed {
+    AlignedBuffer memory;
+    PackedWeights<T> weights{};
+    const KernelTable* table = nullptr;
+  };
+  template <class>
+  friend class LayerPass;
+
+  [[nodiscard]] std::size_t forward_bytes(const Call<T>& call, bool recording) const;
+  [[nodiscard]] std::size_t backward_bytes(const Call<T>& call) const;
+  [[nodiscard]] const KernelTable& table() const;
+  [[nodiscard]] const CellKernels<T>& kernels() const;
+
+  NetworkShape shape_;
+  Limits<T> limits_;
+  int cell_ = 0;  // index in the table
+  CellInfo info_;
+  std::vector<Packed> packed_;
+};
+
+}  // namespace simdrnn

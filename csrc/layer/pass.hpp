@@ -1,0 +1,139 @@
+// One layer and direction of one call: what forward and backward share.
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "layer/network.hpp"
+#include "layer/plan.hpp"
+#include "layer/team.hpp"
+#include "layer/workspace.hpp"
+
+namespace simdrnn {
+
+// Facts of a call that all its passes use: the plan, and the flags of both directions.
+template <class T>
+struct CallContext {
+  Plan plan;
+  std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
+
+  CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call) {
+    std::vector<Index> counts;
+    if (call.steps.any()) {
+      counts = real_steps(call.steps);
+      flags[0] = make_flags(call.steps, false);
+      if (shape.directions == 2) flags[1] = make_flags(call.steps, true);
+    }
+    const int limit = call.threads > 0 ? call.threads : team::limit();
+    plan = make_plan({call.steps.steps, call.steps.batch, shape.input_size, shape.hidden_size,
+                      info.gates, limit, counts.empty() ? nullptr : &counts});
+    // Dropped inputs exist for one chunk at a time.
+    if (call.dropout.on()) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);
+  }
+};
+
+template <class T>
+class LayerPass {
+ public:
+  LayerPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
+            Index layer, Index direction, Sequence<const T> x)
+      : network_(network), call_(call), context_(context), layer_(layer), direction_(direction),
+        x_(x), table_(network.table()), kernels_(network.kernels()),
+        products_(products(table_)) {}
+
+  // The layer's packed weights, limits and flags, for one thread's rows.
+  RunArgs<T> run_args(int thread) const {
+    const auto& packed = network_.packed_[static_cast<std::size_t>(index())];
+    const auto& shape = network_.shape_;
+    RunArgs<T> run{};
+    run.steps = call_.steps.steps;
+    run.batch = call_.steps.batch;
+    run.input_size = network_.layer_input(layer_);
+    run.hidden_size = shape.hidden_size;
+    run.reverse = direction_ == 1;
+    run.hold = call_.hold;
+    run.flags = flags();
+    run.rows = context_.plan.order.data() + first_row(thread);
+    run.count = first_row(thread + 1) - first_row(thread);
+    run.x = x_;
+    for (std::size_t k = 0; k < states(); ++k) run.initial[k] = of_layer(call_.states[k]);
+    run.weights = packed.weights;
+    run.limits = network_.limits_;
+    const T off = static_cast<T>(__builtin_inf());
+    run.clipped = run.limits.gate < off || run.limits.cell < off || run.limits.hidden < off;
+    return run;
+  }
+
+ protected:
+  static const ProductKernels<float>& products(const KernelTable& t, float) { return t.products_f32; }
+  static const ProductKernels<double>& products(const KernelTable& t, double) { return t.products_f64; }
+  static const ProductKernels<T>& products(const KernelTable& t) { return products(t, T()); }
+
+  [[nodiscard]] Index index() const { return layer_ * network_.shape_.directions + direction_; }
+  [[nodiscard]] Index hidden() const { return network_.shape_.hidden_size; }
+  [[nodiscard]] Index batch() const { return call_.steps.batch; }
+  [[nodiscard]] Index steps() const { return call_.steps.steps; }
+  [[nodiscard]] Index state_size() const { return batch() * hidden(); }
+  // This layer and direction's (B, H) part of an (L*D, B, H) array; null stays null.
+  template <class E>
+  [[nodiscard]] E* of_layer(E* all) const {
+    return all == nullptr ? nullptr : all + index() * state_size();
+  }
+  [[nodiscard]] std::size_t states() const { return static_cast<std::size_t>(network_.info_.states); }
+  [[nodiscard]] int threads() const { return context_.plan.threads(); }
+  [[nodiscard]] Index first_row(int thread) const {
+    return context_.plan.first_row[static_cast<std::size_t>(thread)];
+  }
+  [[nodiscard]] const std::uint8_t* flags() const {
+    const auto& flags = context_.flags[direction_];
+    return flags.empty() ? nullptr : flags.data();
+  }
+  // H rounded up so that full vectors fit, plus a line: a power-of-two stride would put all rows of a tile into
+  // the same set of the first-level cache.
+  [[nodiscard]] Index padded() const {
+    const Index lanes = products_.lanes;
+    return (hidden() + lanes - 1) / lanes * lanes + 64 / Index(sizeof(T));
+  }
+  // The direction's half of a layer's (T, B, D*H) sequence.
+  [[nodiscard]] Sequence<T> half(Sequence<T> whole) const {
+    if (whole.data != nullptr) whole.data += direction_ * hidden();
+    return whole;
+  }
+  [[nodiscard]] bool drops_input() const { return layer_ > 0 && call_.dropout.on(); }
+
+  // A (chunk, B, width) buffer seen as the (T, B, width) sequence of which it holds the steps
+  // [begin, end) in processing order.
+  [[nodiscard]] Sequence<T> window(T* buffer, Index begin, Index end) const {
+    const Index width = network_.layer_input(layer_);
+    const Index first = direction_ == 1 ? steps() - end : begin;
+    return {buffer - first * batch() * width, batch() * width, width};
+  }
+
+  // Writes the dropped inputs of a thread's rows for the steps [begin, end).
+  void drop_inputs(int thread, Index begin, Index end, Sequence<T> to) const {
+    const Index width = network_.layer_input(layer_);
+    for (Index step = begin; step < end; ++step) {
+      const Index t = direction_ == 1 ? steps() - 1 - step : step;
+      for (Index r = first_row(thread); r < first_row(thread + 1); ++r) {
+        const Index b = context_.plan.order[static_cast<std::size_t>(r)];
+        drop_row(call_.dropout, layer_ - 1, t, b, x_.data + t * x_.stride_t + b * x_.stride_b,
+                 to.data + t * to.stride_t + b * to.stride_b, width);
+      }
+    }
+  }
+
+  const Network<T>& network_;
+  const Call<T>& call_;
+  const CallContext<T>& context_;
+  Index layer_, direction_;
+  Sequence<const T> x_;
+  const KernelTable& table_;
+  const CellKernels<T>& kernels_;
+  const ProductKernels<T>& products_;
+};
+
+template <class T>
+Sequence<const T> as_const(const Sequence<T>& s) {
+  return {s.data, s.stride_t, s.stride_b};
+}
+
+}  // namespace simdrnn

@@ -1,0 +1,74 @@
+#include "layer/plan.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace simdrnn {
+
+namespace {
+
+// Waking a thread costs about a microsecond and a cold cache: give it at least this much to do.
+constexpr double kFlopsPerThread = 4e6;
+
+// With fewer rows than this a step cannot hide the latency and weight traffic of its input product, so that
+// product is formed for several steps at once.
+constexpr Index kFusedRows = 4;
+// Enough rows to make the hoisted product as good as a large one, few enough that its result stays in the
+// second-level cache.
+constexpr Index kHoistedRows = 24;
+
+// A parallel region of this many FLOPs takes about a tenth of a second on one slow core: people who press
+// Ctrl-C do not notice it.
+constexpr double kFlopsPerRegion = 2e9;
+
+// Rows of gate gradients per weight-gradient product. Longer chunks load and store dW less often; shorter ones
+// stay in the second-level cache. The gradients' bits do not depend on it: each is one chain over all rows.
+constexpr Index kBackwardRows = 384;
+
+Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x)); }
+
+}  // namespace
+
+Plan make_plan(const PlanInput& in) {
+  Plan plan{};
+  plan.order.resize(static_cast<std::size_t>(in.batch));
+  std::iota(plan.order.begin(), plan.order.end(), 0);
+  const auto steps_of = [&](std::int32_t row) {
+    return in.real_steps == nullptr ? in.steps : (*in.real_steps)[static_cast<std::size_t>(row)];
+  };
+  Index total = in.steps * in.batch;
+  if (in.real_steps != nullptr) {
+    std::stable_sort(plan.order.begin(), plan.order.end(),
+                     [&](std::int32_t a, std::int32_t b) { return steps_of(a) > steps_of(b); });
+    total = std::accumulate(in.real_steps->begin(), in.real_steps->end(), Index{0});
+  }
+
+  const double flops_per_row_step = 2.0 * in.gates * static_cast<double>(in.hidden_size) *
+                                    static_cast<double>(in.input_size + in.hidden_size);
+  const Index useful = at_least_one(flops_per_row_step * static_cast<double>(total) / kFlopsPerThread);
+  const Index threads = std::max<Index>(1, std::min({Index{in.thread_limit}, useful, in.batch}));
+
+  // Cut where the real steps so far reach each thread's share.
+  plan.first_row.assign(1, 0);
+  Index taken = 0;
+  for (Index row = 0; row < in.batch; ++row) {
+    const auto cuts = static_cast<Index>(plan.first_row.size());
+    if (cuts < threads && row > plan.first_row.back() && taken * threads >= cuts * total) {
+      plan.first_row.push_back(row);
+    }
+    taken += steps_of(plan.order[static_cast<std::size_t>(row)]);
+  }
+  plan.first_row.push_back(in.batch);
+
+  const Index rows = std::max<Index>(1, in.batch / threads);
+  plan.hoist_steps = rows < kFusedRows ? std::min(in.steps, kHoistedRows / rows) : 0;
+  const double step_flops = flops_per_row_step * static_cast<double>(std::max<Index>(1, in.batch));
+  plan.forward_chunk = std::min(std::max<Index>(1, in.steps),
+                                at_least_one(kFlopsPerRegion * static_cast<double>(threads) / step_flops));
+  plan.backward_chunk = std::min(std::max<Index>(1, in.steps),
+                                 (kBackwardRows + std::max<Index>(1, in.batch) - 1) /
+                                     std::max<Index>(1, in.batch));
+  return plan;
+}
+
+}  // namespace simdrnn

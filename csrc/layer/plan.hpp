@@ -1,0 +1,32 @@
+// How a call is cut into work: a pure function of shapes and thread limit, so that it can be tested without
+// running anything. Nothing here changes a bit of any result.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "abi/cell_info.hpp"
+
+namespace simdrnn {
+
+struct PlanInput {
+  Index steps, batch, input_size, hidden_size;
+  int gates;
+  int thread_limit;
+  const std::vector<Index>* real_steps;  // per row, or null: all rows take all steps
+};
+
+struct Plan {
+  // Rows sorted so that each thread's are neighbours and the longest come first; thread p has
+  // order[first_row[p]] ... order[first_row[p + 1] - 1].
+  std::vector<std::int32_t> order;
+  std::vector<Index> first_row;
+  Index hoist_steps;      // forward: W x for this many steps at once, 0: fused into the step
+  Index forward_chunk;    // steps per parallel region: bounds the wait of Ctrl-C
+  Index backward_chunk;   // steps whose gate gradients are kept at once
+
+  [[nodiscard]] int threads() const { return static_cast<int>(first_row.size()) - 1; }
+};
+
+Plan make_plan(const PlanInput& input);
+
+}  // namespace simdrnn

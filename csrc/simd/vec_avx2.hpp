@@ -1,0 +1,88 @@
+// AVX2 + FMA: 8 floats or 4 doubles, 16 registers.
+#pragma once
+#include <immintrin.h>
+
+#include "abi/cell_info.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+// 3 rows x 4 vectors: 12 accumulators, 3 broadcasts and a weight fill 16 registers.
+inline constexpr int kTileRows = 3;
+
+template <class T>
+struct Vec;
+
+template <>
+struct Vec<float> {
+  using Scalar = float;
+  static constexpr int kLanes = 8;
+  __m256 v;
+
+  Vec() noexcept = default;
+  Vec(__m256 x) noexcept : v(x) {}
+  explicit Vec(float x) noexcept : v(_mm256_set1_ps(x)) {}
+
+  static __m256i first(Index n) noexcept {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static Vec load(const float* p) noexcept { return _mm256_loadu_ps(p); }
+  static Vec load(const float* p, Index n) noexcept { return _mm256_maskload_ps(p, first(n)); }
+  void store(float* p) const noexcept { _mm256_storeu_ps(p, v); }
+  void store(float* p, Index n) const noexcept { _mm256_maskstore_ps(p, first(n), v); }
+
+  friend Vec operator+(Vec a, Vec b) noexcept { return _mm256_add_ps(a.v, b.v); }
+  friend Vec operator-(Vec a, Vec b) noexcept { return _mm256_sub_ps(a.v, b.v); }
+  friend Vec operator*(Vec a, Vec b) noexcept { return _mm256_mul_ps(a.v, b.v); }
+  friend Vec operator/(Vec a, Vec b) noexcept { return _mm256_div_ps(a.v, b.v); }
+  friend Vec fma(Vec a, Vec b, Vec c) noexcept { return _mm256_fmadd_ps(a.v, b.v, c.v); }
+  friend Vec min(Vec a, Vec b) noexcept { return _mm256_min_ps(a.v, b.v); }
+  friend Vec max(Vec a, Vec b) noexcept { return _mm256_max_ps(a.v, b.v); }
+  friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
+    const __m256 outside = _mm256_or_ps(_mm256_cmp_ps(x.v, low.v, _CMP_LE_OQ),
+                                        _mm256_cmp_ps(x.v, high.v, _CMP_GE_OQ));
+    return _mm256_andnot_ps(outside, value.v);
+  }
+  friend Vec scale_by_shifted(Vec shifted) noexcept {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3f800000)));
+  }
+};
+
+template <>
+struct Vec<double> {
+  using Scalar = double;
+  static constexpr int kLanes = 4;
+  __m256d v;
+
+  Vec() noexcept = default;
+  Vec(__m256d x) noexcept : v(x) {}
+  explicit Vec(double x) noexcept : v(_mm256_set1_pd(x)) {}
+
+  static __m256i first(Index n) noexcept {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+  }
+  static Vec load(const double* p) noexcept { return _mm256_loadu_pd(p); }
+  static Vec load(const double* p, Index n) noexcept { return _mm256_maskload_pd(p, first(n)); }
+  void store(double* p) const noexcept { _mm256_storeu_pd(p, v); }
+  void store(double* p, Index n) const noexcept { _mm256_maskstore_pd(p, first(n), v); }
+
+  friend Vec operator+(Vec a, Vec b) noexcept { return _mm256_add_pd(a.v, b.v); }
+  friend Vec operator-(Vec a, Vec b) noexcept { return _mm256_sub_pd(a.v, b.v); }
+  friend Vec operator*(Vec a, Vec b) noexcept { return _mm256_mul_pd(a.v, b.v); }
+  friend Vec operator/(Vec a, Vec b) noexcept { return _mm256_div_pd(a.v, b.v); }
+  friend Vec fma(Vec a, Vec b, Vec c) noexcept { return _mm256_fmadd_pd(a.v, b.v, c.v); }
+  friend Vec min(Vec a, Vec b) noexcept { return _mm256_min_pd(a.v, b.v); }
+  friend Vec max(Vec a, Vec b) noexcept { return _mm256_max_pd(a.v, b.v); }
+  friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
+    const __m256d outside = _mm256_or_pd(_mm256_cmp_pd(x.v, low.v, _CMP_LE_OQ),
+                                         _mm256_cmp_pd(x.v, high.v, _CMP_GE_OQ));
+    return _mm256_andnot_pd(outside, value.v);
+  }
+  friend Vec scale_by_shifted(Vec shifted) noexcept {
+    const __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(shifted.v), 52);
+    return _mm256_castsi256_pd(_mm256_add_epi64(exponent, _mm256_set1_epi64x(0x3ff0000000000000)));
+  }
+};
+
+}  // namespace simdrnn::SIMDRNN_ISA

@@ -1,0 +1,84 @@
+// AVX-512 F, DQ: 16 floats or 8 doubles, 32 registers.
+#pragma once
+#include <immintrin.h>
+
+#include "abi/cell_info.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+// 6 rows x 4 vectors: 24 accumulators, 4 weights and a broadcast fit 32 registers, and 24 independent chains
+// cover two FMA units of latency 4.
+inline constexpr int kTileRows = 6;
+
+template <class T>
+struct Vec;
+
+template <>
+struct Vec<float> {
+  using Scalar = float;
+  static constexpr int kLanes = 16;
+  __m512 v;
+
+  Vec() noexcept = default;
+  Vec(__m512 x) noexcept : v(x) {}
+  explicit Vec(float x) noexcept : v(_mm512_set1_ps(x)) {}
+
+  static __mmask16 first(Index n) noexcept { return static_cast<__mmask16>((1u << n) - 1u); }
+  static Vec load(const float* p) noexcept { return _mm512_loadu_ps(p); }
+  static Vec load(const float* p, Index n) noexcept { return _mm512_maskz_loadu_ps(first(n), p); }
+  void store(float* p) const noexcept { _mm512_storeu_ps(p, v); }
+  void store(float* p, Index n) const noexcept { _mm512_mask_storeu_ps(p, first(n), v); }
+
+  friend Vec operator+(Vec a, Vec b) noexcept { return _mm512_add_ps(a.v, b.v); }
+  friend Vec operator-(Vec a, Vec b) noexcept { return _mm512_sub_ps(a.v, b.v); }
+  friend Vec operator*(Vec a, Vec b) noexcept { return _mm512_mul_ps(a.v, b.v); }
+  friend Vec operator/(Vec a, Vec b) noexcept { return _mm512_div_ps(a.v, b.v); }
+  friend Vec fma(Vec a, Vec b, Vec c) noexcept { return _mm512_fmadd_ps(a.v, b.v, c.v); }
+  friend Vec min(Vec a, Vec b) noexcept { return _mm512_min_ps(a.v, b.v); }
+  friend Vec max(Vec a, Vec b) noexcept { return _mm512_max_ps(a.v, b.v); }
+  friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
+    const __mmask16 outside = _mm512_cmp_ps_mask(x.v, low.v, _CMP_LE_OQ) |
+                              _mm512_cmp_ps_mask(x.v, high.v, _CMP_GE_OQ);
+    return _mm512_maskz_mov_ps(static_cast<__mmask16>(~outside), value.v);
+  }
+  friend Vec scale_by_shifted(Vec shifted) noexcept {
+    const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3f800000)));
+  }
+};
+
+template <>
+struct Vec<double> {
+  using Scalar = double;
+  static constexpr int kLanes = 8;
+  __m512d v;
+
+  Vec() noexcept = default;
+  Vec(__m512d x) noexcept : v(x) {}
+  explicit Vec(double x) noexcept : v(_mm512_set1_pd(x)) {}
+
+  static __mmask8 first(Index n) noexcept { return static_cast<__mmask8>((1u << n) - 1u); }
+  static Vec load(const double* p) noexcept { return _mm512_loadu_pd(p); }
+  static Vec load(const double* p, Index n) noexcept { return _mm512_maskz_loadu_pd(first(n), p); }
+  void store(double* p) const noexcept { _mm512_storeu_pd(p, v); }
+  void store(double* p, Index n) const noexcept { _mm512_mask_storeu_pd(p, first(n), v); }
+
+  friend Vec operator+(Vec a, Vec b) noexcept { return _mm512_add_pd(a.v, b.v); }
+  friend Vec operator-(Vec a, Vec b) noexcept { return _mm512_sub_pd(a.v, b.v); }
+  friend Vec operator*(Vec a, Vec b) noexcept { return _mm512_mul_pd(a.v, b.v); }
+  friend Vec operator/(Vec a, Vec b) noexcept { return _mm512_div_pd(a.v, b.v); }
+  friend Vec fma(Vec a, Vec b, Vec c) noexcept { return _mm512_fmadd_pd(a.v, b.v, c.v); }
+  friend Vec min(Vec a, Vec b) noexcept { return _mm512_min_pd(a.v, b.v); }
+  friend Vec max(Vec a, Vec b) noexcept { return _mm512_max_pd(a.v, b.v); }
+  friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
+    const unsigned outside = _mm512_cmp_pd_mask(x.v, low.v, _CMP_LE_OQ) |
+                             _mm512_cmp_pd_mask(x.v, high.v, _CMP_GE_OQ);
+    return _mm512_maskz_mov_pd(static_cast<__mmask8>(~outside), value.v);
+  }
+  friend Vec scale_by_shifted(Vec shifted) noexcept {
+    const __m512i exponent = _mm512_slli_epi64(_mm512_castpd_si512(shifted.v), 52);
+    return _mm512_castsi512_pd(_mm512_add_epi64(exponent, _mm512_set1_epi64(0x3ff0000000000000)));
+  }
+};
+
+}  // namespace simdrnn::SIMDRNN_ISA

@@ -1,0 +1,80 @@
+"""The compiled engine."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from simdrnn.run import ParameterArrays, Run
+
+compiler: str
+flags: str
+thread_runtime: str
+
+def cells() -> list[dict[str, Any]]: ...
+def compiled_isas() -> list[str]: ...
+def available_isas() -> list[str]: ...
+def active_isa() -> str: ...
+def use_isa(name: str) -> None: ...
+def thread_limit() -> int: ...
+def set_thread_limit(threads: int) -> None: ...
+
+class _Testing:
+    """The submodule ``testing``."""
+
+    def math(self, name: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]: ...
+    def fma_peak(self, dtype: str, seconds: float, threads: int) -> float: ...
+    def plan(
+        self,
+        steps: int,
+        batch: int,
+        input_size: int,
+        hidden_size: int,
+        gates: int,
+        threads: int,
+        real_steps: Sequence[int] | None = None,
+    ) -> dict[str, Any]: ...
+
+testing: _Testing
+
+class _Network:
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        directions: int,
+        limits: Sequence[float],
+    ) -> None: ...
+    def set_parameters(
+        self,
+        index: int,
+        weight_ih: npt.NDArray[Any],
+        weight_hh: npt.NDArray[Any],
+        bias_ih: npt.NDArray[Any] | None,
+        bias_hh: npt.NDArray[Any] | None,
+    ) -> None: ...
+    def forward(
+        self,
+        run: Run,
+        output: npt.NDArray[Any],
+        final_states: tuple[npt.NDArray[Any], ...],
+        saved: list[npt.NDArray[Any]] | None,
+        hidden: list[npt.NDArray[Any]] | None,
+    ) -> None: ...
+    def backward(
+        self,
+        run: Run,
+        saved: list[npt.NDArray[Any]],
+        hidden: list[npt.NDArray[Any]],
+        d_output: npt.NDArray[Any],
+        d_final_states: tuple[npt.NDArray[Any], ...],
+        d_x: npt.NDArray[Any],
+        d_initial_states: tuple[npt.NDArray[Any], ...],
+        d_parameters: list[ParameterArrays],
+    ) -> None: ...
+    def workspace_bytes(self, steps: int, batch: int, training: bool) -> int: ...
+
+class NetworkF32(_Network): ...
+class NetworkF64(_Network): ...

@@ -1,0 +1,198 @@
+"""From the arguments of a call, in the caller's layout, to a checked `Run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simdrnn.run import Run, State
+from simdrnn.validate import (
+    Array,
+    as_array,
+    as_flags,
+    as_lengths,
+    as_positive,
+    check_choice,
+    check_out,
+    check_shape,
+    dense,
+    readable,
+)
+
+__all__ = ["CallSpec", "Layout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a caller's arrays are laid out. Every conversion is a view."""
+
+    batch_first: bool = False
+    batched: bool = True
+
+    def shape(self, steps: Any, batch: Any, *rest: Any) -> tuple[Any, ...]:
+        """Order the sizes, or the letters, of a sequence as the caller does."""
+        if not self.batched:
+            return (steps, *rest)
+        return (batch, steps, *rest) if self.batch_first else (steps, batch, *rest)
+
+    def time_first(self, sequence: Array) -> Array:
+        """View a caller's sequence as (T, B, ...)."""
+        if not self.batched:
+            return sequence[:, None]
+        return sequence.swapaxes(0, 1) if self.batch_first else sequence
+
+    def caller(self, sequence: Array) -> Array:
+        """View a (T, B, ...) sequence as the caller lays it out."""
+        if not self.batched:
+            return sequence[:, 0]
+        return sequence.swapaxes(0, 1) if self.batch_first else sequence
+
+    def state_shape(self, rows: Any, batch: Any, hidden: Any) -> tuple[Any, ...]:
+        """Give the sizes, or the letters, of a caller's state."""
+        return (rows, batch, hidden) if self.batched else (rows, hidden)
+
+    def layered(self, state: Array) -> Array:
+        """View a caller's state as (L*D, B, H)."""
+        return state if self.batched else state[:, None]
+
+    def caller_state(self, states: tuple[Array, ...]) -> State:
+        """Give states (L*D, B, H) the caller's form."""
+        if not self.batched:
+            states = tuple([state[:, 0] for state in states])
+        return states if len(states) > 1 else states[0]
+
+
+_TIME_FIRST, _BATCH_FIRST = Layout(), Layout(batch_first=True)
+_UNBATCHED = Layout(batched=False)
+
+
+class CallSpec:
+    """Everything about a layer that the checks of a call need.
+
+    Parameters
+    ----------
+    dtype : of every floating-point array.
+    input_size : I.
+    state_shape : (L*D, H).
+    states : names of the cell's states, h first.
+    batch_first : layout of batched sequences.
+    """
+
+    def __init__(
+        self,
+        dtype: np.dtype[Any],
+        input_size: int,
+        state_shape: tuple[int, int],
+        states: tuple[str, ...],
+        batch_first: bool,
+    ) -> None:
+        self.dtype = dtype
+        self.input_size = input_size
+        self.state_shape = state_shape
+        self.state_names = states
+        self.layout = _BATCH_FIRST if batch_first else _TIME_FIRST
+        self._zeros: tuple[int, tuple[Array, ...]] = (-1, ())
+
+    def run(
+        self,
+        x: object,
+        state: object,
+        lengths: object,
+        mask: object,
+        reset: object,
+        masked_output: str,
+        num_threads: int | None,
+    ) -> tuple[Run, Layout]:
+        """Check the arguments of a call and bring them into engine form."""
+        sequence, layout = self._sequence(x)
+        steps, batch = sequence.shape[:2]
+        states = self.zeros(batch) if state is None else self.states("state", state, batch, layout)
+        if masked_output not in ("zero", "hold"):
+            check_choice("masked_output", masked_output, ("zero", "hold"))
+        threads = 0 if num_threads is None else as_positive("num_threads", num_threads)
+        if lengths is None and mask is None and reset is None:
+            return Run(sequence, states, num_threads=threads), layout
+        rows = batch if layout.batched else None
+        run = Run(
+            sequence,
+            states,
+            None if lengths is None else as_lengths(lengths, steps, rows),
+            self._flags("mask", mask, steps, batch, layout),
+            self._flags("reset", reset, steps, batch, layout),
+            masked_output == "hold",
+            num_threads=threads,
+        )
+        return run, layout
+
+    def _sequence(self, x: object) -> tuple[Array, Layout]:
+        """Check `x` and view it as (T, B, I)."""
+        array = as_array("x", x, self.dtype)
+        layout = self.layout if array.ndim != 2 else _UNBATCHED
+        if array.ndim not in (2, 3) or array.shape[-1] != self.input_size:
+            letters = ", ".join(self.layout.shape("T", "B", str(self.input_size)))
+            raise ValueError(
+                f"x: expected shape ({letters}) or unbatched (T, {self.input_size}), "
+                f"got {array.shape}"
+            )
+        return layout.time_first(readable(array)), layout
+
+    def zeros(self, batch: int) -> tuple[Array, ...]:
+        """Return zero states (L*D, B, H): read-only, and kept for the next call of this size."""
+        known, states = self._zeros
+        if known != batch:
+            rows, hidden = self.state_shape
+            zero = np.zeros((rows, batch, hidden), self.dtype)
+            zero.flags.writeable = False
+            states = (zero,) * len(self.state_names)
+            self._zeros = (batch, states)
+        return states
+
+    def states(
+        self, argument: str, value: object, batch: int, layout: Layout, *, optional: bool = False
+    ) -> tuple[Array, ...]:
+        """Check states in the caller's form and return S dense arrays (L*D, B, H).
+
+        With `optional`, members of a tuple may be None, which stands for zeros.
+        """
+        names = self.state_names
+        if len(names) == 1:
+            if isinstance(value, tuple):
+                raise TypeError(
+                    f"{argument}: expected one array {names[0]}, got a tuple of {len(value)}"
+                )
+            return (self._state(argument, value, batch, layout),)
+        if not isinstance(value, (tuple, list)) or len(value) != len(names):
+            found = type(value).__name__
+            found += f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
+            raise TypeError(f"{argument}: expected a tuple ({', '.join(names)}), got {found}")
+        return tuple(
+            self.zeros(batch)[index]
+            if optional and member is None
+            else self._state(f"{argument}[{index}]", member, batch, layout)
+            for index, member in enumerate(value)
+        )
+
+    def _state(self, name: str, value: object, batch: int, layout: Layout) -> Array:
+        """Check one state and return it as a dense (L*D, B, H)."""
+        rows, hidden = self.state_shape
+        array = as_array(name, value, self.dtype)
+        letters = layout.state_shape("L*D", "B", "H")
+        check_shape(name, array, letters, layout.state_shape(rows, batch, hidden))
+        return dense(layout.layered(array))
+
+    @staticmethod
+    def _flags(name: str, value: object, steps: int, batch: int, layout: Layout) -> Array | None:
+        """Check `mask` or `reset` and return it as a dense (T, B)."""
+        if value is None:
+            return None
+        array = as_flags(name, value, layout.shape("T", "B"), layout.shape(steps, batch))
+        return dense(layout.time_first(array))
+
+    def out(self, out: object, run: Run, layout: Layout, width: int) -> Array:
+        """Check the caller's `out`, (T, B, width) in the caller's layout."""
+        steps, batch = run.x.shape[:2]
+        inputs = [("x", run.x), *(("state", state) for state in run.states)]
+        letters = layout.shape("T", "B", "D*H")
+        return check_out(out, self.dtype, letters, layout.shape(steps, batch, width), inputs)

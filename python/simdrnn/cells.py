@@ -1,0 +1,49 @@
+"""What the front end and the engines must know about a cell: a few counts, and its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+__all__ = ["CellInfo", "compiled_cells"]
+
+
+@dataclass(frozen=True, slots=True)
+class CellInfo:
+    """Counts that describe a cell to code that is generic over cells.
+
+    Parameters
+    ----------
+    name : name of the cell, e.g. ``"lstm"``.
+    gates : blocks of H rows in ``weight_ih`` and ``weight_hh``.
+    separate : how many of the last gates keep their input part and their recurrent part apart.
+    states : arrays carried from step to step, h first.
+    saved : values per unit that the forward pass keeps for the backward pass.
+    phases : recurrent products per step; with 2, the last gate's product waits for the others.
+
+    Examples
+    --------
+    >>> CellInfo("gru", gates=3, separate=1, states=1, saved=4).pre
+    4
+    """
+
+    name: str
+    gates: int
+    separate: int
+    states: int
+    saved: int
+    phases: int = 1
+
+    @property
+    def pre(self) -> int:
+        """Rows of H pre-activations that the cell's equations receive."""
+        return self.gates + self.separate
+
+
+@cache
+def compiled_cells() -> dict[str, CellInfo]:
+    """Return the cells of the compiled engine by name, as that engine describes them."""
+    from simdrnn import _core
+
+    infos = (CellInfo(**counts) for counts in _core.cells())
+    return {info.name: info for info in infos}

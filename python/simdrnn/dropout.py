@@ -1,0 +1,81 @@
+"""Dropout masks from a counter-based generator: each depends on nothing but where it applies.
+
+Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+SC 2011. One block makes four 32-bit words from a 128-bit counter and a 64-bit key; the counter
+holds feature, row, step and layer, so neither threads nor order of evaluation can matter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from simdrnn.validate import Array
+
+__all__ = ["multipliers", "philox"]
+
+# Multipliers and key increments of Philox4x32 (section 4 of the paper).
+_MULTIPLIER_0, _MULTIPLIER_2 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_KEY_STEP_0, _KEY_STEP_1 = 0x9E3779B9, 0xBB67AE85
+_ROUNDS = 10
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+Words = tuple[Array, Array, Array, Array]
+
+
+def philox(counter: tuple[npt.ArrayLike, ...], key: tuple[int, int]) -> Words:
+    """Return the four words of Philox4x32-10.
+
+    Parameters
+    ----------
+    counter : four arrays of 32-bit words that broadcast together.
+    key : two 32-bit words.
+
+    Returns
+    -------
+    four uint32 arrays of the broadcast shape.
+
+    Examples
+    --------
+    >>> [f"{int(word):08x}" for word in philox((0, 0, 0, 0), (0, 0))]
+    ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
+    """
+    c0, c1, c2, c3 = (np.asarray(word, np.uint64) for word in np.broadcast_arrays(*counter))
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        product_0, product_2 = c0 * _MULTIPLIER_0, c2 * _MULTIPLIER_2
+        c0, c1, c2, c3 = (
+            (product_2 >> _HALF) ^ c1 ^ np.uint64(k0),
+            product_2 & _LOW,
+            (product_0 >> _HALF) ^ c3 ^ np.uint64(k1),
+            product_0 & _LOW,
+        )
+        k0, k1 = (k0 + _KEY_STEP_0) & 0xFFFFFFFF, (k1 + _KEY_STEP_1) & 0xFFFFFFFF
+    return tuple(word.astype(np.uint32) for word in (c0, c1, c2, c3))  # type: ignore[return-value]
+
+
+def multipliers(
+    shape: tuple[int, int, int], layer: int, probability: float, key: int, dtype: npt.DTypeLike
+) -> Array:
+    """Return what dropout multiplies a layer's output by: 0, or 1 / (1 - probability).
+
+    Parameters
+    ----------
+    shape : (T, B, F) of the output.
+    layer : index of the layer whose output it is.
+    probability : of being dropped.
+    key : 64 bits.
+    dtype : to which the scale is rounded.
+
+    Returns
+    -------
+    (T, B, F) array of that dtype.
+    """
+    steps, batch, width = shape
+    t, b, block = np.ogrid[:steps, :batch, : (width + 3) // 4]
+    words = philox((block, b, t, layer), (key & 0xFFFFFFFF, key >> 32))
+    uniform = np.stack(words, axis=-1).reshape(steps, batch, -1)[..., :width]
+    kept = uniform >= probability * 2.0**32  # float64 holds every uint32 exactly
+    scale = 1.0 / (1.0 - probability) if probability < 1 else 0.0
+    return np.where(kept, np.full(1, scale, dtype), np.zeros(1, dtype))

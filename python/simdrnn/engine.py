@@ -1,0 +1,126 @@
+"""What layers and single cells share: parameters, and an engine that is kept up to date."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from simdrnn.call import CallSpec
+from simdrnn.cells import CellInfo
+from simdrnn.options import Options
+from simdrnn.parameters import Parametrised
+from simdrnn.run import Network, ParameterArrays
+from simdrnn.validate import Array, as_dtype, as_seed
+from simdrnn.weights import Sizes, initialise, parameter_specs
+
+__all__ = ["EngineUser"]
+
+_STATE_NAMES = ("h_0", "c_0")
+
+
+class EngineUser(Parametrised):
+    """Base of what runs a stack of one cell on an engine: layers, and single cells.
+
+    Subclasses bind an engine: they define the class attribute `engine` and `cell_infos`.
+    """
+
+    engine: ClassVar[type[Network]]
+
+    _defaults: ClassVar[dict[str, object]] = {"bias": True}
+    _fixed = Parametrised._fixed | {"input_size", "hidden_size", "seed", "options"}
+
+    input_size: int
+    hidden_size: int
+    bias: bool
+    seed: int
+    options: Options
+
+    @staticmethod
+    def cell_infos() -> Mapping[str, CellInfo]:
+        """Return the engine's cells by name."""
+        raise NotImplementedError
+
+    def _setup(
+        self,
+        cell: str,
+        sizes: Sizes,
+        dtype: npt.DTypeLike,
+        seed: int | None,
+        *,
+        batch_first: bool = False,
+        suffixes: bool = True,
+        initializer: str = "uniform",
+        forget_bias: float | None = None,
+        options: Mapping[str, object],
+    ) -> None:
+        """Draw the parameters and build the engine."""
+        self._info = self.cell_infos()[cell]
+        self._sizes = sizes
+        self._batch_first = batch_first
+        self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
+        self.dtype = as_dtype(dtype)
+        self.seed = as_seed(seed)
+        self.options = Options.parse(self._info, options)
+        self._groups = parameter_specs(self._info, sizes, suffixes=suffixes)
+        rng = np.random.default_rng(self.seed)
+        values = initialise(
+            self._groups, self.hidden_size, rng, initializer=initializer, forget_bias=forget_bias
+        )
+        self._own_parameters([spec for group in self._groups for spec in group], values)
+        self._connect()
+
+    def _connect(self) -> None:
+        """Build the engine, which takes the parameters when it first runs."""
+        input_size, hidden_size, layers, directions, _ = self._sizes
+        self._engine = self.engine(
+            self._info.name, self.dtype, input_size, hidden_size, layers, directions, self.options
+        )
+        state_names = _STATE_NAMES[: self._info.states]
+        state_shape = (layers * directions, hidden_size)
+        self._call = CallSpec(self.dtype, input_size, state_shape, state_names, self._batch_first)
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, Hashable] | None = None
+
+    def _ready(self) -> Network:
+        """Return the engine, holding the present parameters."""
+        stamp = (self._version, self._engine.token())
+        if self._stamp != stamp:
+            with self._lock:  # of several first callers one prepares; the others must not again
+                if self._stamp != stamp:
+                    for index in range(len(self._groups)):
+                        arrays = self._direction(self._parameters, index)
+                        self._engine.set_parameters(index, *arrays)
+                    self._stamp = stamp
+        return self._engine
+
+    def _direction(self, arrays: Mapping[str, Array], index: int) -> ParameterArrays:
+        """Pick what belongs to one layer and direction, as engines take it, from named arrays."""
+        picked = [arrays[spec.name] for spec in self._groups[index]]
+        bias_ih, bias_hh = picked[2:] if self.bias else (None, None)
+        return picked[0], picked[1], bias_ih, bias_hh
+
+    def __repr__(self) -> str:
+        """Show the constructor's arguments that are not the default, as PyTorch does."""
+        shown = [str(self.input_size), str(self.hidden_size)]
+        for name, default in self._defaults.items():
+            if getattr(self, name) != default:
+                shown.append(f"{name}={getattr(self, name)!r}")
+        if self.dtype != np.float32:
+            shown.append(f"dtype={self.dtype.name!r}")
+        shown += [f"{name}={value}" for name, value in self.options.active().items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickling and copying keep: the engine is built anew."""
+        state = super().__getstate__()
+        rebuilt = ("_engine", "_call", "_lock", "_stamp")
+        return {name: value for name, value in state.items() if name not in rebuilt}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore, with an engine of its own."""
+        super().__setstate__(state)
+        self._connect()

@@ -1,0 +1,181 @@
+"""The front end of recurrent layers: checks arguments, allocates results, calls the engine."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from simdrnn.engine import EngineUser
+from simdrnn.run import State, TapeArrays
+from simdrnn.tape import Tape
+from simdrnn.validate import Array, as_bool, as_count, as_probability
+from simdrnn.weights import Sizes
+
+__all__ = ["RecurrentLayer"]
+
+# Weyl increment, 2**64 / golden ratio: spreads the keys of successive calls (docs/contract.md).
+_KEY_STEP = 0x9E3779B97F4A7C15
+_KEY_MASK = 2**64 - 1
+
+
+class RecurrentLayer(EngineUser):
+    """A stack of recurrent layers, in one direction or two, on whatever engine is bound.
+
+    Use its subclasses: ``RNN``, ``LSTM``, ``GRU``.
+    """
+
+    _defaults: ClassVar[dict[str, object]] = {
+        "num_layers": 1,
+        "bias": True,
+        "batch_first": False,
+        "dropout": 0.0,
+        "bidirectional": False,
+    }
+
+    num_layers: int
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+
+    def _setup_layer(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        **setup: Any,
+    ) -> None:
+        """Check the arguments all layers share, in the order of their signatures."""
+        self.batch_first = as_bool("batch_first", batch_first)
+        self.dropout = as_probability("dropout", dropout)
+        self.bidirectional = as_bool("bidirectional", bidirectional)
+        sizes = Sizes.check(
+            input_size, hidden_size, num_layers, self.bidirectional, as_bool("bias", bias)
+        )
+        self.num_layers = sizes.num_layers
+        if self.dropout > 0 and self.num_layers == 1:
+            warnings.warn(
+                "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
+            )
+        self._recorded = 0
+        self._setup(cell, sizes, batch_first=self.batch_first, **setup)
+
+    def __call__(
+        self,
+        x: npt.ArrayLike,
+        state: object = None,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        reset: npt.ArrayLike | None = None,
+        masked_output: str = "zero",
+        num_threads: int | None = None,
+        out: Array | None = None,
+    ) -> tuple[Array, State]:
+        """Run the layer for inference: no dropout, nothing saved.
+
+        Parameters
+        ----------
+        x : (T, B, I), (B, T, I) with ``batch_first``, or unbatched (T, I). Any strides.
+        state : h_0 (L*D, B, H), or the tuple (h_0, c_0) for LSTM; unbatched without B.
+            None is zeros.
+        lengths : (B,) integers in [0, T]: how many steps of each row are real.
+        mask : (T, B) bool, laid out like `x`: True where the step is real. At other steps every
+            state is carried over.
+        reset : (T, B) bool, laid out like `x`: True where the state is replaced by the initial
+            one before the step is consumed.
+        masked_output : ``"zero"`` or ``"hold"``: what a step that is not real outputs, 0 or the
+            carried hidden state.
+        num_threads : None leaves the choice to the engine. Never changes the result.
+        out : where the output is written; it must not overlap `x` or `state`.
+
+        Returns
+        -------
+        output : (T, B, D*H), laid out like `x`.
+        state : in the form of the argument: after the last step of each row.
+        """
+        run, layout = self._call.run(x, state, lengths, mask, reset, masked_output, num_threads)
+        steps, batch = run.x.shape[:2]
+        if out is None:
+            output = np.empty((steps, batch, self._width), self.dtype)
+        else:
+            output = layout.time_first(self._call.out(out, run, layout, self._width))
+        final = tuple([np.empty_like(initial) for initial in run.states])
+        self._ready().forward(run, output, final, tape=None)
+        return layout.caller(output) if out is None else out, layout.caller_state(final)
+
+    def record(
+        self,
+        x: npt.ArrayLike,
+        state: object = None,
+        *,
+        training: bool = True,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        reset: npt.ArrayLike | None = None,
+        masked_output: str = "zero",
+        checkpoint_every: int | None = None,
+        num_threads: int | None = None,
+    ) -> Tape:
+        """Run the layer and keep what back-propagation needs.
+
+        Parameters
+        ----------
+        training : whether dropout between layers is on.
+        checkpoint_every : None; keeping only every k-th state is not available yet.
+        x, state, lengths, mask, reset, masked_output, num_threads : as when calling the layer.
+            The tape refers to `x`, `state`, `mask` and `reset`: leave them as they are until the
+            last `Tape.backward`.
+
+        Returns
+        -------
+        Tape with ``output``, ``state`` and ``backward``.
+        """
+        if checkpoint_every is not None:
+            raise ValueError(
+                "checkpoint_every: expected None (checkpoints are not available yet), "
+                f"got {checkpoint_every!r}"
+            )
+        as_bool("training", training)
+        run, layout = self._call.run(x, state, lengths, mask, reset, masked_output, num_threads)
+        if training:
+            key = (self.seed + _KEY_STEP * self._recorded) & _KEY_MASK
+            self._recorded += 1
+            if self.dropout > 0 and self.num_layers > 1:
+                run = run._replace(dropout=self.dropout, dropout_key=key)
+        arrays = self._tape_arrays(*run.x.shape[:2])
+        output = arrays.hidden[-1]
+        final = tuple([np.empty_like(initial) for initial in run.states])
+        self._ready().forward(run, output, final, tape=arrays)
+        return Tape(self, run, layout, arrays, output, final)
+
+    def _tape_arrays(self, steps: int, batch: int) -> TapeArrays:
+        """Allocate what forward keeps for backward."""
+        saved = (steps, batch, self._info.saved * self.hidden_size)
+        hidden = (steps, batch, self._width)
+        return TapeArrays(
+            [np.empty(saved, self.dtype) for _ in self._groups],
+            [np.empty(hidden, self.dtype) for _ in range(self.num_layers)],
+        )
+
+    @property
+    def _width(self) -> int:
+        """Width D*H of the output."""
+        return self._sizes.num_directions * self.hidden_size
+
+    def workspace_bytes(self, T: int, B: int, training: bool = True) -> int:
+        """Return how many bytes a call allocates besides arguments, results and tape.
+
+        Parameters
+        ----------
+        T, B : steps and batch size of the call.
+        training : of `record` and `Tape.backward`; else of calling the layer.
+        """
+        return self._engine.workspace_bytes(as_count("T", T), as_count("B", B), bool(training))

@@ -1,0 +1,88 @@
+"""Stochastic gradient descent with momentum.
+
+    g <- g + weight_decay * p
+    b <- momentum * b + (1 - dampening) * g          at the first step: b <- g
+    g <- g + momentum * b   if nesterov, else   b
+    p <- p - lr * g
+
+Source: Polyak 1964 (heavy ball); Sutskever et al. 2013, ICML, for Nesterov's form. As in PyTorch
+the learning rate multiplies the momentum buffer instead of entering it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from simdrnn.module import as_number
+from simdrnn.optim.base import Optimizer
+from simdrnn.optim.tree import ParameterTree
+from simdrnn.validate import Array, as_bool
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum or Nesterov momentum if asked for.
+
+    Parameters
+    ----------
+    layers : see `Optimizer`.
+    lr : learning rate.
+    momentum : how much of the buffer is kept from step to step; 0 needs no buffer.
+    dampening : the part of a gradient that does not enter the buffer.
+    weight_decay : L2 penalty, added to the gradient.
+    nesterov : look one step of momentum ahead; needs a momentum and no dampening.
+
+    Examples
+    --------
+    >>> weight = np.array([1.0, -2.0])
+    >>> optimizer = SGD(weight, lr=0.5)
+    >>> optimizer.step(np.array([1.0, 1.0]))
+    >>> weight
+    array([ 0.5, -2.5])
+    """
+
+    _options: ClassVar[tuple[str, ...]] = ("momentum", "dampening", "weight_decay", "nesterov")
+
+    def __init__(
+        self,
+        layers: ParameterTree,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        self._momentum = as_number("momentum", momentum)
+        self._dampening = as_number("dampening", dampening)
+        self._weight_decay = as_number("weight_decay", weight_decay)
+        self._nesterov = as_bool("nesterov", nesterov)
+        if nesterov and (self._momentum == 0.0 or self._dampening != 0.0):
+            got = f"momentum={momentum}, dampening={dampening}"
+            raise ValueError(f"nesterov: expected momentum > 0 and dampening = 0, got {got}")
+        super().__init__(layers, lr, ["momentum_buffer"] if self._momentum else [])
+
+    def _update(self, p: Array, g: Array, state: Mapping[str, Array], scratch: Array) -> None:
+        decayed, product = scratch
+        if self._weight_decay:
+            np.multiply(p, self._weight_decay, out=decayed)
+            decayed += g
+            g = decayed
+        if self._momentum:
+            buffer = state["momentum_buffer"]
+            if self._steps == 1:
+                buffer[...] = g
+            else:
+                buffer *= self._momentum
+                np.multiply(g, 1.0 - self._dampening, out=product)
+                buffer += product
+            if self._nesterov:
+                np.multiply(buffer, self._momentum, out=product)
+                g = np.add(g, product, out=decayed)
+            else:
+                g = buffer
+        np.multiply(g, self.lr, out=product)
+        p -= product

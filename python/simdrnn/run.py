@@ -1,0 +1,118 @@
+"""One call of a layer, in the form engines take it; and what an engine is.
+
+See ``docs/contract.md`` for what each number means to an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from simdrnn.options import Options
+from simdrnn.validate import Array
+
+__all__ = ["Network", "ParameterArrays", "Run", "State", "TapeArrays"]
+
+# What users pass and get: an array where the cell has one state, a tuple where it has more.
+State: TypeAlias = "Array | tuple[Array, ...]"
+
+# weight_ih, weight_hh, bias_ih, bias_hh of one layer and direction.
+ParameterArrays: TypeAlias = "tuple[Array, Array, Array | None, Array | None]"
+
+
+class Run(NamedTuple):
+    """A checked call: immutable, time first, ready for an engine.
+
+    A NamedTuple because it is made at every call, several times faster than a frozen dataclass.
+
+    Parameters
+    ----------
+    x : (T, B, I) view with unit inner stride; read only.
+    states : S arrays (L*D, B, H), C-contiguous; read only.
+    lengths : (B,) int64, or None where every row has T steps.
+    mask, reset : (T, B) bool, C-contiguous, or None.
+    hold : whether a step that is not real outputs the carried hidden state instead of 0.
+    dropout : probability between layers; 0 is off.
+    dropout_key : 64-bit key of the dropout masks.
+    num_threads : 0 leaves the number to the engine.
+    """
+
+    x: Array
+    states: tuple[Array, ...]
+    lengths: Array | None = None
+    mask: Array | None = None
+    reset: Array | None = None
+    hold: bool = False
+    dropout: float = 0.0
+    dropout_key: int = 0
+    num_threads: int = 0
+
+
+@dataclass(slots=True)
+class TapeArrays:
+    """What forward keeps for backward.
+
+    Parameters
+    ----------
+    saved : L*D arrays (T, B, saved*H): what the cell keeps of each step.
+    hidden : L arrays (T, B, D*H): every layer's output before dropout; the last is the output.
+    """
+
+    saved: list[Array]
+    hidden: list[Array]
+
+
+class Network(Protocol):
+    """An engine: a stack of layers of one cell, run over whole sequences."""
+
+    def __init__(
+        self,
+        cell: str,
+        dtype: np.dtype[Any],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        num_directions: int,
+        options: Options,
+    ) -> None: ...
+
+    def token(self) -> Hashable:
+        """Return what prepared parameters depend on besides their values, e.g. the active ISA."""
+
+    def workspace_bytes(self, steps: int, batch: int, training: bool) -> int:
+        """Return how much memory a call needs besides its arguments and results."""
+
+    def set_parameters(
+        self,
+        index: int,
+        weight_ih: Array,
+        weight_hh: Array,
+        bias_ih: Array | None,
+        bias_hh: Array | None,
+    ) -> None:
+        """Take the parameters of direction ``index = layer * D + direction``."""
+
+    def forward(
+        self,
+        run: Run,
+        output: Array,
+        final_states: Sequence[Array],
+        *,
+        tape: TapeArrays | None,
+    ) -> None:
+        """Write `output` (T, B, D*H) and the final states, S arrays (L*D, B, H)."""
+
+    def backward(
+        self,
+        run: Run,
+        tape: TapeArrays,
+        d_output: Array,
+        d_final_states: Sequence[Array],
+        d_x: Array,
+        d_initial_states: Sequence[Array],
+        d_parameters: Sequence[ParameterArrays],
+    ) -> None:
+        """Overwrite the last three arguments with gradients."""

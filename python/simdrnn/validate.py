@@ -1,0 +1,278 @@
+"""Checks of what users pass. Every message reads ``argument: expected ..., got ...``.
+
+Arrays are never cast: the one conversion made in silence is of byte order, which keeps the value.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Array",
+    "as_array",
+    "as_bool",
+    "as_count",
+    "as_dtype",
+    "as_finite_number",
+    "as_flags",
+    "as_lengths",
+    "as_positive",
+    "as_positive_number",
+    "as_probability",
+    "as_seed",
+    "check_choice",
+    "check_out",
+    "check_shape",
+    "dense",
+    "readable",
+]
+
+Array: TypeAlias = "npt.NDArray[Any]"
+
+# Effort NumPy may spend to prove that two strided arrays do not overlap before it assumes they do.
+_OVERLAP_WORK = 10_000
+
+
+def _as_integer(name: str, value: object, expected: str, least: int) -> int:
+    """Return an integer of any integer type as int; bool is none of them."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    number = int(value)
+    if number < least:
+        raise ValueError(f"{name}: expected {expected}, got {number}")
+    return number
+
+
+def as_count(name: str, value: object) -> int:
+    """Return a non-negative integer as int."""
+    return _as_integer(name, value, "a non-negative integer", 0)
+
+
+def as_positive(name: str, value: object) -> int:
+    """Return a positive integer as int.
+
+    Examples
+    --------
+    >>> as_positive("hidden_size", 8)
+    8
+    >>> as_positive("hidden_size", True)
+    Traceback (most recent call last):
+    TypeError: hidden_size: expected a positive integer, got True
+    """
+    return _as_integer(name, value, "a positive integer", 1)
+
+
+def as_bool(name: str, value: object) -> bool:
+    """Return a Python or NumPy bool as bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def _as_float(name: str, value: object, expected: str) -> float:
+    """Return a real number as float; what float cannot hold becomes infinite."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def as_finite_number(name: str, value: object) -> float:
+    """Return a finite real number as float."""
+    number = _as_float(name, value, "a finite number")
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: expected a finite number, got {number}")
+    return number
+
+
+def as_positive_number(name: str, value: object) -> float:
+    """Return a positive finite real number as float."""
+    number = _as_float(name, value, "a positive finite number")
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name}: expected a positive finite number, got {number}")
+    return number
+
+
+def as_probability(name: str, value: object) -> float:
+    """Return a real number in [0, 1] as float."""
+    number = _as_float(name, value, "a number in [0, 1]")
+    if not 0.0 <= number <= 1.0:  # written so that NaN fails too
+        raise ValueError(f"{name}: expected a number in [0, 1], got {number}")
+    return number
+
+
+def as_seed(value: object) -> int:
+    """Return the seed given, or 64 fresh random bits for None."""
+    if value is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    return as_count("seed", value)
+
+
+def as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64, in native byte order, as a NumPy dtype."""
+    try:
+        dtype = None if value is None else np.dtype(value)  # np.dtype(None) would be float64
+    except TypeError as error:
+        raise TypeError(f"dtype: expected float32 or float64, got {value!r}") from error
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype: expected float32 or float64, got {value!r}")
+    assert dtype is not None
+    return dtype
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise unless `value` is one of the names in `choices`."""
+    known = tuple(choices)
+    if not (isinstance(value, str) and value in known):
+        expected = " or ".join(repr(choice) for choice in known)
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def as_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
+    """Return `value` as an ndarray of exactly `dtype`, in native byte order.
+
+    Anything NumPy can read is accepted, including objects with ``__array__``; its dtype must
+    already be the wanted one.
+
+    Examples
+    --------
+    >>> as_array("x", [1.0, 2.0], np.dtype("float64"))
+    array([1., 2.])
+    >>> as_array("x", [1, 2], np.dtype("float64"))
+    Traceback (most recent call last):
+    TypeError: x: expected dtype float64, got int64; convert it explicitly
+    """
+    if type(value) is np.ndarray and value.dtype == dtype:  # the usual case, and the cheap one
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got a masked array; use mask= instead")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        found = type(value).__name__
+        raise TypeError(f"{name}: expected an array of {dtype}, got {found}: {error}") from error
+    if array.dtype == dtype:
+        return array
+    if array.dtype.newbyteorder("=") == dtype:
+        return array.astype(dtype)
+    raise TypeError(f"{name}: expected dtype {dtype}, got {array.dtype}; convert it explicitly")
+
+
+def _tuple_text(letters: tuple[str, ...]) -> str:
+    """Write a tuple of letters as Python writes a tuple."""
+    return f"({letters[0]},)" if len(letters) == 1 else f"({', '.join(letters)})"
+
+
+def check_shape(name: str, array: Array, letters: tuple[str, ...], shape: tuple[int, ...]) -> None:
+    """Raise unless `array` has `shape`, which the message also gives in `letters`.
+
+    Examples
+    --------
+    >>> check_shape("weight_hh_l0", np.zeros((512, 64)), ("4*H", "H"), (512, 128))
+    Traceback (most recent call last):
+    ValueError: weight_hh_l0: expected shape (4*H, H) = (512, 128), got (512, 64)
+    """
+    if array.shape != shape:
+        text = _tuple_text(letters)
+        raise ValueError(f"{name}: expected shape {text} = {shape}, got {array.shape}")
+
+
+def _addressable(array: Array) -> bool:
+    """Tell whether kernels can read `array` in place: aligned, whole strides, inner stride 1."""
+    flags = array.flags
+    if not flags.aligned:
+        return False
+    if flags.c_contiguous:
+        return True
+    size = array.itemsize
+    return array.strides[-1] == size and all(stride % size == 0 for stride in array.strides)
+
+
+def readable(array: Array) -> Array:
+    """Return `array`, or a copy if kernels could not read it in place."""
+    return array if _addressable(array) else array.copy(order="C")
+
+
+def dense(array: Array) -> Array:
+    """Return `array`, or a copy if it is not C-contiguous and aligned."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
+
+
+def as_lengths(value: object, steps: int, batch: int | None) -> Array:
+    """Return lengths as a fresh (B,) int64 array, each in [0, steps].
+
+    The copy is deliberate: kernels trust these numbers, so nobody else may hold them.
+
+    Parameters
+    ----------
+    value : (B,) integers, or one integer for unbatched input.
+    steps : T.
+    batch : B, or None for unbatched input.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError("lengths: expected a plain array, got a masked array")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        found = type(value).__name__
+        raise TypeError(f"lengths: expected integers, got {found}: {error}") from error
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"lengths: expected an integer dtype, got {array.dtype}")
+    if batch is None:
+        check_shape("lengths", array, (), ())
+    else:
+        check_shape("lengths", array, ("B",), (batch,))
+    rows = array.reshape(-1)
+    wrong = np.flatnonzero((rows < 0) | (rows > steps))
+    if wrong.size:
+        row = int(wrong[0])
+        raise ValueError(
+            f"lengths: expected values in [0, T] = [0, {steps}], got {rows[row]} in row {row}"
+        )
+    return rows.astype(np.int64)
+
+
+def as_flags(name: str, value: object, letters: tuple[str, ...], shape: tuple[int, ...]) -> Array:
+    """Return a bool array of the given shape; no other dtype passes for bool."""
+    array = as_array(name, value, np.dtype(np.bool_))
+    check_shape(name, array, letters, shape)
+    return array
+
+
+def check_out(
+    out: object,
+    dtype: np.dtype[Any],
+    letters: tuple[str, ...],
+    shape: tuple[int, ...],
+    inputs: Iterable[tuple[str, Array]],
+) -> Array:
+    """Return `out` if results can be written to it while `inputs` are being read."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out: expected a numpy.ndarray, got {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out: expected dtype {dtype}, got {out.dtype}")
+    check_shape("out", out, letters, shape)
+    if not out.flags.writeable:
+        raise ValueError("out: expected a writable array, got a read-only one")
+    repeated = any(
+        stride == 0 < size - 1 for stride, size in zip(out.strides, out.shape, strict=True)
+    )
+    if repeated or not _addressable(out):
+        raise ValueError(
+            "out: expected an aligned array with a contiguous last axis and distinct elements, "
+            f"got strides {out.strides}"
+        )
+    for name, array in inputs:
+        # The stubs know only two special values of max_work, not that any number is allowed.
+        if np.may_share_memory(out, array, max_work=_OVERLAP_WORK):  # type: ignore[arg-type]
+            raise ValueError(f"out: expected memory of its own, got memory shared with {name}")
+    return out

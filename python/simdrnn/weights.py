@@ -1,0 +1,175 @@
+"""Parameters of a layer: names, shapes, order and initial values.
+
+Names, layouts and gate order are PyTorch's, so a state_dict moves between the two unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from simdrnn.cells import CellInfo
+from simdrnn.validate import Array, as_finite_number, as_positive, check_choice
+
+__all__ = ["INITIALIZERS", "ParameterSpec", "Sizes", "initialise", "parameter_specs"]
+
+INITIALIZERS = ("uniform", "glorot", "orthogonal")
+
+
+class Sizes(NamedTuple):
+    """What fixes the shapes of a layer's parameters."""
+
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    num_directions: int = 1
+    bias: bool = True
+
+    @classmethod
+    def check(
+        cls, input_size: object, hidden_size: object, num_layers: object, bidirectional: bool,
+        bias: bool,
+    ) -> Sizes:  # fmt: skip
+        """Check a constructor's arguments and collect them."""
+        return cls(
+            as_positive("input_size", input_size),
+            as_positive("hidden_size", hidden_size),
+            as_positive("num_layers", num_layers),
+            2 if bidirectional else 1,
+            bias,
+        )
+
+
+class ParameterSpec(NamedTuple):
+    """Name of one parameter, and its shape in letters and in numbers."""
+
+    name: str
+    letters: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+def _times(count: int, letter: str) -> str:
+    """Write `count` times `letter` as it stands in messages: 4*H, but H for one."""
+    return letter if count == 1 else f"{count}*{letter}"
+
+
+def parameter_specs(
+    cell: CellInfo, sizes: Sizes, *, suffixes: bool = True
+) -> list[tuple[ParameterSpec, ...]]:
+    """Return the parameters of every layer and direction, in PyTorch's order.
+
+    Parameters
+    ----------
+    cell : the cell of the layer.
+    sizes : I, H, L, D and whether there are biases.
+    suffixes : whether names carry ``_l{layer}`` and ``_reverse``; those of single cells do not.
+
+    Returns
+    -------
+    list of L*D tuples: index ``layer * D + direction`` holds that direction's parameters.
+
+    Examples
+    --------
+    >>> gru = CellInfo("gru", gates=3, separate=1, states=1, saved=4)
+    >>> for spec in parameter_specs(gru, Sizes(input_size=5, hidden_size=8))[0]:
+    ...     print(*spec)
+    weight_ih_l0 ('3*H', 'I') (24, 5)
+    weight_hh_l0 ('3*H', 'H') (24, 8)
+    bias_ih_l0 ('3*H',) (24,)
+    bias_hh_l0 ('3*H',) (24,)
+    """
+    hidden, directions = sizes.hidden_size, sizes.num_directions
+    rows, rows_text = cell.gates * hidden, _times(cell.gates, "H")
+    groups = []
+    for layer in range(sizes.num_layers):
+        width = directions * hidden if layer else sizes.input_size
+        width_text = _times(directions, "H") if layer else "I"
+        for direction in range(directions):
+            end = f"_l{layer}" + ("_reverse" if direction else "") if suffixes else ""
+            group = [
+                ParameterSpec(f"weight_ih{end}", (rows_text, width_text), (rows, width)),
+                ParameterSpec(f"weight_hh{end}", (rows_text, "H"), (rows, hidden)),
+            ]
+            if sizes.bias:
+                group.append(ParameterSpec(f"bias_ih{end}", (rows_text,), (rows,)))
+                group.append(ParameterSpec(f"bias_hh{end}", (rows_text,), (rows,)))
+            groups.append(tuple(group))
+    return groups
+
+
+def _orthogonal(size: int, rng: np.random.Generator) -> Array:
+    """Draw an orthogonal (H, H) matrix uniformly (Mezzadri 2007, arXiv:math-ph/0609050)."""
+    factor, triangle = np.linalg.qr(rng.standard_normal((size, size)))
+    # QR alone is not unique; the signs make it so, and the distribution uniform.
+    return factor * np.where(np.diag(triangle) < 0, -1.0, 1.0)
+
+
+def _draw(spec: ParameterSpec, hidden: int, initializer: str, rng: np.random.Generator) -> Array:
+    """Draw one parameter in float64."""
+    if initializer == "uniform":
+        bound = 1.0 / math.sqrt(hidden)
+        return rng.uniform(-bound, bound, spec.shape)
+    if len(spec.shape) == 1:
+        return np.zeros(spec.shape)
+    rows, width = spec.shape
+    if initializer == "orthogonal" and spec.name.startswith("weight_hh"):
+        return np.concatenate([_orthogonal(hidden, rng) for _ in range(rows // hidden)])
+    # Each gate is a matrix (H, width) of its own, so fan-out is H, not gates*H.
+    bound = math.sqrt(6.0 / (width + hidden))
+    return rng.uniform(-bound, bound, spec.shape)
+
+
+def _forget_slices(groups: list[tuple[ParameterSpec, ...]], hidden: int) -> Iterator[
+    tuple[str, slice]
+]:  # fmt: skip
+    """Name every bias and the slice of it that belongs to an LSTM's forget gate (i, f, g, o)."""
+    for group in groups:
+        for spec in group:
+            if len(spec.shape) == 1:
+                yield spec.name, slice(hidden, 2 * hidden)
+
+
+def initialise(
+    groups: list[tuple[ParameterSpec, ...]],
+    hidden_size: int,
+    rng: np.random.Generator,
+    *,
+    initializer: str = "uniform",
+    forget_bias: float | None = None,
+) -> dict[str, Array]:
+    """Draw a layer's parameters in float64, in the order of `groups`.
+
+    Drawing in float64 whatever the layer's dtype gives one seed the same weights in both dtypes,
+    up to rounding.
+
+    Parameters
+    ----------
+    groups : what `parameter_specs` returned.
+    hidden_size : H.
+    rng : source of every number.
+    initializer : ``"uniform"``, PyTorch's U(-1/sqrt(H), 1/sqrt(H)) for everything;
+        ``"glorot"``, Glorot uniform weights gate by gate, biases 0;
+        ``"orthogonal"``, as glorot with ``weight_hh`` orthogonal gate by gate.
+    forget_bias : total bias of an LSTM's forget gate: that slice of ``bias_ih``, with the one of
+        ``bias_hh`` set to 0.
+
+    Returns
+    -------
+    dict name -> array.
+    """
+    check_choice("initializer", initializer, INITIALIZERS)
+    if forget_bias is not None:
+        forget_bias = as_finite_number("forget_bias", forget_bias)
+    values = {
+        spec.name: _draw(spec, hidden_size, initializer, rng) for group in groups for spec in group
+    }
+    if forget_bias is not None:
+        slices = list(_forget_slices(groups, hidden_size))
+        if not slices:
+            raise ValueError(f"forget_bias: expected bias=True with it, got {forget_bias!r}")
+        for name, forget in slices:
+            values[name][forget] = forget_bias if name.startswith("bias_ih") else 0.0
+    return values

@@ -1,0 +1,53 @@
+"""Fixtures: what the suite runs over."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Give each test numbers of its own, the same in every run; the seed is shown on failure."""
+    seed = zlib.crc32(request.node.name.encode())
+    print(f"rng seed: {seed}")
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> str:
+    """Name of a floating-point type."""
+    return str(request.param)
+
+
+@pytest.fixture(params=[1, 2, 3, 7], ids=lambda count: f"threads{count}")
+def threads(request: pytest.FixtureRequest) -> int:
+    """Count of threads."""
+    return int(request.param)
+
+
+@pytest.fixture(params=["reference", "compiled"])
+def engine(request: pytest.FixtureRequest) -> ModuleType:
+    """Namespace whose layers run on one of the engines."""
+    if request.param == "reference":
+        return import_module("simdrnn.reference")
+    pytest.importorskip("simdrnn._core", reason="the extension is not built")
+    return import_module("simdrnn")
+
+
+@pytest.fixture(params=["scalar", "avx2", "avx512"])
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Name of an instruction set, in use while the test runs."""
+    pytest.importorskip("simdrnn._core", reason="the extension is not built")
+    choice = import_module("simdrnn").isa
+    if request.param not in choice.available():
+        pytest.skip(f"this CPU or build has no {request.param}")
+    before = choice.active()
+    choice.use(request.param)
+    yield request.param
+    choice.use(before)

@@ -1,0 +1,211 @@
+"""Problems, comparisons and tolerances that several test files share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+# Class and constructor arguments that make a layer of each cell.
+LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "rnn_tanh": ("RNN", {}),
+    "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
+    "lstm": ("LSTM", {}),
+    "gru": ("GRU", {}),
+    "gru_reset_before": ("GRU", {"reset_after": False}),
+}
+CELLS = tuple(LAYERS)
+
+# Which of lengths, mask and reset a problem has, and how its masked output is filled.
+PATTERNS = ("plain", "lengths", "mask", "reset", "all", "all-hold")
+
+# Roundings that one step adds besides its sums: a handful of operations and activations of a few
+# units in the last place each.
+_STEP_ROUNDINGS = 32
+
+
+def tolerance(dtype: Any, steps: int, reduction: int) -> float:
+    """Return how far a result may be from the exact one, relative to the largest element.
+
+    Model: independent roundings of relative size u = eps / 2. A sum of n products is then off by
+    more than 6 u sqrt(n) times the sum of magnitudes with probability below 2 exp(-18) (Higham and
+    Mary 2019, "A new approach to probabilistic rounding error analysis", theorem 2.4); n here is
+    the reduction length plus the step's other roundings. Activations have slopes of at most 1, and
+    with PyTorch's initial weights a step does not amplify what it is handed, so the errors of the
+    steps add up: linear growth, once forward and once backward.
+
+    Parameters
+    ----------
+    dtype : of the arithmetic.
+    steps : T; for stacks, times the number of layers.
+    reduction : terms of the longest sum: I + H forward, T * B for gradients of weights.
+    """
+    unit = float(np.finfo(dtype).eps) / 2
+    return 6 * unit * float(np.sqrt(reduction + _STEP_ROUNDINGS)) * 2 * (steps + 1)
+
+
+def difference_step(dtype: Any = np.float64) -> float:
+    """Return the step of a central difference that balances truncation h^2 and rounding eps / h."""
+    return float(np.finfo(dtype).eps) ** (1 / 3)
+
+
+def difference_tolerance(scale: float) -> float:
+    """Return the error of a central difference of a function computed as a sum of size `scale`.
+
+    At the balanced step both errors are eps^(2/3) times a constant: third derivatives of the
+    composed activations over 6 on one side, the roundings of the sum's terms on the other. For both
+    we take the roundings of a step. A wrong gradient is off by orders of magnitude more.
+    """
+    return _STEP_ROUNDINGS * float(np.finfo(np.float64).eps) ** (2 / 3) * max(scale, 1.0)
+
+
+def assert_close(got: Any, want: Any, tolerance: float, name: str = "") -> None:
+    """Compare arrays, or tuples or dicts of them, relative to the largest element wanted."""
+    if isinstance(want, Mapping):
+        assert list(got) == list(want)
+        for key in want:
+            assert_close(got[key], want[key], tolerance, f"{name}[{key}]")
+    elif isinstance(want, tuple):
+        assert len(got) == len(want)
+        for index, member in enumerate(want):
+            assert_close(got[index], member, tolerance, f"{name}[{index}]")
+    else:
+        got, want = np.asarray(got), np.asarray(want)
+        assert got.shape == want.shape, name
+        scale = np.abs(want).max(initial=0.0)
+        np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * scale, err_msg=name)
+
+
+def make_layer(module: ModuleType, cell: str, *args: Any, **kwargs: Any) -> Any:
+    """Make a layer of the given cell from `simdrnn` or `simdrnn.reference`."""
+    name, extra = LAYERS[cell]
+    return getattr(module, name)(*args, **extra, **kwargs)
+
+
+def as_tuple(state: Any) -> tuple[Any, ...]:
+    """Return the members of a state in either form."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+@dataclass
+class Problem:
+    """A layer, the arguments of one call, and gradients to propagate back through it."""
+
+    layer: Any
+    x: Any
+    state: Any
+    call: dict[str, Any] = field(default_factory=dict)
+    d_output: Any = None
+    d_state: Any = None
+
+    def record(self) -> Any:
+        """Record the call; a copy of the layer draws the same dropout each time."""
+        return copy.deepcopy(self.layer).record(self.x, self.state, **self.call)
+
+    def gradients(self) -> Any:
+        """Return the gradients of the call."""
+        return self.record().backward(self.d_output, self.d_state)
+
+
+def make_pattern(pattern: str, T: int, B: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw lengths, mask and reset as `pattern` says; with a row of length 0 if B > 1."""
+    call: dict[str, Any] = {}
+    if pattern == "lengths" or pattern.startswith("all"):
+        lengths = rng.integers(1, T + 1, B)
+        lengths[0] = T
+        lengths[1:2] = 0
+        call["lengths"] = lengths
+    if pattern == "mask" or pattern.startswith("all"):
+        call["mask"] = rng.random((T, B)) < 0.7
+    if pattern == "reset" or pattern.startswith("all"):
+        call["reset"] = rng.random((T, B)) < 0.3
+    if pattern.endswith("hold"):
+        call["masked_output"] = "hold"
+    return call
+
+
+def make_problem(
+    module: ModuleType,
+    cell: str,
+    *,
+    rng: np.random.Generator,
+    T: int = 5,
+    B: int = 4,
+    I: int = 2,  # noqa: E741
+    H: int = 3,
+    dtype: Any = "float64",
+    pattern: str = "plain",
+    with_state: bool = True,
+    **kwargs: Any,
+) -> Problem:
+    """Draw a problem; `kwargs` go to the layer's constructor."""
+    seed = int(rng.integers(2**32))
+    layer = make_layer(module, cell, I, H, dtype=dtype, seed=seed, **kwargs)
+    directions = 2 if kwargs.get("bidirectional") else 1
+    rows = directions * kwargs.get("num_layers", 1)
+
+    def draw(*shape: int) -> Any:
+        return rng.standard_normal(shape).astype(dtype)
+
+    def draw_state() -> Any:
+        states = tuple(draw(rows, B, H) for _ in range(2 if cell == "lstm" else 1))
+        return states if len(states) > 1 else states[0]
+
+    return Problem(
+        layer,
+        draw(T, B, I),
+        draw_state() if with_state else None,
+        make_pattern(pattern, T, B, rng),
+        draw(T, B, directions * H),
+        draw_state(),
+    )
+
+
+def variables(problem: Problem) -> dict[str, Any]:
+    """Return everything a gradient is taken for, by name."""
+    found = {"x": problem.x}
+    if problem.state is not None:
+        found |= {f"state[{i}]": value for i, value in enumerate(as_tuple(problem.state))}
+    return found | problem.layer.state_dict()
+
+
+def substitute(problem: Problem, values: Mapping[str, Any]) -> Problem:
+    """Return the problem with `values` in place of its `variables`."""
+    layer = copy.deepcopy(problem.layer)
+    layer.load_state_dict({name: values[name] for name in layer.parameters()})
+    state = problem.state
+    if state is not None:
+        members = tuple(values[f"state[{i}]"] for i in range(len(as_tuple(state))))
+        state = members if isinstance(state, tuple) else members[0]
+    return Problem(layer, values["x"], state, problem.call, problem.d_output, problem.d_state)
+
+
+def flat_gradients(problem: Problem) -> dict[str, Any]:
+    """Return the gradients by the names of `variables`."""
+    grads = problem.gradients()
+    found = {"x": grads.x}
+    if problem.state is not None:
+        found |= {f"state[{i}]": value for i, value in enumerate(as_tuple(grads.state))}
+    return found | grads.params
+
+
+def loss_terms(problem: Problem) -> Iterator[Any]:
+    """Yield arrays whose sum is the scalar whose gradients `gradients` returns."""
+    tape = problem.record()
+    yield tape.output * problem.d_output
+    for value, weight in zip(as_tuple(tape.state), as_tuple(problem.d_state), strict=True):
+        yield value * weight
+
+
+def loss(problem: Problem) -> float:
+    """Return the scalar whose gradients `gradients` returns."""
+    return float(sum(terms.sum() for terms in loss_terms(problem)))
+
+
+def loss_scale(problem: Problem) -> float:
+    """Return the sum of the magnitudes of the loss's terms."""
+    return float(sum(np.abs(terms).sum() for terms in loss_terms(problem)))

@@ -1,0 +1,82 @@
+"""Each cell against its equations written out once more, with every forward clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from helpers import assert_close, make_problem, tolerance
+
+ALLOWED = tolerance("float64", 1, 3 + 2)
+LIMIT = 0.3
+
+
+def limited(value, on):
+    return np.minimum(np.maximum(value, -LIMIT), LIMIT) if on else value
+
+
+def sigmoid(value):
+    return 0.5 * (1 + np.tanh(0.5 * value))
+
+
+def sums(layer, x, h):
+    """Return input parts and recurrent parts by gate."""
+    input_part = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
+    recurrent_part = h @ layer.weight_hh_l0.T + layer.bias_hh_l0
+    gates = input_part.shape[-1] // h.shape[-1]
+    return np.split(input_part, gates, axis=-1), np.split(recurrent_part, gates, axis=-1)
+
+
+def rnn(layer, x, state, clip, activation):
+    (a,), (b,) = sums(layer, x, state)
+    return limited(activation(limited(a + b, clip == "gate_clip")), clip == "hidden_clip")
+
+
+def lstm(layer, x, state, clip):
+    h, c = state
+    gate = [limited(a + b, clip == "gate_clip") for a, b in zip(*sums(layer, x, h), strict=True)]
+    i, f, o = sigmoid(gate[0]), sigmoid(gate[1]), sigmoid(gate[3])
+    c = limited(f * c + i * np.tanh(gate[2]), clip == "cell_clip")
+    return limited(o * np.tanh(c), clip == "hidden_clip"), c
+
+
+def gru(layer, x, h, clip):
+    (r_x, z_x, n_x), (r_h, z_h, n_h) = sums(layer, x, h)
+    r = sigmoid(limited(r_x + r_h, clip == "gate_clip"))
+    z = sigmoid(limited(z_x + z_h, clip == "gate_clip"))
+    n = np.tanh(limited(n_x + r * n_h, clip == "gate_clip"))
+    return limited((1 - z) * n + z * h, clip == "hidden_clip")
+
+
+def gru_reset_before(layer, x, h, clip):
+    (r_x, z_x, n_x), (r_h, z_h, _) = sums(layer, x, h)
+    r = sigmoid(limited(r_x + r_h, clip == "gate_clip"))
+    z = sigmoid(limited(z_x + z_h, clip == "gate_clip"))
+    n_h = sums(layer, x, r * h)[1][2]
+    n = np.tanh(limited(n_x + n_h, clip == "gate_clip"))
+    return limited((1 - z) * n + z * h, clip == "hidden_clip")
+
+
+EQUATIONS = {
+    "rnn_tanh": lambda *args: rnn(*args, np.tanh),
+    "rnn_relu": lambda *args: rnn(*args, lambda a: np.maximum(a, 0)),
+    "lstm": lstm,
+    "gru": gru,
+    "gru_reset_before": gru_reset_before,
+}
+CASES = [(cell, clip) for cell in EQUATIONS for clip in ("none", "gate_clip", "hidden_clip")]
+CASES.append(("lstm", "cell_clip"))
+
+
+@pytest.mark.parametrize(("cell", "clip"), CASES)
+def test_one_step_follows_the_equations(engine, cell, clip, rng):
+    options = {} if clip == "none" else {clip: LIMIT}
+    problem = make_problem(engine, cell, rng=rng, T=1, **options)
+
+    output, state = problem.layer(problem.x, problem.state)
+
+    want = EQUATIONS[cell](problem.layer, problem.x[0], problem.state, clip)
+    flat = tuple(s.reshape(4, 3) for s in (want if isinstance(want, tuple) else (want,)))
+    got = state if isinstance(state, tuple) else (state,)
+    assert_close(tuple(s[0] for s in got), flat, ALLOWED)
+    np.testing.assert_array_equal(output[0], got[0][0])
