@@ -251,8 +251,8 @@ def test_state_moves_through_a_dict():
 def test_sizes_are_counted_and_shown():
     assert Linear(2, 3).num_parameters == 9
     assert Embedding(4, 2).num_parameters == 8
-    assert repr(Linear(2, 3, bias=False)) == "Linear(2, 3, bias=False, dtype='float32')"
-    assert repr(Embedding(4, 2, dtype="f8")) == "Embedding(4, 2, dtype='float64')"
+    assert repr(Linear(2, 3, bias=False)) == "Linear(2, 3, bias=False)"
+    assert repr(Embedding(4, 2, dtype="f8")) == "Embedding(4, 2, dtype=float64)"
 
 
 # Errors.

@@ -205,3 +205,12 @@ def test_cells_save_what_their_info_counts(name, rng):
 
     assert (len(following), len(saved)) == (info.states, info.saved)
     assert (len(d_pre), len(d_state)) == (info.gates + info.separate, info.states)
+
+
+def test_both_engines_count_alike():
+    pytest.importorskip("simdrnn._core", reason="the extension is not built")
+    from simdrnn.cells import compiled_cells
+
+    infos = {name: cell.info for name, cell in reference.CELLS.items()}
+
+    assert infos == compiled_cells()

@@ -13,7 +13,7 @@ class Scratch {
   E* take(Index count) noexcept {
     const Index at = used_;
     used_ += round_up(count * Index(sizeof(E)), 64);
-    return base_ == nullptr ? nullptr : reinterpret_cast<E*>(base_ + at);
+    return base_ == nullptr || count == 0 ? nullptr : reinterpret_cast<E*>(base_ + at);
   }
   Index used() const noexcept { return used_; }
 

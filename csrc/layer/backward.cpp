@@ -103,9 +103,9 @@ class BackwardPass : public LayerPass<T> {
     for (std::size_t k = 0; k < this->states(); ++k) {
       std::fill_n(this->of_layer(g.d_initial_states[k]), this->state_size(), T(0));
     }
-    for (Index r = 0; operand_rows_ != nullptr && r < this->context_.plan.backward_chunk * this->batch(); ++r) {
-      operand_rows_[r] = operand_ + r * hidden;
-    }
+    const Index operands =
+        info_.phases == 2 ? this->context_.plan.backward_chunk * this->batch() : 0;
+    for (Index r = 0; r < operands; ++r) operand_rows_[r] = operand_ + r * hidden;
   }
 
   // What is left at the first step belongs to the initial states.

@@ -33,7 +33,7 @@ class Carver {
       throw std::bad_alloc();
     }
     used_ = used_ / kLines * kLines;
-    return base_ == nullptr ? nullptr : reinterpret_cast<E*>(base_ + at);
+    return base_ == nullptr || count == 0 ? nullptr : reinterpret_cast<E*>(base_ + at);
   }
   [[nodiscard]] std::size_t used() const { return used_; }
 

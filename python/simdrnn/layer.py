@@ -65,6 +65,7 @@ class RecurrentLayer(EngineUser):
                 "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
             )
         self._recorded = 0
+        self._width = sizes.num_directions * sizes.hidden_size
         self._setup(cell, sizes, batch_first=self.batch_first, **setup)
 
     def __call__(
@@ -164,11 +165,6 @@ class RecurrentLayer(EngineUser):
             [np.empty(saved, self.dtype) for _ in self._groups],
             [np.empty(hidden, self.dtype) for _ in range(self.num_layers)],
         )
-
-    @property
-    def _width(self) -> int:
-        """Width D*H of the output."""
-        return self._sizes.num_directions * self.hidden_size
 
     def workspace_bytes(self, T: int, B: int, training: bool = True) -> int:
         """Return how many bytes a call allocates besides arguments, results and tape.

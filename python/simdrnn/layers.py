@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simdrnn import native
 from simdrnn.cells import CellInfo, compiled_cells
 from simdrnn.engine import EngineUser
 from simdrnn.kinds import GRULayer, LSTMLayer, RNNLayer, documented_as
+from simdrnn.native import Network
 
 __all__ = ["GRU", "LSTM", "RNN", "Compiled"]
 
@@ -15,7 +15,7 @@ __all__ = ["GRU", "LSTM", "RNN", "Compiled"]
 class Compiled(EngineUser):
     """Binds the compiled engine."""
 
-    engine = native.Network
+    engine = Network
 
     @staticmethod
     def cell_infos() -> Mapping[str, CellInfo]:

@@ -82,9 +82,9 @@ class Linear(Parametrised):
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
-        """Return the call that builds such a module."""
-        bias = self.bias is not None
-        return f"Linear({self.in_features}, {self.out_features}, bias={bias}, dtype='{self.dtype}')"
+        """Show the constructor's arguments that are not the default, as the layers do."""
+        bias = "" if self.bias is not None else ", bias=False"
+        return f"Linear({self.in_features}, {self.out_features}{bias}{_dtype_repr(self)})"
 
     def __call__(self, x: Array) -> Array:
         """Return ``x @ weight.T + bias``: (..., I) -> (..., O)."""
@@ -171,8 +171,8 @@ class Embedding(Parametrised):
         self._own_parameters([spec], {"weight": weight})
 
     def __repr__(self) -> str:
-        """Return the call that builds such a module."""
-        return f"Embedding({self.num_embeddings}, {self.embedding_dim}, dtype='{self.dtype}')"
+        """Show the constructor's arguments that are not the default, as the layers do."""
+        return f"Embedding({self.num_embeddings}, {self.embedding_dim}{_dtype_repr(self)})"
 
     def __call__(self, x: Array) -> Array:
         """Return the vectors of the integers in `x`: (...) -> (..., E)."""
@@ -226,6 +226,10 @@ def integer_array(name: str, value: object, stop: int) -> Array:
             worst = low if low < 0 else high
             raise ValueError(f"{name}: expected integers in [0, {stop}), got {worst}")
     return array
+
+
+def _dtype_repr(module: Parametrised) -> str:
+    return "" if module.dtype == np.float32 else f", dtype={module.dtype}"
 
 
 def _as_rows(array: Array) -> Array:

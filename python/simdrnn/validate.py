@@ -118,13 +118,15 @@ def as_seed(value: object) -> int:
 
 def as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
     """Return float32 or float64, in native byte order, as a NumPy dtype."""
+    message = f"dtype: expected float32 or float64, got {value!r}"
+    if value is None:  # NumPy takes it for float64
+        raise ValueError(message)
     try:
-        dtype = None if value is None else np.dtype(value)  # np.dtype(None) would be float64
+        dtype = np.dtype(value)
     except TypeError as error:
-        raise TypeError(f"dtype: expected float32 or float64, got {value!r}") from error
+        raise TypeError(message) from error
     if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype: expected float32 or float64, got {value!r}")
-    assert dtype is not None
+        raise ValueError(message)
     return dtype
 
 

@@ -100,7 +100,8 @@ class Interrupt:
     """Turns the first Ctrl-C within a ``with`` into a request, `requested`; a second one raises.
 
     A training loop that asks after every step is never stopped half-way through an update. Outside
-    the main thread, which alone may handle signals, nothing is changed.
+    the main thread, which alone may handle signals, and where SIGINT is ignored, as in background
+    jobs, nothing is changed.
     """
 
     def __init__(self) -> None:
@@ -109,7 +110,8 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         """Take over SIGINT."""
-        if threading.current_thread() is threading.main_thread():
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             self._previous = signal.signal(signal.SIGINT, self._request)
         return self
 

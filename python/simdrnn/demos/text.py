@@ -221,8 +221,9 @@ def run(args: argparse.Namespace, layer_class: LayerClass | None = None) -> int:
         )
 
     verb = "Stopped after" if summary.interrupted else "Trained"
+    steps = f"{summary.steps} step{'s' if summary.steps > 1 else ''}"
     rate = summary.steps / summary.seconds
-    print(f"\n{verb} {summary.steps} steps in {summary.seconds:.1f} s, {rate:.1f} steps/s.")
+    print(f"\n{verb} {steps} in {summary.seconds:.1f} s, {rate:.1f} steps/s.")
     print(
         f"Bits per character: {summary.training_bits:.2f} in training, "
         f"{summary.held_out_bits:.2f} on text it has not seen.\nIt now writes:\n"
