@@ -38,7 +38,9 @@ Sequence<T> sequence(Array& array, const char* name, Index steps, Index batch, I
     reject(name, "shape (" + std::to_string(steps) + ", " + std::to_string(batch) + ", " +
                      std::to_string(width) + ")");
   }
-  const bool contiguous_rows = array.shape(2) <= 1 || array.strides(2) == kSize;
+  // NumPy may give arrays without elements any strides.
+  const bool contiguous_rows =
+      array.size() == 0 || array.shape(2) <= 1 || array.strides(2) == kSize;
   if (!contiguous_rows || array.strides(0) % kSize != 0 || array.strides(1) % kSize != 0 ||
       reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0) {
     reject(name, "aligned elements with unit inner stride");

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 try:
     from simdrnn import _core
-except ImportError as error:  # the usual cause is running beside an unbuilt source tree
-    error.add_note("simdrnn: the compiled part is missing or does not load; was it built?")
-    raise
+except ImportError as error:  # the usual cause: running beside a source tree that is not built
+    raise ImportError(
+        f"simdrnn: the compiled part is missing or does not load; was it built? ({error})"
+    ) from error
 
 from simdrnn import isa, optim, threads
 from simdrnn._version import __version__
