@@ -4,6 +4,7 @@
 #include "abi/args.hpp"
 #include "gemm/pack.hpp"
 #include "gemm/panel.hpp"
+#include "simd/partial.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
@@ -24,20 +25,6 @@ struct ProductArgs {
 
 template <class V>
 constexpr Index kTileBuffer = kTileRows * kTileVectors * V::kLanes;
-
-// Loads min(kLanes, n) elements, and stores them.
-template <class V>
-inline V load_up_to(const typename V::Scalar* p, Index n) noexcept {
-  return n >= V::kLanes ? V::load(p) : V::load(p, n);
-}
-template <class V>
-inline void store_up_to(V v, typename V::Scalar* p, Index n) noexcept {
-  if (n >= V::kLanes) {
-    v.store(p);
-  } else {
-    v.store(p, n);
-  }
-}
 
 template <class V>
 void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {

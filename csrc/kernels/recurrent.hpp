@@ -8,6 +8,7 @@
 #include "kernels/steps.hpp"
 #include "options/clip.hpp"
 #include "simd/lanes.hpp"
+#include "simd/partial.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
@@ -226,19 +227,10 @@ class Forward {
     next[0] = clips_.clip_hidden(next[0]);
     next[0].store(a_.h_next[i] + unit);
     for (int k = 1; k < kInfo.states; ++k) next[k].store(a_.state[k] + i * a_.padded + unit);
-    put<kFull>(next[0], row_at(a_.y, t_, b) + unit, n);
+    store_n<kFull>(next[0], row_at(a_.y, t_, b) + unit, n);
     if (a_.saved != nullptr) {
       T* to = a_.saved + (t_ * run_.batch + b) * kInfo.saved * run_.hidden_size + unit;
-      for (int k = 0; k < kInfo.saved; ++k, to += run_.hidden_size) put<kFull>(saved[k], to, n);
-    }
-  }
-
-  template <bool kFull>
-  [[gnu::always_inline]] static void put(V v, T* p, Index n) noexcept {
-    if constexpr (kFull) {
-      v.store(p);
-    } else {
-      v.store(p, n);
+      for (int k = 0; k < kInfo.saved; ++k, to += run_.hidden_size) store_n<kFull>(saved[k], to, n);
     }
   }
 

@@ -10,6 +10,7 @@
 #include "options/clip.hpp"
 #include "options/step_gradient.hpp"
 #include "simd/lanes.hpp"
+#include "simd/partial.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
@@ -127,28 +128,11 @@ class Backward {
   }
 
   template <bool kFull>
-  [[gnu::always_inline]] static V get(const T* p, Index n) noexcept {
-    if constexpr (kFull) {
-      return V::load(p);
-    } else {
-      return V::load(p, n);
-    }
-  }
-  template <bool kFull>
-  [[gnu::always_inline]] static void put(V v, T* p, Index n) noexcept {
-    if constexpr (kFull) {
-      v.store(p);
-    } else {
-      v.store(p, n);
-    }
-  }
-
-  template <bool kFull>
   [[gnu::always_inline]] void load_saved(const Row& row, Index unit, Index n,
                                          Lanes<V, kInfo.saved>& saved) noexcept {
     const Index hidden = run_.hidden_size;
     const T* p = a_.saved + (t_ * run_.batch + row.b) * kInfo.saved * hidden + unit;
-    for (int k = 0; k < kInfo.saved; ++k, p += hidden) saved[k] = get<kFull>(p, n);
+    for (int k = 0; k < kInfo.saved; ++k, p += hidden) saved[k] = load_n<kFull, V>(p, n);
   }
 
   template <bool kFull>
@@ -156,11 +140,11 @@ class Backward {
     Lanes<V, kInfo.saved> saved;
     load_saved<kFull>(row, unit, n, saved);
     Lanes<V, kInfo.states> state, next, d_next, d_state;
-    for (int k = 0; k < kInfo.states; ++k) state[k] = get<kFull>(row.state[k] + unit, n);
-    next[0] = get<kFull>(row_at(a_.y, t_, row.b) + unit, n);
+    for (int k = 0; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
+    next[0] = load_n<kFull, V>(row_at(a_.y, t_, row.b) + unit, n);
     for (int k = 1; k < kInfo.states; ++k) next[k] = saved[kInfo.saved - kInfo.states + k];
     d_next[0] = V::load(d_h + unit);
-    if (a_.d_y.data != nullptr) d_next[0] = d_next[0] + get<kFull>(row_at(a_.d_y, t_, row.b) + unit, n);
+    if (a_.d_y.data != nullptr) d_next[0] = d_next[0] + load_n<kFull, V>(row_at(a_.d_y, t_, row.b) + unit, n);
     d_next[0] = clips_.through_hidden_clip(next[0], d_next[0]);
     for (int k = 1; k < kInfo.states; ++k) {
       d_next[k] = V::load(a_.d_state[k] + row.i * a_.padded + unit);
@@ -173,7 +157,7 @@ class Backward {
     }
     T* const to = a_.d_pre + row.number * a_.d_pre_stride + unit;
     for (int g = kTwoPhases ? 1 : 0; g < kSlots; ++g) {
-      put<kFull>(d_pre[g], to + g * run_.hidden_size, n);
+      store_n<kFull>(d_pre[g], to + g * run_.hidden_size, n);
     }
   }
 
@@ -205,13 +189,13 @@ class Backward {
       Lanes<V, kInfo.saved> saved;
       load_saved<kFull>(row, unit, n, saved);
       Lanes<V, kInfo.states> state;
-      for (int k = 0; k < kInfo.states; ++k) state[k] = get<kFull>(row.state[k] + unit, n);
+      for (int k = 0; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
       V d_pre, value;
       T* const d_h = a_.d_state[0] + row.i * a_.padded + unit;
       const V d_operand = V::load(d_operand_ + r * a_.padded + unit);
       (V::load(d_h) + Cell::operand_backward(saved, state, d_operand, clips_, d_pre, value)).store(d_h);
-      put<kFull>(d_pre, a_.d_pre + row.number * a_.d_pre_stride + unit, n);
-      put<kFull>(value, a_.operand + row.number * run_.hidden_size + unit, n);
+      store_n<kFull>(d_pre, a_.d_pre + row.number * a_.d_pre_stride + unit, n);
+      store_n<kFull>(value, a_.operand + row.number * run_.hidden_size + unit, n);
     }
   }
 

@@ -4,6 +4,10 @@ namespace simdrnn {
 
 namespace {
 
+// What a thread keeps between calls. More than this (sequences between the layers of a long stack) costs little
+// to map again beside what the call computes, and would be missed elsewhere.
+constexpr std::size_t kKeptBytes = std::size_t{64} << 20;
+
 struct ThreadBuffer {
   AlignedBuffer buffer;
   bool taken = false;
@@ -24,7 +28,9 @@ Workspace::Workspace(std::size_t bytes) : buffer_(&own_) {
 }
 
 Workspace::~Workspace() {
-  if (buffer_ != &own_) of_this_thread().taken = false;
+  if (buffer_ == &own_) return;
+  of_this_thread().taken = false;
+  if (buffer_->bytes() > kKeptBytes) buffer_->release();
 }
 
 }  // namespace simdrnn

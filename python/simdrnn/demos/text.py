@@ -128,7 +128,7 @@ def train(
             optimizer.step(gradients)
 
             steps += 1
-            keep = min(0.98, 1.0 - 1.0 / steps)  # a plain mean at first, then a running one
+            keep = min(0.95, 1.0 - 1.0 / steps)  # a plain mean at first, then a running one
             average = keep * average + (1.0 - keep) * loss / math.log(2.0)
             elapsed = time.perf_counter() - start
             done = max(elapsed / seconds, steps / max_steps if max_steps else 0.0)

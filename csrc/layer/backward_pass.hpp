@@ -1,0 +1,236 @@
+// Back-propagation through one layer and direction, chunk by chunk from the last step to the first:
+//
+//   1. each thread walks its own rows back through the chunk and leaves gate gradients (kernels/recurrent_grad)
+//   2. each thread sums its own part of the weight gradients over all rows of the chunk (gemm/product)
+//
+// Every weight gradient is one chain over the rows in the order they were left, steps descending and batch
+// ascending, whoever computes it: thread count and chunk length change no bit.
+#pragma once
+#include <cstring>
+#include <utility>
+
+#include "layer/pass.hpp"
+
+namespace simdrnn {
+
+template <class T>
+class BackwardPass : public LayerPass<T> {
+  using Base = LayerPass<T>;
+  // Rows of one outer product: its copy of the operand stays in the second-level cache.
+  static constexpr Index kOuterRows = 512;
+
+ public:
+  struct Gradients {
+    Sequence<const T> d_y;                // or null data
+    std::vector<const T*> d_final_states;  // entries may be null
+    Sequence<T> d_x;
+    std::vector<T*> d_initial_states;
+    ParameterGradients<T> parameters;
+  };
+
+  BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
+               Index layer, Index direction, Sequence<const T> x, Sequence<T> y, const T* saved)
+      : Base(network, call, context, layer, direction, x), y_(as_const(this->half(y))),
+        saved_(saved), info_(network.info()) {}
+
+  void lay_out(Carver& memory) {
+    const Index hidden = this->hidden(), chunk = this->context_.plan.backward_chunk;
+    const Index rows = chunk * this->batch();
+    // Padded by two lines: rows a power of two apart would share a set of the first-level cache.
+    const Index slots = info_.gates + info_.separate, line = 64 / Index(sizeof(T));
+    d_pre_stride_ = ((slots * hidden + line - 1) / line | 1) * line;
+    d_pre_ = memory.take<T>(rows * d_pre_stride_);
+    x_rows_ = memory.take<const T*>(rows);
+    h_rows_ = memory.take<const T*>(rows);
+    operand_ = memory.take<T>(info_.phases == 2 ? rows * hidden : 0);
+    operand_rows_ = memory.take<const T*>(info_.phases == 2 ? rows : 0);
+    position_ = memory.take<std::int32_t>(this->flags() != nullptr ? rows : 0);
+    dropped_ = memory.take<T>(this->drops_input() ? rows * this->network_.layer_input(this->layer_) : 0);
+    per_thread_.resize(static_cast<std::size_t>(this->threads()));
+    for (int p = 0; p < this->threads(); ++p) lay_out_thread(p, rows, memory);
+  }
+
+  void run(const Gradients& g) {
+    start(g);
+    const Index chunk = this->context_.plan.backward_chunk;
+    bool first = true;
+    for (Index end = this->steps(); end > 0; end -= chunk) {
+      const Index begin = std::max<Index>(0, end - chunk);
+      const Index rows = number_rows(begin, end);
+      team::run(this->threads(), [&](int p) { walk(p, begin, end, g); });
+      team::run(this->threads(), [&](int p) { sum_weights(p, rows, first, g.parameters); });
+      first = false;
+      if (this->call_.poll) this->call_.poll();
+    }
+    if (first) clear(g.parameters);
+    finish(g);
+  }
+
+ private:
+  void lay_out_thread(int p, Index rows, Carver& memory) {
+    BackwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
+    a = {};
+    a.run = this->run_args(p);
+    a.end = this->context_.plan.backward_chunk;
+    a.y = y_;
+    a.saved = saved_;
+    a.padded = this->padded();
+    for (std::size_t k = 0; k < this->states(); ++k) {
+      a.d_state[k] = memory.take<T>(a.run.count * a.padded);
+    }
+    a.d_pre = d_pre_;
+    a.d_pre_stride = d_pre_stride_;
+    a.x_rows = x_rows_;
+    a.h_rows = h_rows_;
+    a.operand = operand_;
+    T room_for_d_x{};
+    a.d_x.data = &room_for_d_x;  // counted whether or not it is wanted
+    a.scratch = memory.take<char>(this->kernels_.backward_scratch(a));
+    packed_operand_.push_back(memory.take<T>(std::min(rows, kOuterRows) * this->products_.outer_width));
+  }
+
+  // The gradients carried into the last step are the final states'.
+  void start(const Gradients& g) {
+    const Index hidden = this->hidden();
+    for (BackwardArgs<T>& a : per_thread_) {
+      for (std::size_t k = 0; k < this->states(); ++k) {
+        std::memset(a.d_state[k], 0, static_cast<std::size_t>(a.run.count * a.padded) * sizeof(T));
+        const T* const d_final = this->of_layer(g.d_final_states[k]);
+        if (d_final == nullptr) continue;
+        for (Index i = 0; i < a.run.count; ++i) {
+          std::copy_n(d_final + a.run.rows[i] * hidden, hidden, a.d_state[k] + i * a.padded);
+        }
+      }
+    }
+    for (std::size_t k = 0; k < this->states(); ++k) {
+      std::fill_n(this->of_layer(g.d_initial_states[k]), this->state_size(), T(0));
+    }
+    const Index operands =
+        info_.phases == 2 ? this->context_.plan.backward_chunk * this->batch() : 0;
+    for (Index r = 0; r < operands; ++r) operand_rows_[r] = operand_ + r * hidden;
+  }
+
+  // What is left at the first step belongs to the initial states.
+  void finish(const Gradients& g) {
+    const Index hidden = this->hidden();
+    for (const BackwardArgs<T>& a : per_thread_) {
+      for (std::size_t k = 0; k < this->states(); ++k) {
+        T* const d_initial = this->of_layer(g.d_initial_states[k]);
+        for (Index i = 0; i < a.run.count; ++i) {
+          const T* const from = a.d_state[k] + i * a.padded;
+          T* const to = d_initial + a.run.rows[i] * hidden;
+          for (Index u = 0; u < hidden; ++u) to[u] += from[u];
+        }
+      }
+    }
+  }
+
+  // Numbers the real steps of a chunk, steps descending and batch ascending. Returns how many.
+  Index number_rows(Index begin, Index end) {
+    const Index batch = this->batch();
+    const std::uint8_t* const flags = this->flags();
+    if (flags == nullptr) return (end - begin) * batch;
+    Index rows = 0;
+    for (Index step = end - 1; step >= begin; --step) {
+      const Index t = this->direction_ == 1 ? this->steps() - 1 - step : step;
+      for (Index b = 0; b < batch; ++b) {
+        const bool real = (flags[t * batch + b] & kStepReal) != 0;
+        position_[(end - 1 - step) * batch + b] = real ? static_cast<std::int32_t>(rows++) : -1;
+      }
+    }
+    return rows;
+  }
+
+  void walk(int p, Index begin, Index end, const Gradients& g) {
+    BackwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
+    a.begin = begin;
+    a.end = end;
+    a.d_y = g.d_y;
+    a.position = this->flags() == nullptr ? nullptr : position_;
+    for (std::size_t k = 0; k < this->states(); ++k) {
+      a.d_initial[k] = this->of_layer(g.d_initial_states[k]);
+    }
+    a.d_x = g.d_x;
+    a.accumulate_d_x = this->direction_ > 0;
+    if (this->drops_input()) {
+      const Sequence<T> inputs = this->window(dropped_, begin, end);
+      this->drop_inputs(p, begin, end, inputs);
+      a.run.x = as_const(inputs);
+    }
+    this->kernels_.backward(a);
+  }
+
+  // Thread p's share of every weight gradient: a slice of the rows of each.
+  void sum_weights(int p, Index rows, bool overwrite, const ParameterGradients<T>& d) {
+    const Index hidden = this->hidden(), input = this->network_.layer_input(this->layer_);
+    const Index all = info_.gates * hidden;
+    const bool two_phases = info_.phases == 2;
+    const Index joint = all - (two_phases ? 1 : info_.separate) * hidden;
+    product(p, rows, overwrite, 0, all, x_rows_, input, d.weight_ih);
+    product(p, rows, overwrite, 0, joint, h_rows_, hidden, d.weight_hh);
+    // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
+    const Index rest = two_phases ? joint : all;
+    product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_, hidden,
+            d.weight_hh + joint * hidden);
+    if (d.bias_ih == nullptr) return;
+    total(p, rows, overwrite, 0, all, d.bias_ih);
+    total(p, rows, overwrite, 0, joint, d.bias_hh);
+    total(p, rows, overwrite, rest, all - joint, d.bias_hh + joint);
+  }
+
+  // The part [begin, end) of `columns` that thread p takes; whole register tiles but for the last.
+  std::pair<Index, Index> share(int p, Index columns) const {
+    constexpr Index kGrain = 6;
+    const Index grains = (columns + kGrain - 1) / kGrain;
+    const Index begin = grains * p / this->threads(), end = grains * (p + 1) / this->threads();
+    return {std::min(begin * kGrain, columns), std::min(end * kGrain, columns)};
+  }
+
+  void product(int p, Index rows, bool overwrite, Index first, Index columns,
+               const T* const* operand, Index width, T* out) {
+    const auto [begin, end] = share(p, columns);
+    if (begin == end) return;
+    const Index block = this->products_.outer_width;
+    for (Index w = 0; w < width; w += block) {
+      for (Index r = 0; r < rows || r == 0; r += kOuterRows) {
+        this->products_.outer({d_pre_ + r * d_pre_stride_, d_pre_stride_,
+                               std::min(kOuterRows, rows - r), first + begin, end - begin,
+                               operand + r, w, std::min(block, width - w),
+                               out + begin * width + w, width, overwrite && r == 0,
+                               packed_operand_[static_cast<std::size_t>(p)]});
+      }
+    }
+  }
+
+  void total(int p, Index rows, bool overwrite, Index first, Index columns, T* out) {
+    const auto [begin, end] = share(p, columns);
+    if (begin == end) return;
+    this->products_.sum(
+        {d_pre_, d_pre_stride_, rows, first + begin, end - begin, out + begin, overwrite});
+  }
+
+  void clear(const ParameterGradients<T>& d) {
+    const Index rows = info_.gates * this->hidden();
+    std::fill_n(d.weight_ih, rows * this->network_.layer_input(this->layer_), T(0));
+    std::fill_n(d.weight_hh, rows * this->hidden(), T(0));
+    if (d.bias_ih == nullptr) return;
+    std::fill_n(d.bias_ih, rows, T(0));
+    std::fill_n(d.bias_hh, rows, T(0));
+  }
+
+  Sequence<const T> y_;
+  const T* saved_;
+  CellInfo info_;
+  std::vector<BackwardArgs<T>> per_thread_;
+  std::vector<T*> packed_operand_;
+  T* d_pre_ = nullptr;
+  Index d_pre_stride_ = 0;
+  const T** x_rows_ = nullptr;
+  const T** h_rows_ = nullptr;
+  T* operand_ = nullptr;
+  const T** operand_rows_ = nullptr;
+  std::int32_t* position_ = nullptr;
+  T* dropped_ = nullptr;
+};
+
+}  // namespace simdrnn
