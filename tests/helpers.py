@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import os
+import subprocess
+import sys
+import textwrap
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from itertools import combinations, count
 from types import ModuleType
 from typing import Any
 
@@ -209,3 +216,184 @@ def loss(problem: Problem) -> float:
 def loss_scale(problem: Problem) -> float:
     """Return the sum of the magnitudes of the loss's terms."""
     return float(sum(np.abs(terms).sum() for terms in loss_terms(problem)))
+
+
+# Values that reach their bounds often on problems drawn by `make_problem`. "steps" has both clips
+# of back-propagated gradients at once: elements first, then the norm.
+CLIPS: dict[str, dict[str, float]] = {
+    "unclipped": {},
+    "gate": {"gate_clip": 0.5},
+    "cell": {"cell_clip": 0.3},
+    "hidden": {"hidden_clip": 0.2},
+    "step-elements": {"step_grad_clip": 0.1},
+    "step-norm": {"step_grad_norm": 0.15},
+    "steps": {"step_grad_clip": 0.1, "step_grad_norm": 0.15},
+    "every": {
+        "gate_clip": 0.7,
+        "cell_clip": 0.4,
+        "hidden_clip": 0.3,
+        "step_grad_clip": 0.1,
+        "step_grad_norm": 0.15,
+    },
+}
+
+
+def clip_options(cell: str, clip: str) -> dict[str, float]:
+    """Return the options of an entry of `CLIPS` that are defined for the cell."""
+    options = CLIPS[clip]
+    return {name: value for name, value in options.items() if cell == "lstm" or name != "cell_clip"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that decides a problem drawn by `draw`; its own seed, too."""
+
+    cell: str
+    dtype: str = "float32"
+    T: int = 5
+    B: int = 4
+    I: int = 5  # noqa: E741
+    H: int = 9
+    layers: int = 1
+    directions: int = 1
+    bias: bool = True
+    state: bool = True
+    pattern: str = "plain"
+    clip: str = "unclipped"
+    dropout: float = 0.0
+
+    def __str__(self) -> str:
+        """Name the case by what is not default."""
+        shown = [self.cell]
+        for item in fields(self)[1:]:
+            value = getattr(self, item.name)
+            if value != item.default:
+                shown.append(value if isinstance(value, str) else f"{item.name}{value}")
+        return "-".join(shown)
+
+    def draw(self, module: ModuleType) -> Problem:
+        """Draw the problem: the same numbers whatever the module."""
+        extra = {"dropout": self.dropout} if self.layers > 1 else {}
+        return make_problem(
+            module,
+            self.cell,
+            rng=np.random.default_rng(zlib.crc32(str(self).encode())),
+            T=self.T,
+            B=self.B,
+            I=self.I,
+            H=self.H,
+            dtype=self.dtype,
+            pattern=self.pattern,
+            with_state=self.state,
+            num_layers=self.layers,
+            bidirectional=self.directions == 2,
+            bias=self.bias,
+            **extra,
+            **clip_options(self.cell, self.clip),
+        )
+
+    def tolerance(self) -> float:
+        """Return the tolerance of all results: the longest sum is that of one of three products."""
+        gates = {"rnn": 1, "gru": 4, "lstm": 4}[self.cell.split("_")[0]]  # GRU: n_x and n_h
+        inputs = max(self.I, self.directions * self.H if self.layers > 1 else 0)
+        forward, backward, weights = inputs + self.H, gates * self.H, self.T * self.B
+        return tolerance(self.dtype, self.T * self.layers, max(forward, backward, weights))
+
+
+def cover(factors: Mapping[str, Sequence[Any]], free: frozenset[str]) -> list[dict[str, Any]]:
+    """Return rows in which every pair of values of two factors occurs, the fewer the better.
+
+    Greedy: each row starts from a pair that is still missing and takes, factor by factor, the value
+    that completes most missing pairs. Pairs of two factors that are both in `free` are not sought.
+    """
+    names = list(factors)
+    missing = {
+        ((a, x), (b, y))
+        for a, b in combinations(names, 2)
+        if not free.issuperset((a, b))
+        for x in factors[a]
+        for y in factors[b]
+    }
+    ranks = {name: rank for rank, name in enumerate(names)}
+    turn = count()
+
+    def pairs(row: Mapping[str, Any], name: str, value: Any) -> set[Any]:
+        item = (name, value)
+        others = [(other, row[other]) for other in row if other != name]
+        ordered = {(o, item) if ranks[o[0]] < ranks[name] else (item, o) for o in others}
+        return ordered & missing
+
+    def gain(row: Mapping[str, Any], name: str, order: int, value: Any) -> tuple[int, int]:
+        values = factors[name]
+        return len(pairs(row, name, value)), (values.index(value) + order) % len(values)
+
+    rows = []
+    while missing:
+        row = dict(
+            min(missing, key=lambda pair: [(ranks[n], factors[n].index(v)) for n, v in pair])
+        )
+        for name in names:
+            if name not in row:
+                best = partial(gain, row, name, next(turn))
+                row[name] = max(factors[name], key=best)
+        for name in names:
+            missing -= pairs(row, name, row[name])
+        rows.append(row)
+    return rows
+
+
+def assert_same_bits(got: Any, want: Any, name: str = "") -> None:
+    """Compare arrays, or tuples or dicts of them, bit for bit: zeros by sign, NaNs by payload."""
+    if isinstance(want, Mapping):
+        assert list(got) == list(want), name
+        for key in want:
+            assert_same_bits(got[key], want[key], f"{name}[{key}]")
+    elif isinstance(want, tuple):
+        assert len(got) == len(want), name
+        for index, member in enumerate(want):
+            assert_same_bits(got[index], member, f"{name}[{index}]")
+    else:
+        got, want = np.ascontiguousarray(got), np.ascontiguousarray(want)
+        assert (got.shape, got.dtype) == (want.shape, want.dtype), name
+        np.testing.assert_array_equal(got.view(np.uint8), want.view(np.uint8), err_msg=name)
+
+
+def results(problem: Problem, **call: Any) -> dict[str, Any]:
+    """Return all a recorded call gives: output, final state and every gradient."""
+    tape = copy.deepcopy(problem.layer).record(problem.x, problem.state, **problem.call, **call)
+    grads = tape.backward(problem.d_output, problem.d_state)
+    return {
+        "output": tape.output,
+        "state": as_tuple(tape.state),
+        "d_x": grads.x,
+        "d_state": as_tuple(grads.state),
+        "d_params": grads.params,
+    }
+
+
+def run_python(code: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """Run a program in a fresh interpreter.
+
+    Parameters
+    ----------
+    code : the program; common indentation is removed.
+    environment : variables to change; None unsets one. Settings of this process that would decide
+        what is tested (instruction set, threads) are not inherited.
+    """
+    settings = {"SIMDRNN_ISA": None, "SIMDRNN_NUM_THREADS": None, "OMP_NUM_THREADS": None}
+    changed = {**os.environ, **settings, **environment}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={name: value for name, value in changed.items() if value is not None},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def printed(code: str, **environment: str | None) -> str:
+    """Return what a program prints; it must succeed."""
+    done = run_python(code, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -70,5 +70,5 @@ def central_difference(function: Callable[[], float], array: Array, step: float)
 
 def assert_close(got: object, want: object, tolerance: float) -> None:
     """Fail unless the arrays have one shape and differ nowhere by more than `tolerance`."""
-    np.testing.assert_allclose(got, want, rtol=0.0, atol=tolerance, strict=False)
+    np.testing.assert_allclose(got, want, rtol=0.0, atol=tolerance)
     assert np.shape(got) == np.shape(want)

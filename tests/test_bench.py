@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from simdrnn.bench.cases import ACCEPTANCE, CELLS, QUICK, Case
 from simdrnn.bench.onnx_model import onnx_weights
 from simdrnn.bench.peers import PEERS, unavailable

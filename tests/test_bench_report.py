@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+
 from simdrnn.bench import cli
 from simdrnn.bench.cases import QUICK, Case
 from simdrnn.bench.machine import as_json

@@ -5,6 +5,7 @@ import sys
 from types import ModuleType
 
 import pytest
+
 from simdrnn._version import __version__
 from simdrnn.cli import main
 from simdrnn.demos import DemoError, digits, text

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+
 from helpers_nn import assert_close, needs_torch, rounding
 from simdrnn.clip import clip_grad_norm_, clip_grad_value_
 from simdrnn.gradients import Gradients

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from helpers_nn import (
     assert_close,
     central_difference,

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from helpers_nn import (
     assert_close,
     central_difference,

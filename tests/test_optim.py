@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+
 from helpers_nn import assert_close, needs_torch, optimizer_tolerance
 from simdrnn.gradients import Gradients
 from simdrnn.nn import Embedding, Linear

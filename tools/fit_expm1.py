@@ -1,9 +1,10 @@
 """Fit the polynomials of csrc/simd/math.hpp: q in  exp(a*r) - 1 = a*r + r*r*q(r)  (needs mpmath).
 
-a = 1 serves exp and sigmoid, |r| <= ln(2)/2; a = 2 serves tanh, which reduces by ln(2)/2, |r| <= ln(2)/4.
-Chebyshev interpolation in 60 digits: within a few percent of the minimax polynomial of that degree.
-Prints the coefficients, highest power first, rounded to the dtype, and the largest error of q * r * r
-relative to exp(a*r): it should lie well under half a unit in the last place (6e-8, 1.1e-16).
+a = 1 serves exp and sigmoid, |r| <= ln(2)/2; a = 2 serves tanh, which reduces by ln(2)/2,
+|r| <= ln(2)/4. Chebyshev interpolation in 60 digits: within a few percent of the minimax polynomial
+of that degree. Prints the coefficients, highest power first, rounded to the dtype, and the largest
+error of q * r * r relative to exp(a*r): it should lie well under half a unit in the last place
+(6e-8, 1.1e-16).
 """
 
 from __future__ import annotations

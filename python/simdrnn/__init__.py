@@ -7,7 +7,7 @@ their NumPy twin and specification.
 from __future__ import annotations
 
 try:
-    from simdrnn import _core
+    from simdrnn import _core  # noqa: F401: only whether it loads
 except ImportError as error:  # the usual cause: running beside a source tree that is not built
     raise ImportError(
         f"simdrnn: the compiled part is missing or does not load; was it built? ({error})"

@@ -94,6 +94,15 @@ def chunks(integers: Array, batch: int, length: int) -> Iterator[tuple[Array, Ar
     ------
     inputs, targets : (T, B), the targets one character ahead. Row b of one chunk continues row b of
         the chunk before, so a state can be carried; what does not fill a chunk is left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> inputs, targets = next(chunks(np.arange(12), batch=2, length=3))
+    >>> inputs.T, targets.T
+    (array([[0, 1, 2],
+           [5, 6, 7]]), array([[1, 2, 3],
+           [6, 7, 8]]))
     """
     batch = max(1, min(batch, (integers.size - 1) // length))
     steps = (integers.size - 1) // batch

@@ -137,8 +137,8 @@ def train(
                 evaluations = int(done * _EVALUATIONS)
             progress.update(
                 min(done, 1.0) * seconds,
-                f"bits/char {average:.2f}, held-out {held_out:.2f} | "
-                f"{steps / elapsed:.1f} steps/s | gradient norm {norm:.2f}",
+                f"{average:.2f} bits/char, held-out {held_out:.2f} | "
+                f"{steps / elapsed:.1f} steps/s | |grad| {norm:.2f}",
             )
         held_out = model.bits(corpus.held_out, length)
     return Summary(steps, elapsed, average, held_out, interrupt.requested)
@@ -211,7 +211,8 @@ def run(args: argparse.Namespace, layer_class: LayerClass | None = None) -> int:
     print(f"Model  {' -> '.join(map(repr, model.parts))}: {count:,} parameters")
     print(
         f"Watch  bits per character fall: {math.log2(vocabulary):.1f} is blind guessing, "
-        f"{_frequency_bits(corpus.training):.1f} knows how common each character is.\n",
+        f"{_frequency_bits(corpus.training):.1f} knows\n       how common each character is. "
+        "|grad| is the norm of all gradients before clipping.\n",
         flush=True,
     )
 
