@@ -272,9 +272,13 @@ class Case:
         return "-".join(shown)
 
     def draw(self, module: ModuleType) -> Problem:
-        """Draw the problem: the same numbers whatever the module."""
+        """Draw the problem: the same numbers whatever the module.
+
+        Initial weights are of size 1 / sqrt(H). With more inputs than units x is smaller, so that
+        activations are not saturated: the slope 1 - y^2 of a y next to 1 has few correct digits.
+        """
         extra = {"dropout": self.dropout} if self.layers > 1 else {}
-        return make_problem(
+        problem = make_problem(
             module,
             self.cell,
             rng=np.random.default_rng(zlib.crc32(str(self).encode())),
@@ -291,6 +295,8 @@ class Case:
             **extra,
             **clip_options(self.cell, self.clip),
         )
+        problem.x *= np.sqrt(min(1.0, self.H / self.I)).astype(self.dtype)
+        return problem
 
     def tolerance(self) -> float:
         """Return the tolerance of all results: the longest sum is that of one of three products."""
@@ -326,6 +332,9 @@ def cover(factors: Mapping[str, Sequence[Any]], free: frozenset[str]) -> list[di
     def gain(row: Mapping[str, Any], name: str, order: int, value: Any) -> tuple[int, int]:
         values = factors[name]
         return len(pairs(row, name, value)), (values.index(value) + order) % len(values)
+
+    def place(pair: tuple[tuple[str, Any], ...]) -> list[tuple[int, int]]:
+        return [(ranks[name], factors[name].index(value)) for name, value in pair]
 
     rows = []
     while missing:

@@ -23,9 +23,11 @@ struct CallContext {
       flags[0] = make_flags(call.steps, false);
       if (shape.directions == 2) flags[1] = make_flags(call.steps, true);
     }
-    const int limit = call.threads > 0 ? call.threads : team::limit();
-    plan = make_plan({call.steps.steps, call.steps.batch, shape.input_size, shape.hidden_size,
-                      info.gates, limit, counts.empty() ? nullptr : &counts});
+    PlanInput input{call.steps.steps, call.steps.batch, shape.input_size, shape.hidden_size,
+                    info.gates, call.threads, counts.empty() ? nullptr : &counts};
+    // Asking for the limit is a system call: not before it matters.
+    if (input.thread_limit == 0) input.thread_limit = useful_threads(input) > 1 ? team::limit() : 1;
+    plan = make_plan(input);
     // Dropped inputs exist for one chunk at a time.
     if (call.dropout.on()) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);
   }

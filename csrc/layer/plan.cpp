@@ -27,7 +27,23 @@ constexpr Index kBackwardRows = 384;
 
 Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x)); }
 
+double flops_per_row_step(const PlanInput& in) {
+  return 2.0 * in.gates * static_cast<double>(in.hidden_size) *
+         static_cast<double>(in.input_size + in.hidden_size);
+}
+
+Index total_steps(const PlanInput& in) {
+  if (in.real_steps == nullptr) return in.steps * in.batch;
+  return std::accumulate(in.real_steps->begin(), in.real_steps->end(), Index{0});
+}
+
 }  // namespace
+
+int useful_threads(const PlanInput& in) {
+  const double flops = flops_per_row_step(in) * static_cast<double>(total_steps(in));
+  const double useful = std::min(flops / kFlopsPerThread, static_cast<double>(in.batch));
+  return static_cast<int>(std::clamp(useful, 1.0, 1e6));
+}
 
 Plan make_plan(const PlanInput& in) {
   Plan plan{};
@@ -36,17 +52,12 @@ Plan make_plan(const PlanInput& in) {
   const auto steps_of = [&](std::int32_t row) {
     return in.real_steps == nullptr ? in.steps : (*in.real_steps)[static_cast<std::size_t>(row)];
   };
-  Index total = in.steps * in.batch;
   if (in.real_steps != nullptr) {
     std::stable_sort(plan.order.begin(), plan.order.end(),
                      [&](std::int32_t a, std::int32_t b) { return steps_of(a) > steps_of(b); });
-    total = std::accumulate(in.real_steps->begin(), in.real_steps->end(), Index{0});
   }
-
-  const double flops_per_row_step = 2.0 * in.gates * static_cast<double>(in.hidden_size) *
-                                    static_cast<double>(in.input_size + in.hidden_size);
-  const Index useful = at_least_one(flops_per_row_step * static_cast<double>(total) / kFlopsPerThread);
-  const Index threads = std::max<Index>(1, std::min({Index{in.thread_limit}, useful, in.batch}));
+  const Index total = total_steps(in);
+  const Index threads = std::max(1, std::min(in.thread_limit, useful_threads(in)));
 
   // Cut where the real steps so far reach each thread's share.
   plan.first_row.assign(1, 0);
@@ -62,7 +73,8 @@ Plan make_plan(const PlanInput& in) {
 
   const Index rows = std::max<Index>(1, in.batch / threads);
   plan.hoist_steps = rows < kFusedRows ? std::min(in.steps, kHoistedRows / rows) : 0;
-  const double step_flops = flops_per_row_step * static_cast<double>(std::max<Index>(1, in.batch));
+  const double step_flops =
+      flops_per_row_step(in) * static_cast<double>(std::max<Index>(1, in.batch));
   plan.forward_chunk = std::min(std::max<Index>(1, in.steps),
                                 at_least_one(kFlopsPerRegion * static_cast<double>(threads) / step_flops));
   plan.backward_chunk = std::min(std::max<Index>(1, in.steps),

@@ -29,4 +29,7 @@ struct Plan {
 
 Plan make_plan(const PlanInput& input);
 
+// How many threads have enough to do to be worth waking.
+int useful_threads(const PlanInput& input);
+
 }  // namespace simdrnn

@@ -1,44 +1,148 @@
-// The only file with OpenMP.
+// The only file that makes threads, and the only one that sees OpenMP.
+//
+// OpenMP decides how many threads we use, so that OMP_NUM_THREADS and threadpoolctl work as everywhere. The
+// threads are our own: libgomp's spin for milliseconds after a region, on a core that the caller's next NumPy or
+// PyTorch operation wants, hang after fork, and cannot be told otherwise from here. Ours spin for microseconds,
+// then sleep, and whoever is awake takes the next part, so a thread the system has put aside holds nobody up.
+// docs/design.md has the measurements.
 #include "layer/team.hpp"
 
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <fstream>
 #include <mutex>
 #include <string>
+#include <system_error>
+#include <thread>
 
 namespace simdrnn::team {
 
 namespace {
 
-std::atomic<int> own_limit{0};
-std::atomic<bool> used{false};            // whether this process has run a parallel region of ours
-std::atomic<bool> pool_lost_by_fork{false};
+using Clock = std::chrono::steady_clock;
 
-// libgomp keeps a pool of workers per calling thread. Only the forking thread survives in a child, and the next
-// region there would wait for workers that do not exist. Giving the pool back before the fork makes plain
-// fork() work; where the runtime refuses, the child runs serially.
-void before_fork() {
-  if (!used.load(std::memory_order_relaxed)) return;
-#if _OPENMP >= 201811
-  const bool paused = omp_pause_resource_all(omp_pause_soft) == 0;
-#else
-  const bool paused = false;
+// How long a thread that waits keeps its core. Longer than the pause between two regions of one call, shorter
+// than anyone's patience: a sleeping thread takes 5 to 50 us to wake.
+constexpr std::chrono::microseconds kSpin{50};
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
 #endif
-  pool_lost_by_fork.store(!paused, std::memory_order_relaxed);
 }
 
-void in_parent() { pool_lost_by_fork.store(false, std::memory_order_relaxed); }
+// Waits until `value` is no longer `old`: first awake, then asleep.
+void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  const auto deadline = Clock::now() + kSpin;
+  while (Clock::now() < deadline) {
+    for (int i = 0; i < 64; ++i) {
+      if (value.load(std::memory_order_acquire) != old) return;
+      relax();
+    }
+  }
+  while (value.load(std::memory_order_seq_cst) == old) value.wait(old, std::memory_order_seq_cst);
+}
 
-void prepare_for_fork() {
+// One job at a time. Workers sleep on `round_`; a job's parts are handed out by `next_part_`.
+class Pool {
+ public:
+  void run(int parts, const std::function<void(int)>& body) {
+    add_workers(parts - 1);
+    body_ = &body;
+    parts_ = parts;
+    // Workers of the round before may still be looking for parts: they find none until next_part_ is reset,
+    // which is the last thing written, tagged with the new round.
+    unfinished_.store(static_cast<std::uint32_t>(parts), std::memory_order_relaxed);
+    const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
+    next_part_.store(std::uint64_t{round} << 32, std::memory_order_release);
+    // Sequentially consistent with the counting in work(): either we see the sleeper or it sees the round.
+    round_.store(round, std::memory_order_seq_cst);
+    if (asleep_.load(std::memory_order_seq_cst) > 0) round_.notify_all();
+    take_parts(round);
+    for (std::uint32_t left; (left = unfinished_.load(std::memory_order_acquire)) != 0;) {
+      wait_while(unfinished_, left);
+    }
+  }
+
+ private:
+  void add_workers(int wanted) {
+    if (workers_ >= wanted) return;
+    // Signals are for the threads of the program, not for ours.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const std::uint32_t round = round_.load(std::memory_order_relaxed);
+    try {
+      for (; workers_ < wanted; ++workers_) std::thread([this, round] { work(round); }).detach();
+    } catch (const std::system_error&) {
+      // No more threads to be had: those there are, and the caller, do all parts.
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  void work(std::uint32_t round) {
+    for (;;) {
+      asleep_.fetch_add(1, std::memory_order_seq_cst);
+      wait_while(round_, round);
+      asleep_.fetch_sub(1, std::memory_order_relaxed);
+      round = round_.load(std::memory_order_acquire);
+      take_parts(round);
+    }
+  }
+
+  // The tag keeps a late worker from taking a part of the next round under this round's name: it may take it,
+  // but then with that round's body, which was written before the tag.
+  void take_parts(std::uint32_t round) {
+    std::uint64_t ticket = next_part_.load(std::memory_order_acquire);
+    for (;;) {
+      const auto part = static_cast<int>(ticket & 0xffffffffu);
+      if (static_cast<std::uint32_t>(ticket >> 32) != round || part >= parts_) return;
+      if (!next_part_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
+                                            std::memory_order_acquire)) {
+        continue;
+      }
+      (*body_)(part);
+      if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_all();
+      ticket = next_part_.load(std::memory_order_acquire);
+    }
+  }
+
+  int workers_ = 0;
+  const std::function<void(int)>* body_ = nullptr;
+  std::atomic<int> parts_{0};
+  std::atomic<std::uint32_t> round_{0};
+  std::atomic<std::uint32_t> unfinished_{0};
+  std::atomic<std::uint64_t> next_part_{0};  // round << 32 | part
+  std::atomic<int> asleep_{0};               // or about to be
+};
+
+std::atomic<int> own_limit{0};
+std::atomic<bool> busy{false};
+std::atomic<Pool*> pool{nullptr};  // never deleted: its threads may outlive static destructors
+
+// A forked child has no workers, whatever the pool believes: it starts with a new one when it needs it.
+void in_child() {
+  pool.store(nullptr, std::memory_order_relaxed);
+  busy.store(false, std::memory_order_relaxed);
+}
+
+Pool& the_pool() {
   static std::once_flag once;
-  std::call_once(once, [] { pthread_atfork(before_fork, in_parent, nullptr); });
-  used.store(true, std::memory_order_relaxed);
+  std::call_once(once, [] { pthread_atfork(nullptr, nullptr, in_child); });
+  Pool* existing = pool.load(std::memory_order_acquire);
+  if (existing == nullptr) {
+    existing = new Pool();
+    pool.store(existing, std::memory_order_release);
+  }
+  return *existing;
 }
 
 int cpus_of_affinity() {
@@ -71,24 +175,21 @@ int limit() {
   static const int quota = cpus_of_quota();
   const int mine = own_limit.load(std::memory_order_relaxed);
   const int wanted = mine > 0 ? mine : omp_get_max_threads();
+  if (wanted == 1) return 1;
   return std::max(1, std::min({wanted, cpus_of_affinity(), quota}));
 }
 
 void set_limit(int threads) { own_limit.store(threads, std::memory_order_relaxed); }
 
 void run(int parts, const std::function<void(int)>& body) {
-  if (parts <= 1 || omp_in_parallel() != 0 || pool_lost_by_fork.load(std::memory_order_relaxed)) {
-    for (int part = 0; part < parts; ++part) body(part);
+  if (parts > 1 && omp_in_parallel() == 0 && !busy.exchange(true, std::memory_order_acquire)) {
+    the_pool().run(parts, body);
+    busy.store(false, std::memory_order_release);
     return;
   }
-  prepare_for_fork();
-#pragma omp parallel num_threads(parts)
-  {
-    // The runtime may give fewer threads than asked for.
-    for (int part = omp_get_thread_num(); part < parts; part += omp_get_num_threads()) body(part);
-  }
+  for (int part = 0; part < parts; ++part) body(part);
 }
 
-const char* runtime() { return "OpenMP"; }
+const char* runtime() { return "own pool, counted by OpenMP"; }
 
 }  // namespace simdrnn::team

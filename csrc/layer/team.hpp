@@ -9,11 +9,11 @@ namespace simdrnn::team {
 int limit();
 void set_limit(int threads);  // 0: no limit of our own
 
-// Calls body(0) ... body(parts - 1), each once, on up to `parts` threads, and returns when all are done. Inside
-// someone else's parallel region, or in a child that was forked from one, the calls run one after another.
-// body must not throw.
+// Calls body(0) ... body(parts - 1), each once, on up to `parts` threads, and returns when all are done. The
+// calling thread takes part. Inside someone's OpenMP region, or while another thread is here, the calls run one
+// after another. body must not throw.
 void run(int parts, const std::function<void(int)>& body);
 
-const char* runtime();  // name of the threading runtime
+const char* runtime();  // what the threads are
 
 }  // namespace simdrnn::team
