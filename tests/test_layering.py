@@ -49,17 +49,8 @@ SEAM_WORDS = {
 FILE_LINES, FUNCTION_LINES, COLUMNS = 300, 60, 100
 EXCUSE = re.compile(r"(//|#) Over the cap[:,]? \w+")
 
-# Modules that only extras bring, plus the one the reference must do without.
-OPTIONAL = {
-    "torch",
-    "onnx",
-    "onnxruntime",
-    "sklearn",
-    "tqdm",
-    "rich",
-    "matplotlib",
-    "threadpoolctl",
-}
+# What only extras bring.
+OPTIONAL = {"matplotlib", "onnx", "onnxruntime", "rich", "sklearn", "threadpoolctl", "torch", "tqdm"}
 
 
 def cpp_files(*folders):

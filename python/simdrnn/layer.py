@@ -16,7 +16,7 @@ from simdrnn.weights import Sizes
 
 __all__ = ["RecurrentLayer"]
 
-# Weyl increment, 2**64 / golden ratio: spreads the keys of successive calls (docs/contract.md).
+# Weyl increment, 2**64 / golden ratio: spreads the keys of successive calls (docs/engines.md).
 _KEY_STEP = 0x9E3779B97F4A7C15
 _KEY_MASK = 2**64 - 1
 

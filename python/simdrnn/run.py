@@ -1,6 +1,6 @@
 """One call of a layer, in the form engines take it; and what an engine is.
 
-See ``docs/contract.md`` for what each number means to an engine.
+See ``docs/engines.md`` for what each number means to an engine.
 """
 
 from __future__ import annotations

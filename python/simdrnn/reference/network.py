@@ -1,4 +1,4 @@
-"""The NumPy engine: stacks layers and directions, and keeps to ``docs/contract.md``.
+"""The NumPy engine: stacks layers and directions, and keeps to ``docs/engines.md``.
 
 Everything is computed in float64, whatever the layer's dtype; only results are rounded to it.
 """
