@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ DTYPES = ("float32", "float64")
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
 
 # Enough work for 7 threads; see `planned`.
-T, B = 31, 29
+T, B = 49, 47
 SIZES = {"rnn_tanh": 120, "rnn_relu": 120, "lstm": 65, "gru": 70, "gru_reset_before": 70}
 
 
@@ -103,7 +104,7 @@ def test_threads_change_no_bit_with_clips(threads, dtype, cell, clip):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_calls_repeat_bit_for_bit(isa, dtype, cell):
+def test_calls_repeat_bit_for_bit(dtype, cell):
     problem = busy(cell, dtype, directions=2).draw(sr)
     want = results(problem, num_threads=2)
 
@@ -311,10 +312,7 @@ def test_resets_are_the_segments_run_alone(isa, cell, dtype):
 
     output, state = problem.layer(problem.x, problem.state, reset=reset)
 
-    segments = [
-        problem.layer(problem.x[begin:end], problem.state)
-        for begin, end in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+    segments = [problem.layer(problem.x[begin:end], problem.state) for begin, end in pairwise(cuts)]
     assert_same_bits(output, np.concatenate([segment[0] for segment in segments]))
     first, last = as_tuple(segments[0][1]), as_tuple(segments[-1][1])
     for member, forward, reverse in zip(as_tuple(state), last, first, strict=True):
@@ -334,7 +332,7 @@ def test_chunks_in_time_give_the_bits_of_one_call(isa, dtype, batch, cell, patte
     want = results(problem)
 
     tapes, state, cuts = [], problem.state, [0, 1, 2, 9, 33, 41]
-    for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for begin, end in pairwise(cuts):
         tapes.append(problem.layer.record(problem.x[begin:end], state, **part(problem, begin, end)))
         state = tapes[-1].state
     d_state, d_x = problem.d_state, []
@@ -360,19 +358,24 @@ def part(problem: Any, begin: int, end: int) -> dict[str, Any]:
 
 # How calls are cut into work depends on T and B. Rows and steps without work change the cuts: of
 # hoisted input products (fewer than 4 rows), of gradients (384 rows), of parallel regions.
+CUT = [
+    Case(cell, dtype, T=T, B=B, H=17, layers=2, directions=2)
+    for cell in CELLS
+    for dtype in DTYPES
+    for T, B in ((50, 3), (70, 13))
+]
+
+
 @pytest.mark.parametrize("idle_steps", [0, 1, 13])
 @pytest.mark.parametrize("idle_rows", [0, 1, 7, 30])
-@pytest.mark.parametrize("case", [
-    Case(cell, dtype, T=T, B=B, H=17, layers=2, directions=2)
-    for cell in CELLS for dtype in DTYPES for T, B in ((50, 3), (70, 13))
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize("case", CUT, ids=str)
 def test_how_work_is_cut_changes_no_bit(case, idle_rows, idle_steps):
     problem = case.draw(sr)
     want = results(problem)
 
     got = results(with_idle(problem, idle_rows, idle_steps))
 
-    real = {name: array for name, array in rows_of(got, slice(case.B)).items()}
+    real = rows_of(got, slice(case.B))
     real |= {"output": real["output"][: case.T], "d_x": real["d_x"][: case.T]}
     assert_same_bits({**real, "d_params": got["d_params"]}, want)
 

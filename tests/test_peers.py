@@ -169,9 +169,8 @@ def test_unbatched_calls_equal_pytorch(engine, torch, cell, dtype, rng):
     problem = make_problem(engine, cell, rng=rng, B=1, dtype=dtype, num_layers=2)
     squeezed = tuple(member[:, 0] for member in as_tuple(problem.state))
 
-    output, state = problem.layer(
-        problem.x[:, 0], squeezed if cell == "lstm" else squeezed[0]
-    )  # fmt: skip
+    given = squeezed if cell == "lstm" else squeezed[0]
+    output, state = problem.layer(problem.x[:, 0], given)
 
     (want_output, want_state), _ = torch_results(torch, cell, problem)
     want = (want_output[:, 0], tuple(member[:, 0] for member in want_state))
@@ -334,7 +333,9 @@ def onnx_results(onnx, cell, layer, direction, x, state, *, lengths=None, clip=N
         )
         for name, value in fed.items()
     ]
-    outputs = [helper.make_tensor_value_info(n, types.FLOAT, None) for n in ["Y", *finals]]
+    D, H = len(SUFFIXES[direction]), layer.hidden_size
+    shapes = {"Y": [len(x), D, x.shape[1], H]} | {name: [D, x.shape[1], H] for name in finals}
+    outputs = [helper.make_tensor_value_info(n, types.FLOAT, size) for n, size in shapes.items()]
     node = helper.make_node(operator, names, ["Y", *finals], **attributes)
     graph = helper.make_graph([node], "one", inputs, outputs)
     # The first version with today's recurrent operators, and its file version.
@@ -346,8 +347,7 @@ def onnx_results(onnx, cell, layer, direction, x, state, *, lengths=None, clip=N
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     output, *states = session.run(None, fed)  # output is (T, D, B, H)
-    T, D, B, H = output.shape
-    return output.transpose(0, 2, 1, 3).reshape(T, B, D * H), tuple(states)
+    return output.swapaxes(1, 2).reshape(*x.shape[:2], D * H), tuple(states)
 
 
 def select(direction, output, states, hidden):

@@ -1,198 +1,14 @@
-// Network: arrays to views, GIL released, call. Nothing else.
-#include <chrono>
-#include <cmath>
-#include <optional>
-#include <string>
-#include <vector>
-
+// NetworkF32 and NetworkF64.
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
-#include "bindings/numpy_view.hpp"
+#include "bindings/bound_network.hpp"
+#include "bindings/plain_call.hpp"
 #include "bindings/register.hpp"
-#include "layer/network.hpp"
 
 namespace simdrnn::bindings {
 
 namespace {
-
-// Lets Ctrl-C through: asks Python for pending signals every tenth of a second, on the calling thread, between
-// parallel regions. More often would only fight other threads for the GIL.
-class SignalPoll {
- public:
-  void operator()() {
-    const auto now = Clock::now();
-    if (now < next_) return;
-    next_ = now + kPeriod;
-    const py::gil_scoped_acquire locked;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds kPeriod{100};
-  Clock::time_point next_ = Clock::now() + kPeriod;
-};
-
-// Fields of simdrnn.run.Run, in its order.
-enum RunField { kX, kStates, kLengths, kMask, kReset, kHold, kDropout, kDropoutKey, kNumThreads };
-
-template <class T>
-class BoundNetwork {
- public:
-  BoundNetwork(const std::string& cell, Index input_size, Index hidden_size, Index layers,
-               Index directions, const std::vector<T>& limits)
-      : network_({cell, input_size, hidden_size, layers, directions},
-                 {limits.at(0), limits.at(1), limits.at(2), limits.at(3), limits.at(4)}) {}
-
-  void set_parameters(Index index, const py::array& weight_ih, const py::array& weight_hh,
-                      const py::object& bias_ih, const py::object& bias_hh) {
-    const NetworkShape& shape = network_.shape();
-    const Index rows = network_.info().gates * shape.hidden_size;
-    const T* w_ih = elements<const T>(weight_ih, "weight_ih",
-                                      rows * network_.layer_input(index / shape.directions));
-    const T* w_hh = elements<const T>(weight_hh, "weight_hh", rows * shape.hidden_size);
-    const T* b_ih = optional_elements<const T>(bias_ih, "bias_ih", rows);
-    const T* b_hh = optional_elements<const T>(bias_hh, "bias_hh", rows);
-    const py::gil_scoped_release unlocked;
-    network_.set_parameters(index, w_ih, w_hh, b_ih, b_hh);
-  }
-
-  void forward(const py::tuple& run, py::array& output, const py::tuple& final_states,
-               const py::object& saved, const py::object& hidden) const {
-    const Call<T> call = make_call(run);
-    TapeViews<T> tape;
-    if (saved.is_none()) {
-      tape.hidden.push_back(output_of(output, call));
-    } else {
-      tape = make_tape<T>(call, saved, hidden);
-      tape.hidden.back() = output_of(output, call);
-    }
-    const std::vector<T*> finals = states_of<T>(final_states, "final_states", call);
-    const Unlocked unlocked(long_enough(call));
-    network_.forward(call, tape, finals);
-  }
-
-  void backward(const py::tuple& run, const py::list& saved, const py::list& hidden,
-                const py::array& d_output, const py::tuple& d_final_states, py::array& d_x,
-                const py::tuple& d_initial_states, const py::list& d_parameters) const {
-    const Call<T> call = make_call(run);
-    const TapeViews<T> tape = make_tape<const T>(call, saved, hidden);
-    const auto d_finals = states_of<const T>(d_final_states, "d_final_states", call);
-    const auto d_initials = states_of<T>(d_initial_states, "d_initial_states", call);
-    const auto d_y =
-        sequence<const T>(d_output, "d_output", call.steps.steps, call.steps.batch, width());
-    const auto d_input =
-        sequence<T>(d_x, "d_x", call.steps.steps, call.steps.batch, network_.shape().input_size);
-    std::vector<ParameterGradients<T>> gradients;
-    for (Index index = 0; index < directions(); ++index) {
-      gradients.push_back(
-          gradients_of(py::cast<py::tuple>(d_parameters[static_cast<std::size_t>(index)]), index));
-    }
-    const py::gil_scoped_release unlocked;
-    network_.backward(call, tape, d_y, d_finals, d_input, d_initials, gradients);
-  }
-
-  [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training) const {
-    return network_.workspace_bytes(steps, batch, training);
-  }
-
- private:
-  // Giving up the GIL costs more than a step of a small network.
-  struct Unlocked {
-    explicit Unlocked(bool unlock) {
-      if (unlock) released.emplace();
-    }
-    std::optional<py::gil_scoped_release> released;
-  };
-
-  [[nodiscard]] bool long_enough(const Call<T>& call) const {
-    constexpr Index kMultiplications = 1 << 19;  // about 10 us
-    const NetworkShape& s = network_.shape();
-    const auto work = static_cast<double>(call.steps.steps * call.steps.batch) *
-                      static_cast<double>(network_.info().gates * s.hidden_size) *
-                      static_cast<double>(s.input_size + s.hidden_size);
-    return work * static_cast<double>(s.layers * s.directions) > static_cast<double>(kMultiplications);
-  }
-
-  [[nodiscard]] Index directions() const {
-    return network_.shape().layers * network_.shape().directions;
-  }
-  [[nodiscard]] Index width() const {
-    return network_.shape().directions * network_.shape().hidden_size;
-  }
-
-  Call<T> make_call(const py::tuple& run) const {
-    Call<T> call{};
-    const auto x = py::cast<py::array>(run[kX]);
-    if (x.ndim() != 3) reject("x", "three dimensions");
-    const Index steps = x.shape(0), batch = x.shape(1);
-    call.steps = {steps, batch, optional_elements<const std::int64_t>(run[kLengths], "lengths", batch),
-                  bytes(run[kMask], "mask", steps * batch), bytes(run[kReset], "reset", steps * batch)};
-    call.x = sequence<const T>(x, "x", steps, batch, network_.shape().input_size);
-    call.states = states_of<const T>(py::cast<py::tuple>(run[kStates]), "states", call);
-    call.hold = py::cast<bool>(run[kHold]);
-    call.dropout = {py::cast<double>(run[kDropout]), py::cast<std::uint64_t>(run[kDropoutKey])};
-    call.threads = py::cast<int>(run[kNumThreads]);
-    call.poll = SignalPoll();
-    return call;
-  }
-
-  static const std::uint8_t* bytes(const py::handle& object, const char* name, Index size) {
-    return reinterpret_cast<const std::uint8_t*>(optional_elements<const bool>(object, name, size));
-  }
-
-  template <class E>
-  std::vector<E*> states_of(const py::tuple& arrays, const char* name, const Call<T>& call) const {
-    if (static_cast<int>(arrays.size()) != network_.info().states) reject(name, "one array per state");
-    std::vector<E*> states;
-    for (const auto& item : arrays) {
-      auto array = py::cast<py::array>(item);
-      states.push_back(elements<E>(
-          array, name, directions() * call.steps.batch * network_.shape().hidden_size));
-    }
-    return states;
-  }
-
-  Sequence<T> output_of(py::array& output, const Call<T>& call) const {
-    return sequence<T>(output, "output", call.steps.steps, call.steps.batch, width());
-  }
-
-  // `Access` is `const T` when the arrays are only read: the last one, the user's output, may be read-only.
-  template <class Access>
-  TapeViews<T> make_tape(const Call<T>& call, const py::object& saved, const py::object& hidden) const {
-    TapeViews<T> tape;
-    const Index size = call.steps.steps * call.steps.batch * network_.info().saved *
-                       network_.shape().hidden_size;
-    for (const auto& item : py::cast<py::list>(saved)) {
-      auto array = py::cast<py::array>(item);
-      tape.saved.push_back(const_cast<T*>(elements<Access>(array, "saved", size)));
-    }
-    for (const auto& item : py::cast<py::list>(hidden)) {
-      auto array = py::cast<py::array>(item);
-      const auto view =
-          sequence<Access>(array, "hidden", call.steps.steps, call.steps.batch, width());
-      tape.hidden.push_back({const_cast<T*>(view.data), view.stride_t, view.stride_b});
-    }
-    if (static_cast<Index>(tape.saved.size()) != directions() ||
-        static_cast<Index>(tape.hidden.size()) != network_.shape().layers) {
-      reject("tape", "one saved array per layer and direction and one hidden array per layer");
-    }
-    return tape;
-  }
-
-  ParameterGradients<T> gradients_of(const py::tuple& arrays, Index index) const {
-    const NetworkShape& shape = network_.shape();
-    const Index rows = network_.info().gates * shape.hidden_size;
-    const Index columns = network_.layer_input(index / shape.directions);
-    return {optional_elements<T>(arrays[0], "d_weight_ih", rows * columns),
-            optional_elements<T>(arrays[1], "d_weight_hh", rows * shape.hidden_size),
-            optional_elements<T>(arrays[2], "d_bias_ih", rows),
-            optional_elements<T>(arrays[3], "d_bias_hh", rows)};
-  }
-
-  Network<T> network_;
-};
 
 template <class T>
 void register_as(py::module_& m, const char* name) {
@@ -212,6 +28,10 @@ void register_as(py::module_& m, const char* name) {
            py::arg("d_output"), py::arg("d_final_states"), py::arg("d_x"),
            py::arg("d_initial_states"), py::arg("d_parameters"),
            "Overwrite the last three arguments with gradients.")
+      .def("plain_layer", &Bound::plain_layer, py::arg("x"), py::arg("state"),
+           "Check and run a call without options; None if any argument needs a closer look.")
+      .def("plain_cell", &Bound::plain_cell, py::arg("x"), py::arg("state"),
+           "The same for one step of a single cell.")
       .def("workspace_bytes", &Bound::workspace_bytes, py::arg("steps"), py::arg("batch"),
            py::arg("training"), "Bytes of working memory of a call.");
 }

@@ -13,7 +13,7 @@ except ImportError as error:  # the usual cause: running beside a source tree th
         f"simdrnn: the compiled part is missing or does not load; was it built? ({error})"
     ) from error
 
-from simdrnn import isa, optim, threads
+from simdrnn import isa, optim, reference, threads
 from simdrnn._version import __version__
 from simdrnn.cell_layers import GRUCell, LSTMCell, RNNCell
 from simdrnn.clip import clip_grad_norm_, clip_grad_value_
@@ -43,6 +43,7 @@ __all__ = [
     "isa",
     "mse",
     "optim",
+    "reference",
     "set_num_threads",
     "show_config",
     "softmax_cross_entropy",

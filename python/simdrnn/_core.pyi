@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from simdrnn.run import ParameterArrays, Run
+from simdrnn.run import ParameterArrays, Run, State
 
 compiler: str
 flags: str
@@ -74,6 +74,8 @@ class _Network:
         d_initial_states: tuple[npt.NDArray[Any], ...],
         d_parameters: list[ParameterArrays],
     ) -> None: ...
+    def plain_layer(self, x: object, state: object) -> tuple[npt.NDArray[Any], State] | None: ...
+    def plain_cell(self, x: object, state: object) -> State | None: ...
     def workspace_bytes(self, steps: int, batch: int, training: bool) -> int: ...
 
 class NetworkF32(_Network): ...

@@ -64,6 +64,10 @@ class RecurrentCell(EngineUser):
         -------
         state after the step, in the form of the argument.
         """
+        engine = self._ready()
+        plain = engine.plain_cell(x, state)
+        if plain is not None:
+            return plain
         array = as_array("x", x, self.dtype)
         if array.ndim not in (1, 2) or array.shape[-1] != self.input_size:
             size = self.input_size
@@ -76,7 +80,7 @@ class RecurrentCell(EngineUser):
             states = self._call.states("state", state, batch, layout)
         final = tuple([np.empty_like(initial) for initial in states])
         output = np.empty((1, batch, self.hidden_size), self.dtype)
-        self._ready().forward(Run(rows[None], states), output, final, tape=None)
+        engine.forward(Run(rows[None], states), output, final, tape=None)
         return layout.caller_state(final)
 
 

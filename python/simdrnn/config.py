@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 
 import numpy as np
 
@@ -15,6 +14,8 @@ __all__ = ["config", "show_config"]
 
 def config() -> dict[str, str | int | list[str]]:
     """Return version, compiler, instruction sets and threads, ready for JSON."""
+    import platform  # half a millisecond, and only for this
+
     return {
         "version": __version__,
         "python": platform.python_version(),

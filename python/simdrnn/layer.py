@@ -102,6 +102,15 @@ class RecurrentLayer(EngineUser):
         output : (T, B, D*H), laid out like `x`.
         state : in the form of the argument: after the last step of each row.
         """
+        engine = self._ready()
+        if (
+            lengths is mask is reset is num_threads is out is None
+            and masked_output == "zero"
+            and not self.batch_first
+        ):
+            plain = engine.plain_layer(x, state)
+            if plain is not None:
+                return plain
         run, layout = self._call.run(x, state, lengths, mask, reset, masked_output, num_threads)
         steps, batch = run.x.shape[:2]
         if out is None:
@@ -109,7 +118,7 @@ class RecurrentLayer(EngineUser):
         else:
             output = layout.time_first(self._call.out(out, run, layout, self._width))
         final = tuple([np.empty_like(initial) for initial in run.states])
-        self._ready().forward(run, output, final, tape=None)
+        engine.forward(run, output, final, tape=None)
         return layout.caller(output) if out is None else out, layout.caller_state(final)
 
     def record(

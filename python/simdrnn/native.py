@@ -21,7 +21,7 @@ _CLASSES = {"float32": _core.NetworkF32, "float64": _core.NetworkF64}
 class Network:
     """A stack of layers of one cell on the compiled kernels."""
 
-    __slots__ = ("_core",)
+    __slots__ = ("_core", "plain_cell", "plain_layer")
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class Network:
         self._core = _CLASSES[dtype.name](
             cell, input_size, hidden_size, num_layers, num_directions, limits
         )
+        self.plain_layer = self._core.plain_layer
+        self.plain_cell = self._core.plain_cell
 
     def token(self) -> Hashable:
         """Return the active ISA: packed weights are laid out for one."""

@@ -85,6 +85,16 @@ class Network(Protocol):
     def workspace_bytes(self, steps: int, batch: int, training: bool) -> int:
         """Return how much memory a call needs besides its arguments and results."""
 
+    def plain_layer(self, x: object, state: object) -> tuple[Array, State] | None:
+        """Run a call without options at once; None if any argument needs a closer look.
+
+        `x` is time first; the results are as the front end returns them. An engine that has no
+        such short way always returns None.
+        """
+
+    def plain_cell(self, x: object, state: object) -> State | None:
+        """Run one step of a single cell at once; None as for `plain_layer`."""
+
     def set_parameters(
         self,
         index: int,
