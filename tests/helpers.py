@@ -406,3 +406,29 @@ def printed(code: str, **environment: str | None) -> str:
     done = run_python(code, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+# Names for the programs that run in interpreters of their own. A call of `layer` on `x` has work
+# for 7 threads.
+PRELUDE = """
+import contextlib, os, signal, sys, threading, time
+import numpy as np
+import simdrnn as sr
+
+def tasks():
+    return len(os.listdir("/proc/self/task"))
+
+layer = sr.LSTM(64, 64, num_layers=2, bidirectional=True, seed=0)
+x = np.random.default_rng(0).standard_normal((40, 32, 64)).astype("float32")
+
+def run(threads=None):
+    tape = layer.record(x, num_threads=threads)
+    grads = tape.backward(tape.output)
+    parts = [tape.output, *tape.state, grads.x, *grads.params.values()]
+    return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+"""
+
+
+def program(code: str) -> str:
+    """Put the prelude before a program."""
+    return PRELUDE + textwrap.dedent(code)

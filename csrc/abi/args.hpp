@@ -57,9 +57,18 @@ struct RunArgs {
   bool clipped;                   // whether a forward clip is on
 };
 
+// A gang shares the same rows: each part computes its own tiles of hidden units and meets the others where it
+// needs what they made. One part alone has no one to meet.
+struct Gang {
+  Index part, parts;
+  void (*meet)(void* place);
+  void* place;
+};
+
 template <class T>
 struct ForwardArgs {
   RunArgs<T> run;
+  Gang gang;
   Index begin, end;               // steps of this call
   Sequence<T> y;                  // (T, B, H)
   T* saved;                       // (T, B, saved * H), or null
@@ -67,14 +76,18 @@ struct ForwardArgs {
   // The rows' states; they live on from call to call. h has two homes per row, swapped by each real step.
   T** h;                          // count pointers to (padded H)
   T** h_next;
+  std::uint8_t* at_initial;       // count: whether the row's states are still the initial ones
   T* state[kMaxStates];           // states other than h, from index 1: (count, padded H)
   Index padded;                   // H rounded up for full vectors
+  T* operand;                     // cells of two phases: (count, padded) and
+  T* gates;                       // (count, gates - 1, padded) of the step at hand
   void* scratch;                  // forward_scratch bytes
 };
 
 template <class T>
 struct BackwardArgs {
   RunArgs<T> run;
+  Gang gang;
   Index begin, end;               // steps of this call, run from end - 1 down to begin
   Sequence<const T> y;            // (T, B, H), as forward wrote it
   Sequence<const T> d_y;          // or null data
@@ -89,6 +102,7 @@ struct BackwardArgs {
   const T** x_rows;               // filled here: where that row's x and h_{t-1} are
   const T** h_rows;
   T* operand;                     // (rows, H): second phase's operand, or null if there is none
+  T* d_operand;                   // (count, padded H): its gradient in the step at hand
   Sequence<T> d_x;                // or null data
   bool accumulate_d_x;            // add to d_x: the other direction was there before
   void* scratch;                  // backward_scratch bytes

@@ -68,13 +68,14 @@ py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int
     for (const auto item : real_steps) counts.push_back(py::cast<Index>(item));
   }
   const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, threads,
-                               real_steps.is_none() ? nullptr : &counts});
+                               true, real_steps.is_none() ? nullptr : &counts});
   py::dict result;
   py::list order, first_row;
   for (const auto row : made.order) order.append(row);
   for (const auto row : made.first_row) first_row.append(row);
   result["order"] = order;
   result["first_row"] = first_row;
+  result["gang"] = made.gang;
   result["hoist_steps"] = made.hoist_steps;
   result["forward_chunk"] = made.forward_chunk;
   result["backward_chunk"] = made.backward_chunk;

@@ -8,17 +8,17 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-// out[r][0, width) = init + x_rows[r] * x_panels + h_rows[r] * h_panels.
+// out[r][begin, end) = init + x_rows[r] * x_panels + h_rows[r] * h_panels; `begin` is the start of a tile.
 template <class T>
 struct ProductArgs {
-  Index rows, width;
+  Index rows, begin, end;
   const T* const* x_rows;
   const T* const* h_rows;
   Index x_depth, h_depth;
   const T* x_panels;
   const T* h_panels;
   int tile_vectors;      // how the panels were cut
-  const T* bias;         // width elements padded to full vectors, or null: start from 0, or from out
+  const T* bias;         // end elements padded to full vectors, or null: start from 0, or from out
   bool accumulate;       // start from out
   T* const* out;
 };
@@ -34,10 +34,10 @@ void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
   alignas(64) T init[kTileBuffer<V>] = {};
   const Index tile_width = a.tile_vectors * kLanes;
   const Index tiles_at_once = a.rows == 1 ? kWideTiles : 1;
-  for (Index first = 0; first < a.width;) {
-    const bool wide = tiles_at_once > 1 && first + kWideTiles * tile_width <= a.width;
+  for (Index first = a.begin; first < a.end;) {
+    const bool wide = tiles_at_once > 1 && first + kWideTiles * tile_width <= a.end;
     const Index columns = wide ? kWideTiles * tile_width
-                          : tile_width < a.width - first ? tile_width : a.width - first;
+                          : tile_width < a.end - first ? tile_width : a.end - first;
     const Index vectors = vectors_of<V>(columns);
     TileArgs<T> t{};
     t.x_depth = a.x_depth;

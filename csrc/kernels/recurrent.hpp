@@ -1,7 +1,8 @@
 // The forward time loop of cells with a recurrent product, generic over cell, clips and vector type.
 //
-// One thread runs all steps of its rows: per step, for each tile of hidden units, for each block of rows, the
-// register tile forms the pre-activations and the cell consumes them while they are in the first-level cache.
+// One thread, or a gang that shares the tiles, runs all steps of its rows: per step, for each tile of hidden units,
+// for each block of rows, the register tile forms the pre-activations and the cell consumes them while they are in
+// the first-level cache.
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/product.hpp"
@@ -27,6 +28,9 @@ class Forward {
     x_rows_ = scratch_.template take<const T*>(hoisted_rows);
     h_rows_ = scratch_.template take<const T*>(run_.count);
     slots_ = scratch_.template take<Index>(run_.count);
+    for (int k = 1; k < kInfo.states; ++k) {
+      state_rows_[k] = scratch_.template take<const T*>(run_.count);
+    }
     if (a_.hoist_steps > 0) {
       hoisted_out_ = scratch_.template take<T*>(hoisted_rows);
       for (int p = 0; p < kInfo.phases; ++p) {
@@ -34,11 +38,7 @@ class Forward {
         hoisted_[p] = scratch_.template take<T>(hoisted_rows * hoisted_stride_[p]);
       }
     }
-    if constexpr (kTwoPhases) {
-      operand_ = scratch_.template take<T>(run_.count * a_.padded);
-      operand_rows_ = scratch_.template take<const T*>(run_.count);
-      gates_ = scratch_.template take<T>(run_.count * a_.padded * (kInfo.gates - 1));
-    }
+    if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(run_.count);
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
@@ -56,11 +56,11 @@ class Forward {
         phase<0>(n);
         if constexpr (kTwoPhases) phase<1>(n);
         for (Index r = 0; r < n; ++r) {
-          T*& now = a_.h[slots_[r]];
-          T*& next = a_.h_next[slots_[r]];
-          T* const swap = now;
-          now = next;
-          next = swap;
+          const Index i = slots_[r];
+          T* const swap = a_.h[i];
+          a_.h[i] = a_.h_next[i];
+          a_.h_next[i] = swap;
+          a_.at_initial[i] = 0;
         }
         hoisted_row_ += n;
       }
@@ -91,8 +91,12 @@ class Forward {
     using P = Phase<Cell, kPhase>;
     for (Index r = 0; r < n; ++r) hoisted_out_[r] = hoisted_[kPhase] + r * hoisted_stride_[kPhase];
     ProductArgs<T> p{};
+    constexpr Index kTileWidth = P::kUnitVectors * P::kGates * kLanes;
+    const Share share = share_of(a_.gang, ceil_div(hoisted_stride_[kPhase], kTileWidth));
     p.rows = n;
-    p.width = hoisted_stride_[kPhase];
+    p.begin = share.begin * kTileWidth;
+    p.end = share.end * kTileWidth;
+    if (p.end > hoisted_stride_[kPhase]) p.end = hoisted_stride_[kPhase];
     p.x_rows = p.h_rows = x_rows_;
     p.h_depth = run_.input_size;
     p.x_panels = p.h_panels = run_.weights.x[kPhase];
@@ -102,48 +106,51 @@ class Forward {
     multiply_rows<V>(p);
   }
 
-  // Restores, fills and lists: returns how many rows take the step.
+  // Lists the rows that take the step, and where their states are; fills the outputs of the others.
   Index begin_step(Index step) noexcept {
-    const Index t = time_of(run_, step);
+    const Index t = time_of(run_, step), hidden = run_.hidden_size;
     Index n = 0;
     for (Index i = 0; i < run_.count; ++i) {
       const Index b = run_.rows[i];
       const unsigned flags = flags_at(run_, t, b);
-      if (flags & kStepFresh) restore(i, b);
+      if (flags & kStepFresh) a_.at_initial[i] = 1;
+      const T* const h = a_.at_initial[i] != 0 ? run_.initial[0] + b * hidden : a_.h[i];
       if (flags & kStepReal) {
         if (a_.hoist_steps == 0) x_rows_[n] = row_at(run_.x, t, b);
-        h_rows_[n] = a_.h[i];
+        h_rows_[n] = h;
+        for (int k = 1; k < kInfo.states; ++k) {
+          state_rows_[k][n] =
+              a_.at_initial[i] != 0 ? run_.initial[k] + b * hidden : a_.state[k] + i * a_.padded;
+        }
         slots_[n++] = i;
-      } else if (run_.hold) {
-        copy(a_.h[i], row_at(a_.y, t, b), run_.hidden_size);
-      } else {
-        fill_zero(row_at(a_.y, t, b), run_.hidden_size);
+      } else if (a_.gang.part == 0) {
+        T* const y = row_at(a_.y, t, b);
+        if (run_.hold) {
+          copy(h, y, hidden);
+        } else {
+          fill_zero(y, hidden);
+        }
       }
     }
     return n;
   }
 
-  void restore(Index i, Index b) noexcept {
-    const Index hidden = run_.hidden_size;
-    copy(run_.initial[0] + b * hidden, a_.h[i], hidden);
-    for (int k = 1; k < kInfo.states; ++k) {
-      copy(run_.initial[k] + b * hidden, a_.state[k] + i * a_.padded, hidden);
-    }
-  }
-
   template <int kPhase>
   void phase(Index n) noexcept {
     using P = Phase<Cell, kPhase>;
-    const Index vectors = vectors_of<V>(run_.hidden_size);
+    const Share share =
+        share_of(a_.gang, ceil_div(vectors_of<V>(run_.hidden_size), P::kUnitVectors));
+    Index vectors = vectors_of<V>(run_.hidden_size);
+    if (share.end * P::kUnitVectors < vectors) vectors = share.end * P::kUnitVectors;
     const Index hidden = run_.hidden_size, input = run_.input_size;
     alignas(64) T out[kTileBuffer<V>];
     TileArgs<T> t{};
     t.h_depth = hidden;
     if constexpr (kPhase == 1) {
-      for (Index r = 0; r < n; ++r) operand_rows_[r] = operand_ + r * a_.padded;
+      for (Index r = 0; r < n; ++r) operand_rows_[r] = a_.operand + r * a_.padded;
     }
     const T* const* h_rows = kPhase == 0 ? h_rows_ : operand_rows_;
-    for (Index q = 0; q < vectors;) {
+    for (Index q = share.begin * P::kUnitVectors; q < vectors;) {
       const bool wide = n == 1 && q + kWideTiles * P::kUnitVectors <= vectors;
       const Index units = P::kUnitVectors < vectors - q ? P::kUnitVectors : vectors - q;
       const Index first = q * P::kGates * kLanes;
@@ -170,6 +177,7 @@ class Forward {
       }
       q += wide ? kWideTiles * units : units;
     }
+    meet(a_.gang);
   }
 
   template <class P>
@@ -207,14 +215,14 @@ class Forward {
     Lanes<V, P::kSlots> pre;
     for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
     Lanes<V, kInfo.states> state, next;
-    state[0] = V::load(h_rows_[row] + unit);
-    for (int k = 1; k < kInfo.states; ++k) state[k] = V::load(a_.state[k] + i * a_.padded + unit);
+    state[0] = load_n<kFull, V>(h_rows_[row] + unit, n);
+    for (int k = 1; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
     Lanes<V, kInfo.saved> saved;
     if constexpr (kTwoPhases) {
       Lanes<V, kInfo.gates - 1> gates;
-      T* const kept = gates_ + row * (kInfo.gates - 1) * a_.padded + unit;
+      T* const kept = a_.gates + row * (kInfo.gates - 1) * a_.padded + unit;
       if constexpr (kPhase == 0) {
-        Cell::operand(pre, state, clips_, gates).store(operand_ + row * a_.padded + unit);
+        Cell::operand(pre, state, clips_, gates).store(a_.operand + row * a_.padded + unit);
         for (int g = 0; g < kInfo.gates - 1; ++g) gates[g].store(kept + g * a_.padded);
         return;
       } else {
@@ -245,9 +253,8 @@ class Forward {
   T* hoisted_[kMaxPhases] = {};  // [row][unit vector][gate][lane]
   Index hoisted_stride_[kMaxPhases] = {};
   Index hoisted_row_ = 0;        // first row of the current step
-  T* operand_ = nullptr;
+  const T** state_rows_[kMaxStates] = {};
   const T** operand_rows_ = nullptr;
-  T* gates_ = nullptr;
   Index t_ = 0;
 };
 

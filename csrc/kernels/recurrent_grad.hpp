@@ -1,6 +1,6 @@
 // Back-propagation through time for cells with a recurrent product: the twin of recurrent.hpp.
 //
-// A call walks a range of steps backwards for one thread's rows. It leaves the gradients of the
+// A call walks a range of steps backwards for the rows of one thread, or of a gang that shares the hidden units. It leaves the gradients of the
 // pre-activations in d_pre, one row per real step, and where that row's x and h_{t-1} are in x_rows and h_rows:
 // the weight gradients are then one product over all threads' rows (gemm/product.hpp, layer/network.cpp).
 #pragma once
@@ -33,10 +33,11 @@ class Backward {
     out_ = scratch_.template take<T*>(count);
     d_x_from_ = scratch_.template take<const T*>(a_.d_x.data != nullptr ? all : 0);
     d_x_to_ = scratch_.template take<T*>(a_.d_x.data != nullptr ? all : 0);
-    if constexpr (kTwoPhases) {
-      d_operand_ = scratch_.template take<T>(count * a_.padded);
-      d_operand_rows_ = scratch_.template take<T*>(count);
-    }
+    if constexpr (kTwoPhases) d_operand_rows_ = scratch_.template take<T*>(count);
+    constexpr Index kTile = kTileVectors * kLanes;
+    const Share share = share_of(a_.gang, ceil_div(run_.hidden_size, kTile));
+    unit_begin_ = share.begin * kTile;
+    unit_end_ = share.end * kTile < run_.hidden_size ? share.end * kTile : run_.hidden_size;
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
@@ -47,7 +48,11 @@ class Backward {
       const Index n = begin_step(step);
       if (n > 0) {
         for (Index r = 0; r < n; ++r) row(rows_[r]);
-        if constexpr (kTwoPhases) through_operand(n);
+        meet(a_.gang);
+        if constexpr (kTwoPhases) {
+          through_operand(n);
+          meet(a_.gang);
+        }
         through_recurrent(n);
       }
       leave_fresh();
@@ -64,13 +69,13 @@ class Backward {
 
   // Lists the rows that took this step; hands the held outputs' gradients of the others on.
   Index begin_step(Index step) noexcept {
-    const Index hidden = run_.hidden_size, at = (a_.end - 1 - step) * run_.batch;
+    const Index at = (a_.end - 1 - step) * run_.batch;
     Index n = 0;
     for (Index i = 0; i < run_.count; ++i) {
       const Index b = run_.rows[i];
       if (!(flags_at(run_, t_, b) & kStepReal)) {
         if (run_.hold && a_.d_y.data != nullptr) {
-          add(row_at(a_.d_y, t_, b), a_.d_state[0] + i * a_.padded, hidden);
+          add(row_at(a_.d_y, t_, b), a_.d_state[0] + i * a_.padded);
         }
         continue;
       }
@@ -79,8 +84,10 @@ class Backward {
       row.b = b;
       row.number = a_.position == nullptr ? at + b : a_.position[at + b];
       find_state(step, row);
-      a_.x_rows[row.number] = row_at(run_.x, t_, b);
-      a_.h_rows[row.number] = row.state[0];
+      if (a_.gang.part == 0) {
+        a_.x_rows[row.number] = row_at(run_.x, t_, b);
+        a_.h_rows[row.number] = row.state[0];
+      }
       if (a_.d_x.data != nullptr) {
         d_x_from_[d_x_rows_] = a_.d_pre + row.number * a_.d_pre_stride;
         d_x_to_[d_x_rows_++] = row_at(a_.d_x, t_, b);
@@ -119,12 +126,11 @@ class Backward {
   }
 
   void row(const Row& row) noexcept {
-    const Index hidden = run_.hidden_size;
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
-    clip_step_gradient<V>(run_.limits, d_h, hidden);
-    Index unit = 0;
-    for (; unit + kLanes <= hidden; unit += kLanes) cell<true>(row, d_h, unit, kLanes);
-    if (unit < hidden) cell<false>(row, d_h, unit, hidden - unit);
+    clip_step_gradient<V>(run_.limits, d_h + unit_begin_, unit_end_ - unit_begin_);
+    Index unit = unit_begin_;
+    for (; unit + kLanes <= unit_end_; unit += kLanes) cell<true>(row, d_h, unit, kLanes);
+    if (unit < unit_end_) cell<false>(row, d_h, unit, unit_end_ - unit);
   }
 
   template <bool kFull>
@@ -167,19 +173,21 @@ class Backward {
     ProductArgs<T> p{};
     for (Index r = 0; r < n; ++r) {
       first_[r] = a_.d_pre + rows_[r].number * a_.d_pre_stride + (kInfo.gates - 1) * hidden;
-      d_operand_rows_[r] = d_operand_ + r * a_.padded;
+      d_operand_rows_[r] = a_.d_operand + r * a_.padded;
     }
     p.rows = n;
-    p.width = p.h_depth = hidden;
+    p.begin = unit_begin_;
+    p.end = unit_end_;
+    p.h_depth = hidden;
     p.x_rows = p.h_rows = first_;
     p.x_panels = p.h_panels = run_.weights.h_transposed[1];
     p.tile_vectors = kTileVectors;
     p.out = d_operand_rows_;
     multiply_rows<V>(p);
     for (Index r = 0; r < n; ++r) {
-      Index unit = 0;
-      for (; unit + kLanes <= hidden; unit += kLanes) operand<true>(rows_[r], r, unit, kLanes);
-      if (unit < hidden) operand<false>(rows_[r], r, unit, hidden - unit);
+      Index unit = unit_begin_;
+      for (; unit + kLanes <= unit_end_; unit += kLanes) operand<true>(rows_[r], r, unit, kLanes);
+      if (unit < unit_end_) operand<false>(rows_[r], r, unit, unit_end_ - unit);
     }
   }
 
@@ -192,7 +200,7 @@ class Backward {
       for (int k = 0; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
       V d_pre, value;
       T* const d_h = a_.d_state[0] + row.i * a_.padded + unit;
-      const V d_operand = V::load(d_operand_ + r * a_.padded + unit);
+      const V d_operand = V::load(a_.d_operand + r * a_.padded + unit);
       (V::load(d_h) + Cell::operand_backward(saved, state, d_operand, clips_, d_pre, value)).store(d_h);
       store_n<kFull>(d_pre, a_.d_pre + row.number * a_.d_pre_stride + unit, n);
       store_n<kFull>(value, a_.operand + row.number * run_.hidden_size + unit, n);
@@ -210,7 +218,8 @@ class Backward {
       out_[r] = a_.d_state[0] + rows_[r].i * a_.padded;
     }
     p.rows = n;
-    p.width = hidden;
+    p.begin = unit_begin_;
+    p.end = unit_end_;
     if constexpr (kInfo.separate > 0) {
       p.x_rows = first_;
       p.x_depth = joint * hidden;
@@ -232,9 +241,12 @@ class Backward {
   // dL/dx = W^T d_pre for all rows of this call at once.
   void through_input() noexcept {
     if (d_x_rows_ == 0) return;
+    constexpr Index kTile = kTileVectors * kLanes;
+    const Share share = share_of(a_.gang, ceil_div(run_.input_size, kTile));
     ProductArgs<T> p{};
     p.rows = d_x_rows_;
-    p.width = run_.input_size;
+    p.begin = share.begin * kTile;
+    p.end = share.end * kTile < run_.input_size ? share.end * kTile : run_.input_size;
     p.x_rows = p.h_rows = d_x_from_;
     p.h_depth = kInfo.gates * run_.hidden_size;
     p.x_panels = p.h_panels = run_.weights.x_transposed;
@@ -253,14 +265,15 @@ class Backward {
       if (!(flags_at(run_, t_, b) & kStepFresh)) continue;
       for (int k = 0; k < kInfo.states; ++k) {
         T* const carried = a_.d_state[k] + i * a_.padded;
-        add(carried, a_.d_initial[k] + b * hidden, hidden);
-        fill_zero(carried, a_.padded);
+        add(carried, a_.d_initial[k] + b * hidden);
+        fill_zero(carried + unit_begin_, unit_end_ - unit_begin_);
       }
     }
   }
 
-  static void add(const T* from, T* to, Index n) noexcept {
-    for (Index i = 0; i < n; ++i) to[i] += from[i];
+  // to += from, on this part's units.
+  void add(const T* from, T* to) noexcept {
+    for (Index i = unit_begin_; i < unit_end_; ++i) to[i] += from[i];
   }
 
   const BackwardArgs<T>& a_;
@@ -274,7 +287,7 @@ class Backward {
   const T** d_x_from_ = nullptr;
   T** d_x_to_ = nullptr;
   Index d_x_rows_ = 0;
-  T* d_operand_ = nullptr;
+  Index unit_begin_ = 0, unit_end_ = 0;  // hidden units of this part
   T** d_operand_rows_ = nullptr;
   Index t_ = 0;
 };

@@ -22,6 +22,18 @@ class Scratch {
   Index used_;
 };
 
+// The part [begin, end) of `tiles` that one of a gang takes.
+struct Share {
+  Index begin, end;
+};
+inline Share share_of(const Gang& gang, Index tiles) noexcept {
+  return {tiles * gang.part / gang.parts, tiles * (gang.part + 1) / gang.parts};
+}
+
+inline void meet(const Gang& gang) noexcept {
+  if (gang.parts > 1) gang.meet(gang.place);
+}
+
 template <class T>
 inline Index time_of(const RunArgs<T>& run, Index step) noexcept {
   return run.reverse ? run.steps - 1 - step : step;

@@ -34,7 +34,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
                           const std::vector<const T*>& d_final_states, Sequence<T> d_x,
                           const std::vector<T*>& d_initial_states,
                           const std::vector<ParameterGradients<T>>& d_parameters) const {
-  const CallContext<T> context(shape_, info_, call);
+  const CallContext<T> context(shape_, info_, call, may_share_rows());
   const Index width = shape_.directions * shape_.hidden_size, batch = call.steps.batch;
   const auto pass_at = [&](Index layer, Index direction) {
     const auto at = static_cast<std::size_t>(layer);
@@ -69,7 +69,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
 
 template <class T>
 std::size_t Network<T>::backward_bytes(const Call<T>& call) const {
-  const CallContext<T> context(shape_, info_, call);
+  const CallContext<T> context(shape_, info_, call, may_share_rows());
   const Index width = shape_.directions * shape_.hidden_size;
   Carver memory(nullptr);
   for (Index layer = 0; layer + 1 < std::min<Index>(shape_.layers, 3); ++layer) {

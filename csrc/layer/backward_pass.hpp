@@ -57,7 +57,8 @@ class BackwardPass : public LayerPass<T> {
     for (Index end = this->steps(); end > 0; end -= chunk) {
       const Index begin = std::max<Index>(0, end - chunk);
       const Index rows = number_rows(begin, end);
-      team::run(this->threads(), [&](int p) { walk(p, begin, end, g); });
+      this->run_threads(per_thread_, barrier_,
+                        [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, g); });
       team::run(this->threads(), [&](int p) { sum_weights(p, rows, first, g.parameters); });
       first = false;
       if (this->call_.poll) this->call_.poll();
@@ -69,30 +70,42 @@ class BackwardPass : public LayerPass<T> {
  private:
   void lay_out_thread(int p, Index rows, Carver& memory) {
     BackwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
-    a = {};
-    a.run = this->run_args(p);
-    a.end = this->context_.plan.backward_chunk;
-    a.y = y_;
-    a.saved = saved_;
-    a.padded = this->padded();
-    for (std::size_t k = 0; k < this->states(); ++k) {
-      a.d_state[k] = memory.take<T>(a.run.count * a.padded);
+    if (p > 0 && this->is_gang()) {
+      a = per_thread_.front();  // the same rows and states
+    } else {
+      a = {};
+      a.run = this->run_args(p);
+      a.end = this->context_.plan.backward_chunk;
+      a.y = y_;
+      a.saved = saved_;
+      a.padded = this->padded();
+      const Index elements = a.run.count * a.padded;
+      for (std::size_t k = 0; k < this->states(); ++k) a.d_state[k] = memory.take<T>(elements);
+      a.d_operand = memory.take<T>(info_.phases == 2 ? elements : 0);
+      a.d_pre = d_pre_;
+      a.d_pre_stride = d_pre_stride_;
+      a.x_rows = x_rows_;
+      a.h_rows = h_rows_;
+      a.operand = operand_;
     }
-    a.d_pre = d_pre_;
-    a.d_pre_stride = d_pre_stride_;
-    a.x_rows = x_rows_;
-    a.h_rows = h_rows_;
-    a.operand = operand_;
+    a.gang = this->gang_of(p, barrier_);
     T room_for_d_x{};
     a.d_x.data = &room_for_d_x;  // counted whether or not it is wanted
     a.scratch = memory.take<char>(this->kernels_.backward_scratch(a));
+    a.d_x.data = nullptr;
     packed_operand_.push_back(memory.take<T>(std::min(rows, kOuterRows) * this->products_.outer_width));
+  }
+
+  // The arguments of each group of rows once.
+  [[nodiscard]] std::size_t groups() const {
+    return static_cast<std::size_t>(this->context_.plan.groups());
   }
 
   // The gradients carried into the last step are the final states'.
   void start(const Gradients& g) {
     const Index hidden = this->hidden();
-    for (BackwardArgs<T>& a : per_thread_) {
+    for (std::size_t group = 0; group < groups(); ++group) {
+      const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
         std::memset(a.d_state[k], 0, static_cast<std::size_t>(a.run.count * a.padded) * sizeof(T));
         const T* const d_final = this->of_layer(g.d_final_states[k]);
@@ -113,7 +126,8 @@ class BackwardPass : public LayerPass<T> {
   // What is left at the first step belongs to the initial states.
   void finish(const Gradients& g) {
     const Index hidden = this->hidden();
-    for (const BackwardArgs<T>& a : per_thread_) {
+    for (std::size_t group = 0; group < groups(); ++group) {
+      const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
         T* const d_initial = this->of_layer(g.d_initial_states[k]);
         for (Index i = 0; i < a.run.count; ++i) {
@@ -141,8 +155,7 @@ class BackwardPass : public LayerPass<T> {
     return rows;
   }
 
-  void walk(int p, Index begin, Index end, const Gradients& g) {
-    BackwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
+  void walk(int p, BackwardArgs<T>& a, Index begin, Index end, const Gradients& g) {
     a.begin = begin;
     a.end = end;
     a.d_y = g.d_y;
@@ -154,7 +167,8 @@ class BackwardPass : public LayerPass<T> {
     a.accumulate_d_x = this->direction_ > 0;
     if (this->drops_input()) {
       const Sequence<T> inputs = this->window(dropped_, begin, end);
-      this->drop_inputs(p, begin, end, inputs);
+      if (a.gang.part == 0) this->drop_inputs(this->group_of(p), begin, end, inputs);
+      if (a.gang.parts > 1) a.gang.meet(a.gang.place);
       a.run.x = as_const(inputs);
     }
     this->kernels_.backward(a);
@@ -222,7 +236,8 @@ class BackwardPass : public LayerPass<T> {
   const T* saved_;
   CellInfo info_;
   std::vector<BackwardArgs<T>> per_thread_;
-  std::vector<T*> packed_operand_;
+  std::vector<T*> packed_operand_;  // by thread
+  team::Barrier barrier_;
   T* d_pre_ = nullptr;
   Index d_pre_stride_ = 0;
   const T** x_rows_ = nullptr;

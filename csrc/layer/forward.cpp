@@ -1,7 +1,5 @@
 // The forward pass over a stack: per layer and direction one parallel region for a chunk of steps, in which
 // each thread runs its rows from beginning to end without meeting another.
-#include <cstring>
-
 #include "layer/pass.hpp"
 
 namespace simdrnn {
@@ -22,18 +20,15 @@ class ForwardPass : public LayerPass<T> {
     per_thread_.resize(static_cast<std::size_t>(this->threads()));
     for (int p = 0; p < this->threads(); ++p) {
       ForwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
-      a = {};
-      a.run = this->run_args(p);
-      a.y = y_;
-      a.saved = saved_;
-      a.end = this->context_.plan.forward_chunk;
-      a.hoist_steps = this->context_.plan.hoist_steps;
-      a.padded = this->padded();
-      const Index elements = a.run.count * a.padded;
+      if (p > 0 && this->is_gang()) {
+        a = per_thread_.front();  // the same rows and states
+      } else {
+        lay_out_rows(p, a, memory);
+      }
+      a.gang = this->gang_of(p, barrier_);
       a.h = memory.take<T*>(a.run.count);
       a.h_next = memory.take<T*>(a.run.count);
-      homes_.push_back(memory.take<T>(2 * elements));
-      for (std::size_t k = 1; k < this->states(); ++k) a.state[k] = memory.take<T>(elements);
+      a.at_initial = memory.take<std::uint8_t>(a.run.count);
       a.scratch = memory.take<char>(this->kernels_.forward_scratch(a));
     }
     const Index width = this->network_.layer_input(this->layer_);
@@ -45,48 +40,69 @@ class ForwardPass : public LayerPass<T> {
     const Index chunk = this->context_.plan.forward_chunk;
     for (Index begin = 0; begin < this->steps() || begin == 0; begin += chunk) {
       const Index end = std::min(begin + chunk, this->steps());
-      team::run(this->threads(), [&](int p) {
-        ForwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
+      this->run_threads(per_thread_, barrier_, [&](int p, ForwardArgs<T>& a) {
         if (begin == 0) start(p, a);
         a.begin = begin;
         a.end = end;
         if (this->drops_input()) {
           const Sequence<T> inputs = this->window(dropped_, begin, end);
-          this->drop_inputs(p, begin, end, inputs);
+          if (a.gang.part == 0) this->drop_inputs(this->group_of(p), begin, end, inputs);
           a.run.x = as_const(inputs);
         }
+        if (a.gang.parts > 1) {
+          // The chunk before may have been run by the first member alone.
+          if (begin > 0 && p > 0) follow(per_thread_.front(), a);
+          a.gang.meet(a.gang.place);
+        }
         this->kernels_.forward(a);
-        if (end >= this->steps()) finish(a, final_states);
+        if (end >= this->steps() && a.gang.part == 0) finish(a, final_states);
       });
       if (this->call_.poll) this->call_.poll();
     }
   }
 
  private:
+  void lay_out_rows(int p, ForwardArgs<T>& a, Carver& memory) {
+    a = {};
+    a.run = this->run_args(p);
+    a.y = y_;
+    a.saved = saved_;
+    a.end = this->context_.plan.forward_chunk;
+    a.hoist_steps = this->context_.plan.hoist_steps;
+    a.padded = this->padded();
+    const CellInfo& info = this->network_.info();
+    const Index elements = a.run.count * a.padded;
+    homes_.push_back(memory.take<T>(2 * elements));
+    for (std::size_t k = 1; k < this->states(); ++k) a.state[k] = memory.take<T>(elements);
+    a.operand = memory.take<T>(info.phases == 2 ? elements : 0);
+    a.gates = memory.take<T>(info.phases == 2 ? elements * (info.gates - 1) : 0);
+  }
+
   void start(int p, ForwardArgs<T>& a) {
-    const Index hidden = this->hidden();
-    T* const home = homes_[static_cast<std::size_t>(p)];
-    std::memset(home, 0, static_cast<std::size_t>(2 * a.run.count * a.padded) * sizeof(T));
+    T* const home = homes_[static_cast<std::size_t>(this->group_of(p))];
     for (Index i = 0; i < a.run.count; ++i) {
       a.h[i] = home + 2 * i * a.padded;
       a.h_next[i] = a.h[i] + a.padded;
-      std::copy_n(a.run.initial[0] + a.run.rows[i] * hidden, hidden, a.h[i]);
+      a.at_initial[i] = 1;
     }
-    for (std::size_t k = 1; k < this->states(); ++k) {
-      std::memset(a.state[k], 0, static_cast<std::size_t>(a.run.count * a.padded) * sizeof(T));
-      for (Index i = 0; i < a.run.count; ++i) {
-        std::copy_n(a.run.initial[k] + a.run.rows[i] * hidden, hidden, a.state[k] + i * a.padded);
-      }
-    }
+  }
+
+  static void follow(const ForwardArgs<T>& first, ForwardArgs<T>& a) {
+    std::copy_n(first.h, a.run.count, a.h);
+    std::copy_n(first.h_next, a.run.count, a.h_next);
+    std::copy_n(first.at_initial, a.run.count, a.at_initial);
   }
 
   void finish(const ForwardArgs<T>& a, const std::vector<T*>& final_states) {
     const Index hidden = this->hidden();
     for (Index i = 0; i < a.run.count; ++i) {
       const Index at = a.run.rows[i] * hidden;
-      std::copy_n(a.h[i], hidden, this->of_layer(final_states[0]) + at);
+      const bool initial = a.at_initial[i] != 0;
+      std::copy_n(initial ? a.run.initial[0] + at : a.h[i], hidden,
+                  this->of_layer(final_states[0]) + at);
       for (std::size_t k = 1; k < this->states(); ++k) {
-        std::copy_n(a.state[k] + i * a.padded, hidden, this->of_layer(final_states[k]) + at);
+        std::copy_n(initial ? a.run.initial[k] + at : a.state[k] + i * a.padded, hidden,
+                    this->of_layer(final_states[k]) + at);
       }
     }
   }
@@ -94,7 +110,8 @@ class ForwardPass : public LayerPass<T> {
   Sequence<T> y_;
   T* saved_;
   std::vector<ForwardArgs<T>> per_thread_;
-  std::vector<T*> homes_;  // where the rows' hidden states live, two each
+  std::vector<T*> homes_;  // by group: where its rows' hidden states live, two each
+  team::Barrier barrier_;
   T* dropped_ = nullptr;
 };
 
@@ -138,7 +155,7 @@ void each_pass(const Network<T>& network, const Call<T>& call, const CallContext
 template <class T>
 void Network<T>::forward(const Call<T>& call, const TapeViews<T>& tape,
                          const std::vector<T*>& final_states) const {
-  const CallContext<T> context(shape_, info_, call);
+  const CallContext<T> context(shape_, info_, call, true);
   const auto carve = [&](char* base, bool run) {
     Carver outer(base);
     const auto hidden = between_layers(shape_, call, tape, outer);
@@ -157,7 +174,7 @@ void Network<T>::forward(const Call<T>& call, const TapeViews<T>& tape,
 
 template <class T>
 std::size_t Network<T>::forward_bytes(const Call<T>& call, bool recording) const {
-  const CallContext<T> context(shape_, info_, call);
+  const CallContext<T> context(shape_, info_, call, true);
   TapeViews<T> tape;
   tape.hidden.resize(recording ? static_cast<std::size_t>(shape_.layers) : 1);
   Carver outer(nullptr);

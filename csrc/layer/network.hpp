@@ -85,6 +85,10 @@ class Network {
 
   [[nodiscard]] std::size_t forward_bytes(const Call<T>& call, bool recording) const;
   [[nodiscard]] std::size_t backward_bytes(const Call<T>& call) const;
+  // Whether threads may share the hidden units of a row in backward: not where a norm needs the whole row.
+  [[nodiscard]] bool may_share_rows() const {
+    return !(limits_.step_gradient_norm < static_cast<T>(__builtin_inf()));
+  }
   [[nodiscard]] const KernelTable& table() const;
   [[nodiscard]] const CellKernels<T>& kernels() const;
 

@@ -16,7 +16,7 @@ struct CallContext {
   Plan plan;
   std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
 
-  CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call) {
+  CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call, bool may_gang) {
     std::vector<Index> counts;
     if (call.steps.any()) {
       counts = real_steps(call.steps);
@@ -24,7 +24,7 @@ struct CallContext {
       if (shape.directions == 2) flags[1] = make_flags(call.steps, true);
     }
     PlanInput input{call.steps.steps, call.steps.batch, shape.input_size, shape.hidden_size,
-                    info.gates, call.threads, counts.empty() ? nullptr : &counts};
+                    info.gates, call.threads, may_gang, counts.empty() ? nullptr : &counts};
     // Asking for the limit is a system call: not before it matters.
     if (input.thread_limit == 0) input.thread_limit = useful_threads(input) > 1 ? team::limit() : 1;
     plan = make_plan(input);
@@ -42,8 +42,8 @@ class LayerPass {
         x_(x), table_(network.table()), kernels_(network.kernels()),
         products_(products(table_)) {}
 
-  // The layer's packed weights, limits and flags, for one thread's rows.
-  RunArgs<T> run_args(int thread) const {
+  // The layer's packed weights, limits and flags, for the rows of thread p.
+  RunArgs<T> run_args(int p) const {
     const auto& packed = network_.packed_[static_cast<std::size_t>(index())];
     const auto& shape = network_.shape_;
     RunArgs<T> run{};
@@ -54,8 +54,8 @@ class LayerPass {
     run.reverse = direction_ == 1;
     run.hold = call_.hold;
     run.flags = flags();
-    run.rows = context_.plan.order.data() + first_row(thread);
-    run.count = first_row(thread + 1) - first_row(thread);
+    run.rows = context_.plan.order.data() + first_row(group_of(p));
+    run.count = first_row(group_of(p) + 1) - first_row(group_of(p));
     run.x = x_;
     for (std::size_t k = 0; k < states(); ++k) run.initial[k] = of_layer(call_.states[k]);
     run.weights = packed.weights;
@@ -82,8 +82,29 @@ class LayerPass {
   }
   [[nodiscard]] std::size_t states() const { return static_cast<std::size_t>(network_.info_.states); }
   [[nodiscard]] int threads() const { return context_.plan.threads(); }
-  [[nodiscard]] Index first_row(int thread) const {
-    return context_.plan.first_row[static_cast<std::size_t>(thread)];
+  [[nodiscard]] bool is_gang() const { return context_.plan.gang > 1; }
+  [[nodiscard]] int group_of(int p) const { return is_gang() ? 0 : p; }
+  [[nodiscard]] Index first_row(int group) const {
+    return context_.plan.first_row[static_cast<std::size_t>(group)];
+  }
+  // Thread p's place in the gang that meets at `barrier`, or on its own.
+  [[nodiscard]] Gang gang_of(int p, team::Barrier& barrier) const {
+    if (!is_gang()) return {0, 1, nullptr, nullptr};
+    return {p, context_.plan.gang, &team::Barrier::meet, &barrier};
+  }
+  // Calls body(args) for each thread's arguments; a gang that cannot be gathered is run by its first member.
+  template <class Args, class Body>
+  void run_threads(std::vector<Args>& args, team::Barrier& barrier, Body body) const {
+    if (!is_gang()) {
+      team::run(threads(), [&](int p) { body(p, args[static_cast<std::size_t>(p)]); });
+      return;
+    }
+    barrier.expect(threads());
+    if (team::run_together(threads(), [&](int p) { body(p, args[static_cast<std::size_t>(p)]); })) return;
+    const Gang gang = args.front().gang;
+    args.front().gang = {0, 1, nullptr, nullptr};
+    body(0, args.front());
+    args.front().gang = gang;
   }
   [[nodiscard]] const std::uint8_t* flags() const {
     const auto& flags = context_.flags[direction_];
@@ -110,12 +131,12 @@ class LayerPass {
     return {buffer - first * batch() * width, batch() * width, width};
   }
 
-  // Writes the dropped inputs of a thread's rows for the steps [begin, end).
-  void drop_inputs(int thread, Index begin, Index end, Sequence<T> to) const {
+  // Writes the dropped inputs of a group's rows for the steps [begin, end).
+  void drop_inputs(int group, Index begin, Index end, Sequence<T> to) const {
     const Index width = network_.layer_input(layer_);
     for (Index step = begin; step < end; ++step) {
       const Index t = direction_ == 1 ? steps() - 1 - step : step;
-      for (Index r = first_row(thread); r < first_row(thread + 1); ++r) {
+      for (Index r = first_row(group); r < first_row(group + 1); ++r) {
         const Index b = context_.plan.order[static_cast<std::size_t>(r)];
         drop_row(call_.dropout, layer_ - 1, t, b, x_.data + t * x_.stride_t + b * x_.stride_b,
                  to.data + t * to.stride_t + b * to.stride_b, width);

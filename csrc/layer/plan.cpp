@@ -25,6 +25,10 @@ constexpr double kFlopsPerRegion = 2e9;
 // stay in the second-level cache. The gradients' bits do not depend on it: each is one chain over all rows.
 constexpr Index kBackwardRows = 384;
 
+// A gang meets once or twice a step, for about a tenth of a microsecond: each thread's share of a step's
+// recurrent product must be several times that. Measured to pay from H = 128 on for an LSTM and two threads.
+constexpr double kFlopsPerMeeting = 5e4;
+
 Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x)); }
 
 double flops_per_row_step(const PlanInput& in) {
@@ -41,9 +45,22 @@ Index total_steps(const PlanInput& in) {
 
 int useful_threads(const PlanInput& in) {
   const double flops = flops_per_row_step(in) * static_cast<double>(total_steps(in));
-  const double useful = std::min(flops / kFlopsPerThread, static_cast<double>(in.batch));
-  return static_cast<int>(std::clamp(useful, 1.0, 1e6));
+  return static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, 1e6));
 }
+
+namespace {
+
+// How many threads should share the hidden units of all rows; 1 where splitting the rows is better.
+int gang_size(const PlanInput& in, int threads) {
+  // With this many rows each, threads hide latency and weight traffic without sharing.
+  if (!in.may_gang || in.batch >= kFusedRows * threads) return 1;
+  const double hidden = static_cast<double>(in.hidden_size);
+  const double product = 2.0 * in.gates * hidden * hidden * static_cast<double>(in.batch);
+  const double useful = std::min(product / kFlopsPerMeeting, hidden / 64.0);
+  return static_cast<int>(std::clamp(useful, 1.0, static_cast<double>(threads)));
+}
+
+}  // namespace
 
 Plan make_plan(const PlanInput& in) {
   Plan plan{};
@@ -57,7 +74,9 @@ Plan make_plan(const PlanInput& in) {
                      [&](std::int32_t a, std::int32_t b) { return steps_of(a) > steps_of(b); });
   }
   const Index total = total_steps(in);
-  const Index threads = std::max(1, std::min(in.thread_limit, useful_threads(in)));
+  const int useful = std::max(1, std::min(in.thread_limit, useful_threads(in)));
+  plan.gang = gang_size(in, useful);
+  const Index threads = plan.gang > 1 ? 1 : std::max<Index>(1, std::min<Index>(useful, in.batch));
 
   // Cut where the real steps so far reach each thread's share.
   plan.first_row.assign(1, 0);
@@ -76,7 +95,7 @@ Plan make_plan(const PlanInput& in) {
   const double step_flops =
       flops_per_row_step(in) * static_cast<double>(std::max<Index>(1, in.batch));
   plan.forward_chunk = std::min(std::max<Index>(1, in.steps),
-                                at_least_one(kFlopsPerRegion * static_cast<double>(threads) / step_flops));
+                                at_least_one(kFlopsPerRegion * useful / step_flops));
   plan.backward_chunk = std::min(std::max<Index>(1, in.steps),
                                  (kBackwardRows + std::max<Index>(1, in.batch) - 1) /
                                      std::max<Index>(1, in.batch));

@@ -54,8 +54,13 @@ void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
 // One job at a time. Workers sleep on `round_`; a job's parts are handed out by `next_part_`.
 class Pool {
  public:
+  // Makes workers until there are `wanted`, as far as the system allows; returns how many there are.
+  int gather(int wanted) {
+    add_workers(wanted);
+    return workers_;
+  }
+
   void run(int parts, const std::function<void(int)>& body) {
-    add_workers(parts - 1);
     body_ = &body;
     parts_ = parts;
     // Workers of the round before may still be looking for parts: they find none until next_part_ is reset,
@@ -183,11 +188,39 @@ void set_limit(int threads) { own_limit.store(threads, std::memory_order_relaxed
 
 void run(int parts, const std::function<void(int)>& body) {
   if (parts > 1 && omp_in_parallel() == 0 && !busy.exchange(true, std::memory_order_acquire)) {
+    the_pool().gather(parts - 1);
     the_pool().run(parts, body);
     busy.store(false, std::memory_order_release);
     return;
   }
   for (int part = 0; part < parts; ++part) body(part);
+}
+
+bool run_together(int parts, const std::function<void(int)>& body) {
+  if (omp_in_parallel() != 0 || busy.exchange(true, std::memory_order_acquire)) return false;
+  // With a worker for each part but the caller's, every part finds a thread: one that is in a part, and may be
+  // waiting there, takes no other.
+  const bool enough = the_pool().gather(parts - 1) >= parts - 1;
+  if (enough) the_pool().run(parts, body);
+  busy.store(false, std::memory_order_release);
+  return enough;
+}
+
+void Barrier::meet() {
+  const std::uint32_t round = round_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == parties_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    round_.store(round + 1, std::memory_order_release);
+    return;
+  }
+  constexpr int kSpins = 1 << 12;
+  for (int spin = 0; round_.load(std::memory_order_acquire) == round; ++spin) {
+    if (spin < kSpins) {
+      relax();
+    } else {
+      sched_yield();
+    }
+  }
 }
 
 const char* runtime() { return "own pool, counted by OpenMP"; }

@@ -1,5 +1,7 @@
 // Threads. The only header through which the rest of the library sees them.
 #pragma once
+#include <atomic>
+#include <cstdint>
 #include <functional>
 
 namespace simdrnn::team {
@@ -13,6 +15,28 @@ void set_limit(int threads);  // 0: no limit of our own
 // calling thread takes part. Inside someone's OpenMP region, or while another thread is here, the calls run one
 // after another. body must not throw.
 void run(int parts, const std::function<void(int)>& body);
+
+// Where the parts of run_together meet: each waits until all have come. Awake for a while, since the wait is
+// normally shorter than a microsecond; then the core is given to others.
+class Barrier {
+ public:
+  Barrier() = default;
+  Barrier(const Barrier& other) : parties_(other.parties_) {}  // copied only while nobody waits
+  Barrier& operator=(const Barrier&) = delete;
+  void expect(int parties) { parties_ = static_cast<std::uint32_t>(parties); }
+  void meet();
+  static void meet(void* barrier) { static_cast<Barrier*>(barrier)->meet(); }
+
+ private:
+  static constexpr std::size_t kLines = 128;  // neighbouring cache lines are fetched together
+  std::uint32_t parties_ = 1;
+  alignas(kLines) std::atomic<std::uint32_t> arrived_{0};
+  alignas(kLines) std::atomic<std::uint32_t> round_{0};
+};
+
+// As run, but all parts at the same time, so that they can meet. Returns false, and has called nothing, where
+// that cannot be had.
+bool run_together(int parts, const std::function<void(int)>& body);
 
 const char* runtime();  // what the threads are
 

@@ -1,0 +1,271 @@
+"""What the package does to the process it is in: imports, forks, floating point, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simdrnn as sr
+from helpers import assert_same_bits, printed, program
+
+has_tasks = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="counts threads in /proc/self/task"
+)
+has_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+# -- forks -----------------------------------------------------------------------------------------
+
+# A child that hangs is killed by its alarm; what it did is its exit status.
+FORKED = """
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    alone = tasks()
+    same = run(3) == want
+    os._exit(0 if same and alone == 1 and tasks() > 1 else 1)
+signal.alarm(60)
+status = os.waitpid(child, 0)[1]
+print(os.waitstatus_to_exitcode(status), run(3) == want)
+"""
+
+
+@has_fork
+@has_tasks
+def test_a_child_forked_after_use_computes_with_threads():
+    answer = printed(program("want = run(3)" + FORKED))
+
+    assert answer == "0 True"
+
+
+@has_fork
+@has_tasks
+def test_a_child_forked_before_use_computes_with_threads():
+    answer = printed(program("want = run(1)" + FORKED))  # one thread: no team
+
+    assert answer == "0 True"
+
+
+@has_fork
+@has_tasks
+def test_a_child_forked_during_a_call_of_another_thread_computes():
+    busy = """
+want = run(3)
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        layer(x, num_threads=2)
+other = threading.Thread(target=work)
+other.start()
+time.sleep(0.05)
+"""
+
+    answer = printed(program(busy + FORKED + "stop.set()\nother.join()"))
+
+    assert answer == "0 True"
+
+
+@has_fork
+def test_children_of_children_compute():
+    lineage = """
+        want = run(2)
+        children = []
+        for generation in range(4):
+            children.append(os.fork())
+            signal.alarm(30)
+            if children[-1]:
+                status = os.waitstatus_to_exitcode(os.waitpid(children[-1], 0)[1])
+                print(generation, status, run(2) == want, flush=True)
+                os._exit(status)
+    """
+
+    answer = printed(program(lineage))
+
+    assert answer.splitlines() == [f"{generation} 0 True" for generation in (3, 2, 1, 0)]
+
+
+WORKERS = """
+    import multiprocessing
+
+    def work(seed):
+        return run(2)
+
+    if __name__ == "__main__":
+        want = run(2)
+        context = multiprocessing.get_context(sys.argv[1])
+        with context.Pool(2) as pool:
+            answers = pool.map_async(work, range(4)).get(60)
+        print([answer == want for answer in answers])
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_worker_processes_compute(method, tmp_path):
+    script = tmp_path / "workers.py"  # a file, because workers import it
+    script.write_text(program(WORKERS))
+    command = [sys.executable, str(script), method]
+
+    answer = printed(f"import subprocess; subprocess.run({command}, check=True)")
+
+    assert answer == "[True, True, True, True]"
+
+
+# -- import ----------------------------------------------------------------------------------------
+
+
+@has_tasks
+def test_import_starts_no_thread():
+    started = printed("""
+        import os
+        import numpy
+        before = len(os.listdir("/proc/self/task"))
+        import simdrnn, simdrnn.reference
+        print(len(os.listdir("/proc/self/task")) - before)
+    """)
+
+    assert started == "0"
+
+
+def test_import_is_quick():
+    code = """
+        import time
+        import numpy
+        begin = time.process_time()
+        import simdrnn
+        print(time.process_time() - begin)
+    """
+    printed(code)  # compiles the package
+
+    seconds = [float(printed(code)) for _ in range(7)]
+
+    assert statistics.median(seconds) < 0.05
+
+
+def test_import_needs_numpy_only():
+    optional = ["torch", "tqdm", "rich", "matplotlib", "sklearn", "onnx", "onnxruntime", "scipy"]
+
+    loaded = printed(f"""
+        import sys
+        import simdrnn
+        print([name for name in {optional} if name in sys.modules])
+    """)
+
+    assert loaded == "[]"
+
+
+# -- floating point --------------------------------------------------------------------------------
+
+# The control bits of the SSE unit (rounding, flush to zero, denormals are zero, traps): the last
+# four bytes of the 32 that fegetenv saves on x86-64.
+CONTROL = """
+import ctypes
+
+def control():
+    environment = (ctypes.c_uint32 * 16)()
+    ctypes.CDLL(None).fegetenv(environment)
+    return hex(environment[7] & 0xffc0)
+"""
+DEFAULT = "0x1f80"  # all exceptions masked, round to nearest, subnormals kept
+
+on_x86_linux = pytest.mark.skipif(
+    not (sys.platform == "linux" and os.uname().machine == "x86_64"),
+    reason="reads the layout of fenv_t of glibc on x86-64",
+)
+
+
+@on_x86_linux
+def test_import_leaves_the_floating_point_environment_alone():
+    kept = printed(CONTROL + "import numpy\nprint(control())\nimport simdrnn\nprint(control())")
+
+    assert kept.split() == [DEFAULT, DEFAULT]
+
+
+@on_x86_linux
+def test_calls_leave_the_floating_point_environment_alone():
+    kept = printed(program(CONTROL + "print(control())\nrun(3)\nprint(control())"))
+
+    assert kept.split() == [DEFAULT, DEFAULT]
+
+
+def test_subnormals_survive_import_and_calls():
+    kept = printed(
+        program("""
+            run(3)
+            print(np.float32(1e-40) * np.float32(1) != 0, np.float64(1e-310) * np.float64(1) != 0)
+        """)
+    )
+
+    assert kept == "True True"
+
+
+def test_subnormals_survive_in_every_thread(isa, dtype, threads):
+    H, rows, steps = 130, 14, 60
+    plan = sr._core.testing.plan(steps, rows, H, H, 1, threads)
+    layer = sr.RNN(H, H, nonlinearity="relu", bias=False, dtype=dtype)
+    layer.weight_ih_l0, layer.weight_hh_l0 = np.eye(H, dtype=dtype), np.zeros((H, H), dtype)
+    x = np.full((steps, rows, H), np.finfo(dtype).smallest_subnormal)
+
+    output, _ = layer(x, num_threads=threads)
+
+    assert len(plan["first_row"]) - 1 == threads
+    assert_same_bits(output, x)
+
+
+# -- Ctrl-C ----------------------------------------------------------------------------------------
+
+# Calls of some 3 seconds, and SIGINT after 0.3. For each: what came of it, whether the layer then
+# computes what another with the same weights does, and how long after the signal it came back.
+INTERRUPTED = """
+    layer, twin = (sr.LSTM(1024, 1024, seed=0) for _ in range(2))
+    row = np.random.default_rng(0).standard_normal((8, 1024)).astype("float32")
+
+    def sequence(steps):
+        return np.broadcast_to(row, (steps, *row.shape))
+
+    def answers(layer):
+        tape = layer.record(sequence(3))
+        return tape.output, tape.backward(tape.output).x
+
+    def timed(function):
+        begin = time.perf_counter()
+        function()
+        return time.perf_counter() - begin
+
+    def interrupt(sent):
+        time.sleep(0.3)
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def stop(task):
+        sent, came = [], "stopped"
+        killer = threading.Thread(target=interrupt, args=(sent,))
+        killer.start()
+        with contextlib.suppress(KeyboardInterrupt):
+            task()
+            came = "returned"
+        after = time.perf_counter() - sent[0]
+        killer.join()
+        sound = all(map(np.array_equal, answers(layer), answers(twin)))
+        print(came, sound, after)
+
+    answers(layer)
+    few = layer.record(sequence(20), num_threads=1)
+    forward = timed(lambda: layer(sequence(20), num_threads=1)) / 20
+    backward = timed(lambda: few.backward(few.output)) / 20
+    many = sequence(int(3 / forward))
+    stop(lambda: layer(many, num_threads=COUNT))
+    tape = layer.record(sequence(int(3 / backward)), num_threads=COUNT)
+    stop(lambda: tape.backward(tape.output))
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_ctrl_c_stops_long_calls_within_a_second(count):
+    lines = printed(program(INTERRUPTED.replace("COUNT", str(count)))).splitlines()
+
+    assert [line.split()[:2] for line in lines] == [["stopped", "True"]] * 2
+    assert all(float(line.split()[2]) < 1 for line in lines)
