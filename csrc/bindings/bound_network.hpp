@@ -1,5 +1,6 @@
 // The Python class behind NetworkF32 and NetworkF64: arrays to views, GIL released, call.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -9,6 +10,9 @@
 #include "layer/network.hpp"
 
 namespace simdrnn::bindings {
+
+// Whether calls treat subnormal numbers as zeros; see base/flush_denormals.hpp.
+inline std::atomic<bool> flush_denormals{true};
 
 // Lets Ctrl-C through: asks Python for pending signals every tenth of a second, on the calling thread, between
 // parallel regions. More often would only fight other threads for the GIL.
@@ -131,6 +135,7 @@ class BoundNetwork {
     call.hold = py::cast<bool>(run[kHold]);
     call.dropout = {py::cast<double>(run[kDropout]), py::cast<std::uint64_t>(run[kDropoutKey])};
     call.threads = py::cast<int>(run[kNumThreads]);
+    call.flush_denormals = flush_denormals.load(std::memory_order_relaxed);
     call.poll = SignalPoll();
     return call;
   }

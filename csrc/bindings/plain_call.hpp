@@ -63,6 +63,7 @@ struct PlainCall {
   std::vector<T*> finals;
 
   bool take_states(const py::handle& state, std::size_t count, const std::vector<py::ssize_t>& shape) {
+    call.flush_denormals = flush_denormals.load(std::memory_order_relaxed);
     call.states.reserve(count);
     if (!state.is_none()) {
       if (!plain_states<T>(state, count, shape, call.states)) return false;

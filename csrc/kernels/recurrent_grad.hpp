@@ -1,11 +1,12 @@
 // Back-propagation through time for cells with a recurrent product: the twin of recurrent.hpp.
 //
-// A call walks a range of steps backwards for the rows of one thread, or of a gang that shares the hidden units. It leaves the gradients of the
-// pre-activations in d_pre, one row per real step, and where that row's x and h_{t-1} are in x_rows and h_rows:
-// the weight gradients are then one product over all threads' rows (gemm/product.hpp, layer/network.cpp).
+// A call walks a range of steps backwards for the rows of one thread, or of a gang that shares the hidden units. It
+// leaves the gradients of the pre-activations in d_pre, one row per real step, and where that row's x and h_{t-1}
+// are in x_rows and h_rows: the weight gradients are then one product over all threads' rows (gemm/product.hpp, layer/network.cpp).
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/product.hpp"
+#include "kernels/previous.hpp"
 #include "kernels/steps.hpp"
 #include "options/clip.hpp"
 #include "options/step_gradient.hpp"
@@ -21,7 +22,6 @@ class Backward {
   static constexpr Index kLanes = V::kLanes;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
   static constexpr int kSlots = kInfo.gates + kInfo.separate;
-  static constexpr Index kNone = -1;
 
  public:
   explicit Backward(const BackwardArgs<T>& args) noexcept
@@ -83,7 +83,7 @@ class Backward {
       row.i = i;
       row.b = b;
       row.number = a_.position == nullptr ? at + b : a_.position[at + b];
-      find_state(step, row);
+      states_before(a_, kInfo, step, b, row.state);
       if (a_.gang.part == 0) {
         a_.x_rows[row.number] = row_at(run_.x, t_, b);
         a_.h_rows[row.number] = row.state[0];
@@ -94,35 +94,6 @@ class Backward {
       }
     }
     return n;
-  }
-
-  // Where the states before this step are: at the last real step before it, unless the states were made fresh
-  // on the way.
-  void find_state(Index step, Row& row) noexcept {
-    Index before = kNone;
-    if (run_.flags == nullptr) {
-      before = step - 1;
-    } else if (!(flags_at(run_, t_, row.b) & kStepFresh)) {
-      for (Index s = step - 1; s >= 0; --s) {
-        const unsigned flags = flags_at(run_, time_of(run_, s), row.b);
-        if (flags & kStepReal) {
-          before = s;
-          break;
-        }
-        if (flags & kStepFresh) break;
-      }
-    }
-    const Index hidden = run_.hidden_size;
-    if (before == kNone) {
-      for (int k = 0; k < kInfo.states; ++k) row.state[k] = run_.initial[k] + row.b * hidden;
-      return;
-    }
-    const Index t = time_of(run_, before);
-    row.state[0] = row_at(a_.y, t, row.b);
-    for (int k = 1; k < kInfo.states; ++k) {
-      const Index value = kInfo.saved - kInfo.states + k;  // new states other than h end `saved`
-      row.state[k] = a_.saved + ((t * run_.batch + row.b) * kInfo.saved + value) * hidden;
-    }
   }
 
   void row(const Row& row) noexcept {

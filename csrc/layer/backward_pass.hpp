@@ -59,7 +59,7 @@ class BackwardPass : public LayerPass<T> {
       const Index rows = number_rows(begin, end);
       this->run_threads(per_thread_, barrier_,
                         [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, g); });
-      team::run(this->threads(), [&](int p) { sum_weights(p, rows, first, g.parameters); });
+      this->run_all([&](int p) { sum_weights(p, rows, first, g.parameters); });
       first = false;
       if (this->call_.poll) this->call_.poll();
     }

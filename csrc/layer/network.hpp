@@ -29,6 +29,7 @@ struct Call {
   bool hold;
   Dropout dropout;
   int threads;                   // 0: team::limit()
+  bool flush_denormals;
   std::function<void()> poll;    // called between parallel regions; may throw to stop
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/flush_denormals.hpp"
 #include "layer/network.hpp"
 #include "layer/plan.hpp"
 #include "layer/team.hpp"
@@ -92,18 +93,30 @@ class LayerPass {
     if (!is_gang()) return {0, 1, nullptr, nullptr};
     return {p, context_.plan.gang, &team::Barrier::meet, &barrier};
   }
-  // Calls body(args) for each thread's arguments; a gang that cannot be gathered is run by its first member.
+  // Calls body(p) for each thread.
+  template <class Body>
+  void run_all(Body body) const {
+    team::run(threads(), [&](int p) {
+      const FlushDenormals scope(call_.flush_denormals);
+      body(p);
+    });
+  }
+  // Calls body(p, args) for each thread's arguments; a gang that cannot be gathered is run by its first member.
   template <class Args, class Body>
   void run_threads(std::vector<Args>& args, team::Barrier& barrier, Body body) const {
     if (!is_gang()) {
-      team::run(threads(), [&](int p) { body(p, args[static_cast<std::size_t>(p)]); });
+      run_all([&](int p) { body(p, args[static_cast<std::size_t>(p)]); });
       return;
     }
     barrier.expect(threads());
-    if (team::run_together(threads(), [&](int p) { body(p, args[static_cast<std::size_t>(p)]); })) return;
+    const auto member = [&](int p) {
+      const FlushDenormals scope(call_.flush_denormals);
+      body(p, args[static_cast<std::size_t>(p)]);
+    };
+    if (team::run_together(threads(), member)) return;
     const Gang gang = args.front().gang;
     args.front().gang = {0, 1, nullptr, nullptr};
-    body(0, args.front());
+    member(0);
     args.front().gang = gang;
   }
   [[nodiscard]] const std::uint8_t* flags() const {

@@ -22,6 +22,7 @@ from simdrnn.gradients import Gradients
 from simdrnn.layers import GRU, LSTM, RNN
 from simdrnn.losses import mse, softmax_cross_entropy
 from simdrnn.nn import Embedding, Linear
+from simdrnn.numerics import set_flush_denormals
 from simdrnn.tape import Tape
 from simdrnn.threads import get_num_threads, set_num_threads
 
@@ -44,6 +45,7 @@ __all__ = [
     "mse",
     "optim",
     "reference",
+    "set_flush_denormals",
     "set_num_threads",
     "show_config",
     "softmax_cross_entropy",

@@ -1,0 +1,42 @@
+// Where the states before a step are, found by looking back over the flags.
+#pragma once
+#include "abi/args.hpp"
+#include "kernels/steps.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+inline constexpr Index kNoStep = -1;
+
+// The last real step of row b before `step`, or kNoStep if its states were the initial ones then. Each gap is
+// walked once per real step behind it, so a whole row costs O(T).
+template <class T>
+inline Index step_before(const RunArgs<T>& run, Index step, Index b) noexcept {
+  if (run.flags == nullptr) return step - 1;
+  if (flags_at(run, time_of(run, step), b) & kStepFresh) return kNoStep;
+  for (Index s = step - 1; s >= 0; --s) {
+    const unsigned flags = flags_at(run, time_of(run, s), b);
+    if (flags & kStepReal) return s;
+    if (flags & kStepFresh) break;
+  }
+  return kNoStep;
+}
+
+// state[k]: H elements of state k of row b before `step`. h is in the output, the others end the saved values.
+template <class T>
+inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index step, Index b,
+                          const T** state) noexcept {
+  const RunArgs<T>& run = a.run;
+  const Index hidden = run.hidden_size, before = step_before(run, step, b);
+  if (before == kNoStep) {
+    for (int k = 0; k < info.states; ++k) state[k] = run.initial[k] + b * hidden;
+    return;
+  }
+  const Index t = time_of(run, before);
+  state[0] = row_at(a.y, t, b);
+  for (int k = 1; k < info.states; ++k) {
+    const Index value = info.saved - info.states + k;
+    state[k] = a.saved + ((t * run.batch + b) * info.saved + value) * hidden;
+  }
+}
+
+}  // namespace simdrnn::SIMDRNN_ISA
