@@ -18,20 +18,20 @@ enum StepFlag : std::uint8_t {
 // Clips; infinity switches one off.
 template <class T>
 struct Limits {
-  T gate, cell, hidden;              // forward
+  T gate, cell, hidden;                 // forward
   T step_gradient, step_gradient_norm;  // inside BPTT
 };
 
 // Packed weights of one layer and direction, one entry per phase; see gemm/pack.hpp for the layout.
 template <class T>
 struct PackedWeights {
-  const T* x[kMaxPhases];           // W, for the forward product
-  const T* h[kMaxPhases];           // R
-  const T* bias[kMaxPhases];        // bias of the gates
-  const T* bias_separate;           // bias_hh of the separate gates
-  const T* h_transposed[kMaxPhases];          // R^T, for dL/dh
-  const T* h_transposed_separate;   // its rows of the separate gates
-  const T* x_transposed;            // W^T, for dL/dx
+  const T* x[kMaxPhases];             // W, for the forward product
+  const T* h[kMaxPhases];             // R
+  const T* bias[kMaxPhases];          // bias of the gates
+  const T* bias_separate;             // bias_hh of the separate gates
+  const T* h_transposed[kMaxPhases];  // R^T, for dL/dh
+  const T* h_transposed_separate;     // its rows of the separate gates
+  const T* x_transposed;              // W^T, for dL/dx
 };
 
 // A (T, B, width) array whose innermost stride is one element.
@@ -46,19 +46,19 @@ template <class T>
 struct RunArgs {
   Index steps, batch, input_size, hidden_size;
   bool reverse;
-  bool hold;                      // a step that is not real outputs the carried h, else 0
-  const std::uint8_t* flags;      // (T, B) StepFlag, or null: every step is real
-  const std::int32_t* rows;       // the thread's rows of the batch
-  Index count;                    // how many
+  bool hold;                  // a step that is not real outputs the carried h, else 0
+  const std::uint8_t* flags;  // (T, B) StepFlag, or null: every step is real
+  const std::int32_t* rows;   // the thread's rows of the batch
+  Index count;                // how many
   Sequence<const T> x;
-  const T* initial[kMaxStates];   // (B, H) each
+  const T* initial[kMaxStates];  // (B, H) each
   PackedWeights<T> weights;
   Limits<T> limits;
-  bool clipped;                   // whether a forward clip is on
+  bool clipped;  // whether a forward clip is on
 };
 
-// A gang shares the same rows: each part computes its own tiles of hidden units and meets the others where it
-// needs what they made. One part alone has no one to meet.
+// A gang shares the same rows: each part computes its own tiles of hidden units and meets the
+// others where it needs what they made. One part alone has no one to meet.
 struct Gang {
   Index part, parts;
   void (*meet)(void* place);
@@ -69,43 +69,45 @@ template <class T>
 struct ForwardArgs {
   RunArgs<T> run;
   Gang gang;
-  Index begin, end;               // steps of this call
-  Sequence<T> y;                  // (T, B, H)
-  T* saved;                       // (T, B, saved * H), or null
-  Index hoist_steps;              // W x is formed for this many steps at once; 0: fused into the step
-  // The rows' states; they live on from call to call. h has two homes per row, swapped by each real step.
-  T** h;                          // count pointers to (padded H)
+  Index begin, end;   // steps of this call
+  Sequence<T> y;      // (T, B, H)
+  T* saved;           // (T, B, saved * H), or null
+  Index hoist_steps;  // W x is formed for this many steps at once; 0: fused into the step
+  // The rows' states; they live on from call to call. h has two homes per row, swapped by each real
+  // step.
+  T** h;  // count pointers to (padded H)
   T** h_next;
-  std::uint8_t* at_initial;       // count: whether the row's states are still the initial ones
-  T* state[kMaxStates];           // states other than h, from index 1: (count, padded H)
-  Index padded;                   // H rounded up for full vectors
-  T* operand;                     // cells of two phases: (count, padded) and
-  T* gates;                       // (count, gates - 1, padded) of the step at hand
-  void* scratch;                  // forward_scratch bytes
+  std::uint8_t* at_initial;  // count: whether the row's states are still the initial ones
+  T* state[kMaxStates];      // states other than h, from index 1: (count, padded H)
+  Index padded;              // H rounded up for full vectors
+  T* operand;                // cells of two phases: (count, padded) and
+  T* gates;                  // (count, gates - 1, padded) of the step at hand
+  void* scratch;             // forward_scratch bytes
 };
 
 template <class T>
 struct BackwardArgs {
   RunArgs<T> run;
   Gang gang;
-  Index begin, end;               // steps of this call, run from end - 1 down to begin
-  Sequence<const T> y;            // (T, B, H), as forward wrote it
-  Sequence<const T> d_y;          // or null data
+  Index begin, end;       // steps of this call, run from end - 1 down to begin
+  Sequence<const T> y;    // (T, B, H), as forward wrote it
+  Sequence<const T> d_y;  // or null data
   const T* saved;
-  T* d_state[kMaxStates];         // (count, padded H): gradient carried to the step before
+  T* d_state[kMaxStates];  // (count, padded H): gradient carried to the step before
   Index padded;
-  T* d_initial[kMaxStates];       // (B, H), accumulated
+  T* d_initial[kMaxStates];  // (B, H), accumulated
   // One row per real step of all threads, in the order the weight gradients sum them:
-  const std::int32_t* position;   // (end - begin, B) row number by (end - 1 - s, b), or null: (end-1-s)*B + b
-  T* d_pre;                       // gradients of the pre-activations, (rows, d_pre_stride)
+  const std::int32_t*
+      position;  // (end - begin, B) row number by (end - 1 - s, b), or null: (end-1-s)*B + b
+  T* d_pre;      // gradients of the pre-activations, (rows, d_pre_stride)
   Index d_pre_stride;
-  const T** x_rows;               // filled here: where that row's x and h_{t-1} are
+  const T** x_rows;  // filled here: where that row's x and h_{t-1} are
   const T** h_rows;
-  T* operand;                     // (rows, H): second phase's operand, or null if there is none
-  T* d_operand;                   // (count, padded H): its gradient in the step at hand
-  Sequence<T> d_x;                // or null data
-  bool accumulate_d_x;            // add to d_x: the other direction was there before
-  void* scratch;                  // backward_scratch bytes
+  T* operand;           // (rows, H): second phase's operand, or null if there is none
+  T* d_operand;         // (count, padded H): its gradient in the step at hand
+  Sequence<T> d_x;      // or null data
+  bool accumulate_d_x;  // add to d_x: the other direction was there before
+  void* scratch;        // backward_scratch bytes
 };
 
 // C (columns, width) += sum over rows r of  d_pre[r][first + c] * operand[r][w], in ascending r.
@@ -113,13 +115,13 @@ template <class T>
 struct OuterArgs {
   const T* d_pre;
   Index d_pre_stride, rows;
-  Index first, columns;           // columns of d_pre
-  const T* const* operand;        // rows pointers
+  Index first, columns;                // columns of d_pre
+  const T* const* operand;             // rows pointers
   Index operand_begin, operand_width;  // the part of the operand's row that this call takes
-  T* out;                         // points at C[0][operand_begin]
+  T* out;                              // points at C[0][operand_begin]
   Index out_stride;
-  bool overwrite;                 // start from 0 instead of C
-  T* scratch;                     // rows * outer_width elements
+  bool overwrite;  // start from 0 instead of C
+  T* scratch;      // rows * outer_width elements
 };
 
 // out[c] += sum over rows r of d_pre[r][first + c], in ascending r.
@@ -135,12 +137,12 @@ struct SumArgs {
 template <class T>
 struct PackArgs {
   Index input_size, hidden_size;
-  const T* weight_ih;             // (gates*H, I)
-  const T* weight_hh;             // (gates*H, H)
-  const T* bias_ih;               // (gates*H), or null
+  const T* weight_ih;  // (gates*H, I)
+  const T* weight_hh;  // (gates*H, H)
+  const T* bias_ih;    // (gates*H), or null
   const T* bias_hh;
-  T* out;                         // packed_size elements, 64-byte aligned; null: only lay out
-  PackedWeights<T>* packed;       // filled with pointers into out
+  T* out;                    // packed_size elements, 64-byte aligned; null: only lay out
+  PackedWeights<T>* packed;  // filled with pointers into out
 };
 
 }  // namespace simdrnn

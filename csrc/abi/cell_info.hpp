@@ -7,16 +7,16 @@ namespace simdrnn {
 using Index = std::ptrdiff_t;
 
 // A step is  pre = bias + W x_t + R h_{t-1};  (states, saved) = cell(pre, states).
-// `pre` has gates + separate rows: the gates' sums in the order of the rows of weight_ih, where the last
-// `separate` gates hold only their input part (bias_ih + W x); their recurrent part (bias_hh + R h)
-// follows behind the gates. `saved` ends with the new states other than h.
+// `pre` has gates + separate rows: the gates' sums in the order of the rows of weight_ih, where the
+// last `separate` gates hold only their input part (bias_ih + W x); their recurrent part (bias_hh +
+// R h) follows behind the gates. `saved` ends with the new states other than h.
 struct CellInfo {
   const char* name;
-  int gates;         // rows of weight_ih and weight_hh are gates * H
-  int separate;      // how many of the last gates see W x and R h apart
-  int states;        // h first
-  int saved;         // values per unit that backward needs, beside h itself
-  int phases;        // 2: the last gate's recurrent product takes an operand made by the other gates
+  int gates;     // rows of weight_ih and weight_hh are gates * H
+  int separate;  // how many of the last gates see W x and R h apart
+  int states;    // h first
+  int saved;     // values per unit that backward needs, beside h itself
+  int phases;    // 2: the last gate's recurrent product takes an operand made by the other gates
 };
 
 inline constexpr int kMaxStates = 3;

@@ -9,7 +9,7 @@ struct CellKernels {
   Index (*pack)(const PackArgs<T>&);  // returns how many elements the packed form takes
   void (*forward)(const ForwardArgs<T>&);
   void (*backward)(const BackwardArgs<T>&);
-  Index (*forward_scratch)(const ForwardArgs<T>&);    // bytes
+  Index (*forward_scratch)(const ForwardArgs<T>&);  // bytes
   Index (*backward_scratch)(const BackwardArgs<T>&);
 };
 
@@ -43,7 +43,8 @@ struct KernelTable {
   ProductKernels<double> products_f64;
   MathKernels<float> math_f32;
   MathKernels<double> math_f64;
-  double (*fma_chain_f32)(Index);  // runs that many rounds of independent FMAs; returns how many FLOPs
+  double (*fma_chain_f32)(
+      Index);  // runs that many rounds of independent FMAs; returns how many FLOPs
   double (*fma_chain_f64)(Index);
 };
 

@@ -1,7 +1,8 @@
 // Subnormal numbers as zeros, for as long as this lives, on this thread.
 //
-// States that decay end in subnormals, and arithmetic on those takes a hundred times longer on many CPUs. What
-// is lost is below 1e-38 (1e-308). The caller's floating-point environment comes back with the destructor.
+// States that decay end in subnormals, and arithmetic on those takes a hundred times longer on many
+// CPUs. What is lost is below 1e-38 (1e-308). The caller's floating-point environment comes back
+// with the destructor.
 #pragma once
 #if defined(__x86_64__)
 #include <xmmintrin.h>

@@ -41,8 +41,9 @@ void register_as(py::module_& m, const char* name) {
 void register_network(py::module_& m) {
   register_as<float>(m, "NetworkF32");
   register_as<double>(m, "NetworkF64");
-  m.def("set_flush_denormals", [](bool on) { flush_denormals.store(on); }, py::arg("on"),
-        "Whether calls treat subnormal numbers as zeros.");
+  m.def(
+      "set_flush_denormals", [](bool on) { flush_denormals.store(on); }, py::arg("on"),
+      "Whether calls treat subnormal numbers as zeros.");
 }
 
 }  // namespace simdrnn::bindings

@@ -1,4 +1,5 @@
-// Parts that only tests and benchmarks reach for: the vector mathematics, and what the machine can do.
+// Parts that only tests and benchmarks reach for: the vector mathematics, and what the machine can
+// do.
 #include <pybind11/numpy.h>
 
 #include <algorithm>
@@ -19,9 +20,12 @@ namespace {
 
 template <class T>
 py::array apply(const MathKernels<T>& math, const std::string& name, const py::array& x) {
-  const auto function = name == "exp" ? math.exp : name == "sigmoid" ? math.sigmoid
-                      : name == "tanh" ? math.tanh : nullptr;
-  if (function == nullptr) throw std::invalid_argument("name: expected exp, sigmoid or tanh, got " + name);
+  const auto function = name == "exp"       ? math.exp
+                        : name == "sigmoid" ? math.sigmoid
+                        : name == "tanh"    ? math.tanh
+                                            : nullptr;
+  if (function == nullptr)
+    throw std::invalid_argument("name: expected exp, sigmoid or tanh, got " + name);
   py::array y(x.dtype(), std::vector<py::ssize_t>{x.size()});
   function(elements<const T>(x, "x", x.size()), elements<T>(y, "y", x.size()), x.size());
   return y;
@@ -46,7 +50,8 @@ double fma_peak(const std::string& dtype, double seconds, int threads) {
   const KernelTable& table = dispatch::active();
   const auto chain = dtype == "float32" ? table.fma_chain_f32 : table.fma_chain_f64;
   const py::gil_scoped_release unlocked;
-  constexpr Index kRounds = 200000;  // a few hundred microseconds: long enough to time, short enough to repeat
+  constexpr Index kRounds =
+      200000;  // a few hundred microseconds: long enough to time, short enough to repeat
   double best = 0;
   const auto begin = Clock::now();
   do {
@@ -67,8 +72,8 @@ py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int
   if (!real_steps.is_none()) {
     for (const auto item : real_steps) counts.push_back(py::cast<Index>(item));
   }
-  const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, threads,
-                               true, real_steps.is_none() ? nullptr : &counts});
+  const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, threads, true,
+                               real_steps.is_none() ? nullptr : &counts});
   py::dict result;
   py::list order, first_row;
   for (const auto row : made.order) order.append(row);

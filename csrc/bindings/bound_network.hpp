@@ -14,8 +14,8 @@ namespace simdrnn::bindings {
 // Whether calls treat subnormal numbers as zeros; see base/flush_denormals.hpp.
 inline std::atomic<bool> flush_denormals{true};
 
-// Lets Ctrl-C through: asks Python for pending signals every tenth of a second, on the calling thread, between
-// parallel regions. More often would only fight other threads for the GIL.
+// Lets Ctrl-C through: asks Python for pending signals every tenth of a second, on the calling
+// thread, between parallel regions. More often would only fight other threads for the GIL.
 class SignalPoll {
  public:
   void operator()() {
@@ -113,7 +113,8 @@ class BoundNetwork {
     const auto work = static_cast<double>(call.steps.steps * call.steps.batch) *
                       static_cast<double>(network_.info().gates * s.hidden_size) *
                       static_cast<double>(s.input_size + s.hidden_size);
-    return work * static_cast<double>(s.layers * s.directions) > static_cast<double>(kMultiplications);
+    return work * static_cast<double>(s.layers * s.directions) >
+           static_cast<double>(kMultiplications);
   }
 
   [[nodiscard]] Index directions() const {
@@ -128,8 +129,9 @@ class BoundNetwork {
     const auto x = py::cast<py::array>(run[kX]);
     if (x.ndim() != 3) reject("x", "three dimensions");
     const Index steps = x.shape(0), batch = x.shape(1);
-    call.steps = {steps, batch, optional_elements<const std::int64_t>(run[kLengths], "lengths", batch),
-                  bytes(run[kMask], "mask", steps * batch), bytes(run[kReset], "reset", steps * batch)};
+    call.steps = {
+        steps, batch, optional_elements<const std::int64_t>(run[kLengths], "lengths", batch),
+        bytes(run[kMask], "mask", steps * batch), bytes(run[kReset], "reset", steps * batch)};
     call.x = sequence<const T>(x, "x", steps, batch, network_.shape().input_size);
     call.states = states_of<const T>(py::cast<py::tuple>(run[kStates]), "states", call);
     call.hold = py::cast<bool>(run[kHold]);
@@ -146,12 +148,13 @@ class BoundNetwork {
 
   template <class E>
   std::vector<E*> states_of(const py::tuple& arrays, const char* name, const Call<T>& call) const {
-    if (static_cast<int>(arrays.size()) != network_.info().states) reject(name, "one array per state");
+    if (static_cast<int>(arrays.size()) != network_.info().states)
+      reject(name, "one array per state");
     std::vector<E*> states;
     for (const auto& item : arrays) {
       auto array = py::cast<py::array>(item);
-      states.push_back(elements<E>(
-          array, name, directions() * call.steps.batch * network_.shape().hidden_size));
+      states.push_back(
+          elements<E>(array, name, directions() * call.steps.batch * network_.shape().hidden_size));
     }
     return states;
   }
@@ -160,12 +163,14 @@ class BoundNetwork {
     return sequence<T>(output, "output", call.steps.steps, call.steps.batch, width());
   }
 
-  // `Access` is `const T` when the arrays are only read: the last one, the user's output, may be read-only.
+  // `Access` is `const T` when the arrays are only read: the last one, the user's output, may be
+  // read-only.
   template <class Access>
-  TapeViews<T> make_tape(const Call<T>& call, const py::object& saved, const py::object& hidden) const {
+  TapeViews<T> make_tape(const Call<T>& call, const py::object& saved,
+                         const py::object& hidden) const {
     TapeViews<T> tape;
-    const Index size = call.steps.steps * call.steps.batch * network_.info().saved *
-                       network_.shape().hidden_size;
+    const Index size =
+        call.steps.steps * call.steps.batch * network_.info().saved * network_.shape().hidden_size;
     for (const auto& item : py::cast<py::list>(saved)) {
       auto array = py::cast<py::array>(item);
       tape.saved.push_back(const_cast<T*>(elements<Access>(array, "saved", size)));

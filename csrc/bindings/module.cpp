@@ -1,6 +1,7 @@
 #include "bindings/register.hpp"
 
-// Kernels are reentrant and packed weights change only under set_parameters, so no GIL is needed for safety.
+// Kernels are reentrant and packed weights change only under set_parameters, so no GIL is needed
+// for safety.
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled engine of simdrnn; use it through the package's Python front end.";
   simdrnn::bindings::register_network(m);

@@ -1,5 +1,5 @@
-// NumPy arrays as pointers and strides. The front end has checked everything with better words; what is
-// rechecked here keeps a wrong call from reading memory that is not there.
+// NumPy arrays as pointers and strides. The front end has checked everything with better words;
+// what is rechecked here keeps a wrong call from reading memory that is not there.
 #pragma once
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>

@@ -1,6 +1,7 @@
-// The short way for calls without options: one step of a small network takes a fraction of a microsecond, and
-// checking its arguments in Python several. Whatever is unusual about an argument (a list, a view, another dtype, a
-// wrong shape) is left to the front end, which copies it or says what is wrong.
+// The short way for calls without options: one step of a small network takes a fraction of a
+// microsecond, and checking its arguments in Python several. Whatever is unusual about an argument
+// (a list, a view, another dtype, a wrong shape) is left to the front end, which copies it or says
+// what is wrong.
 #pragma once
 #include <vector>
 
@@ -14,8 +15,8 @@ bool is_plain(const py::handle& object, py::ssize_t dimensions) {
   const auto& api = py::detail::npy_api::get();
   if (Py_TYPE(object.ptr()) != reinterpret_cast<PyTypeObject*>(api.PyArray_Type_)) return false;
   const auto* array = py::detail::array_proxy(object.ptr());
-  constexpr int kFlags = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ |
-                         py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  constexpr int kFlags =
+      py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
   return array->nd == dimensions && (array->flags & kFlags) == kFlags &&
          py::isinstance<py::array_t<T>>(object);
 }
@@ -29,7 +30,8 @@ T* data_of(const py::handle& array) {
   return reinterpret_cast<T*>(py::detail::array_proxy(array.ptr())->data);
 }
 
-// The states of a plain call: as many as the cell has, of the given shape. False if anything is unusual.
+// The states of a plain call: as many as the cell has, of the given shape. False if anything is
+// unusual.
 template <class T>
 bool plain_states(const py::handle& state, std::size_t count, const std::vector<py::ssize_t>& shape,
                   std::vector<const T*>& states) {
@@ -62,7 +64,8 @@ struct PlainCall {
   std::vector<py::array_t<T>> made;
   std::vector<T*> finals;
 
-  bool take_states(const py::handle& state, std::size_t count, const std::vector<py::ssize_t>& shape) {
+  bool take_states(const py::handle& state, std::size_t count,
+                   const std::vector<py::ssize_t>& shape) {
     call.flush_denormals = flush_denormals.load(std::memory_order_relaxed);
     call.states.reserve(count);
     if (!state.is_none()) {
@@ -118,7 +121,8 @@ py::object BoundNetwork<T>::plain_cell(const py::handle& x, const py::handle& st
   PlainCall<T> plain;
   plain.call.steps = {1, batch, nullptr, nullptr, nullptr};
   plain.call.x = {data_of<const T>(x), 0, network_.shape().input_size};
-  if (!plain.take_states(state, static_cast<std::size_t>(network_.info().states), {batch, hidden})) {
+  if (!plain.take_states(state, static_cast<std::size_t>(network_.info().states),
+                         {batch, hidden})) {
     return py::none();
   }
   TapeViews<T> tape;

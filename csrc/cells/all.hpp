@@ -1,4 +1,5 @@
-// The list of cells. Adding one: a file here, a line below, and its twin in python/simdrnn/reference/.
+// The list of cells. Adding one: a file here, a line below, and its twin in
+// python/simdrnn/reference/.
 #pragma once
 #include "cells/elman.hpp"
 #include "cells/gru.hpp"

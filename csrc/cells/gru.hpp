@@ -12,7 +12,12 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 struct Gru {
-  enum Gate { kReset, kUpdate, kNew, kNewRecurrent };  // rows of the weights; then n's recurrent part
+  enum Gate {
+    kReset,
+    kUpdate,
+    kNew,
+    kNewRecurrent
+  };  // rows of the weights; then n's recurrent part
   static constexpr CellInfo info{
       .name = "gru", .gates = 3, .separate = 1, .states = 1, .saved = 4, .phases = 1};
 
@@ -62,8 +67,8 @@ struct GruResetBefore {
     saved = {gates[kReset], gates[kUpdate], n};
   }
 
-  // Through the second phase, and z, which nothing of the first phase needs. d_pre[kReset] is left to
-  // operand_backward, once the driver has taken d_pre[kNew] through R_n.
+  // Through the second phase, and z, which nothing of the first phase needs. d_pre[kReset] is left
+  // to operand_backward, once the driver has taken d_pre[kNew] through R_n.
   template <class V, class P>
   static void backward(const Lanes<V, 3>& saved, const Lanes<V, 1>& state, const Lanes<V, 1>&,
                        const Lanes<V, 1>& d_next, const P& p, Lanes<V, 3>& d_pre,

@@ -35,8 +35,8 @@ struct Lstm {
                        Lanes<V, 2>& d_state) noexcept {
     const V i = saved[0], f = saved[1], g = saved[2], o = saved[3], c = saved[4];
     const V squashed = tanh(c);  // recomputed: cheaper than one more saved value
-    const V d_c = p.through_cell_clip(
-        c, fma(d_next[kHidden] * o, tanh_slope(squashed), d_next[kCell]));
+    const V d_c =
+        p.through_cell_clip(c, fma(d_next[kHidden] * o, tanh_slope(squashed), d_next[kCell]));
     d_pre = {d_c * g * p.sigmoid_slope(i), d_c * state[kCell] * p.sigmoid_slope(f),
              d_c * i * p.tanh_slope(g), d_next[kHidden] * squashed * p.sigmoid_slope(o)};
     d_state = {V(typename V::Scalar(0)), d_c * f};  // h's part goes through R: the driver's

@@ -19,8 +19,8 @@ std::uint64_t saved_state() noexcept {
   return (std::uint64_t{high} << 32) | low;
 }
 
-constexpr std::uint64_t kYmmState = 0x6;    // XMM and YMM
-constexpr std::uint64_t kZmmState = 0xe6;   // those, opmask, upper halves and upper 16 of ZMM
+constexpr std::uint64_t kYmmState = 0x6;   // XMM and YMM
+constexpr std::uint64_t kZmmState = 0xe6;  // those, opmask, upper halves and upper 16 of ZMM
 
 }  // namespace
 
@@ -35,7 +35,8 @@ CpuFeatures detect_cpu() noexcept {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return features;
   features.avx2_fma = (state & kYmmState) == kYmmState && (b & bit_AVX2) != 0;
   constexpr unsigned kAvx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-  features.avx512 = features.avx2_fma && (state & kZmmState) == kZmmState && (b & kAvx512) == kAvx512;
+  features.avx512 =
+      features.avx2_fma && (state & kZmmState) == kZmmState && (b & kAvx512) == kAvx512;
   return features;
 }
 

@@ -8,8 +8,8 @@ struct CpuFeatures {
   bool avx512;  // F, DQ, BW and VL
 };
 
-// Reads CPUID and XCR0 itself: the C library's tunables do not mask what libgcc reports, and we want one
-// source of truth that our own variable SIMDRNN_ISA can override.
+// Reads CPUID and XCR0 itself: the C library's tunables do not mask what libgcc reports, and we
+// want one source of truth that our own variable SIMDRNN_ISA can override.
 CpuFeatures detect_cpu() noexcept;
 
 }  // namespace simdrnn::dispatch

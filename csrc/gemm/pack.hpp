@@ -1,9 +1,10 @@
 // Packed weights: what the register tile streams through.
 //
-// Hidden units are taken in vectors of kLanes, zero-padded, and vectors in tiles of U (the last may be narrower).
-// A phase with G gates packs, for a matrix with K columns,   [tile][k][unit vector][gate][lane];
-// one k step of a tile is contiguous. Biases are the same without k. The transposed matrices of the backward
-// products are packed as if they had one gate: [tile][k][vector][lane], K running over the gates' rows.
+// Hidden units are taken in vectors of kLanes, zero-padded, and vectors in tiles of U (the last may
+// be narrower). A phase with G gates packs, for a matrix with K columns,   [tile][k][unit
+// vector][gate][lane]; one k step of a tile is contiguous. Biases are the same without k. The
+// transposed matrices of the backward products are packed as if they had one gate:
+// [tile][k][vector][lane], K running over the gates' rows.
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/panel.hpp"
@@ -19,7 +20,8 @@ struct Phase {
   static constexpr int kSeparate = info.separate;
   static constexpr int kSlots = kGates + kSeparate;
   static constexpr int kUnitVectors = kTileVectors / kSlots;  // U
-  static_assert(kUnitVectors >= 1, "a cell with more gates than a tile has vectors needs a wider tile");
+  static_assert(kUnitVectors >= 1,
+                "a cell with more gates than a tile has vectors needs a wider tile");
   static_assert(kSeparate == 0 || kUnitVectors == 1, "separate parts follow the tile's gates");
 };
 

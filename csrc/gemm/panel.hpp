@@ -1,8 +1,10 @@
-// The register tile: M rows times one panel of packed weights (pack.hpp), accumulators in registers.
+// The register tile: M rows times one panel of packed weights (pack.hpp), accumulators in
+// registers.
 //
-// Every output is one chain of FMAs: its initial value, then the input part in ascending k, then the recurrent
-// part in ascending k. Rows, tiles and threads never share or split a chain, so no output depends on M, on the
-// batch, or on how work was cut; lanes are separate outputs, so it does not depend on the ISA either.
+// Every output is one chain of FMAs: its initial value, then the input part in ascending k, then
+// the recurrent part in ascending k. Rows, tiles and threads never share or split a chain, so no
+// output depends on M, on the batch, or on how work was cut; lanes are separate outputs, so it does
+// not depend on the ISA either.
 #pragma once
 #include "abi/cell_info.hpp"
 #include "simd/vec.hpp"
@@ -11,24 +13,26 @@ namespace simdrnn::SIMDRNN_ISA {
 
 // Vectors per tile at most: with kTileRows rows they fill the register file.
 inline constexpr int kTileVectors = 4;
-// One row alone takes this many neighbouring tiles at once: 4 chains would wait on the latency of the FMA.
+// One row alone takes this many neighbouring tiles at once: 4 chains would wait on the latency of
+// the FMA.
 inline constexpr int kWideTiles = 2;
 
-// Left operands are given as pointers to rows, so that any subset of a batch, of any layout, is one block.
+// Left operands are given as pointers to rows, so that any subset of a batch, of any layout, is one
+// block.
 template <class T>
 struct TileArgs {
   const T* const* x_rows;  // M rows of x_depth elements; depth 0: no input part
   const T* const* h_rows;
   Index x_depth, h_depth;
-  const T* x_panel;        // [k][vector][lane]
+  const T* x_panel;  // [k][vector][lane]
   const T* h_panel;
   const T* init;           // [row][vector][lane], init_stride elements from row to row
   Index init_stride;       // 0: a bias, the same for all rows
   const T* init_separate;  // [vector][lane], for the separate recurrent parts
 };
 
-// acc[j][m][slot(v)] += rows[m][k] * panel_j[k][v], k ascending. The last kSeparate vectors of a recurrent
-// part go to slots of their own, behind the input part's.
+// acc[j][m][slot(v)] += rows[m][k] * panel_j[k][v], k ascending. The last kSeparate vectors of a
+// recurrent part go to slots of their own, behind the input part's.
 template <int kVectors, int kSeparate, class V, int J, int M, int kSlots>
 [[gnu::always_inline]] inline void accumulate(V (&acc)[J][M][kSlots],
                                               const typename V::Scalar* const* rows, Index depth,
@@ -100,16 +104,23 @@ template <class V, int kVectors, int kSeparate>
 TileFunction<typename V::Scalar> tile_function(Index rows, bool wide) noexcept {
   if (wide) return tile<V, kVectors, kSeparate, 1, kWideTiles>;
   switch (rows) {
-    case 1: return tile<V, kVectors, kSeparate, 1, 1>;
-    case 2: return tile<V, kVectors, kSeparate, 2, 1>;
-    case 3: return tile<V, kVectors, kSeparate, 3, 1>;
-    default: break;
+    case 1:
+      return tile<V, kVectors, kSeparate, 1, 1>;
+    case 2:
+      return tile<V, kVectors, kSeparate, 2, 1>;
+    case 3:
+      return tile<V, kVectors, kSeparate, 3, 1>;
+    default:
+      break;
   }
   if constexpr (kTileRows > 3) {
     switch (rows) {
-      case 4: return tile<V, kVectors, kSeparate, 4, 1>;
-      case 5: return tile<V, kVectors, kSeparate, 5, 1>;
-      default: return tile<V, kVectors, kSeparate, 6, 1>;
+      case 4:
+        return tile<V, kVectors, kSeparate, 4, 1>;
+      case 5:
+        return tile<V, kVectors, kSeparate, 5, 1>;
+      default:
+        return tile<V, kVectors, kSeparate, 6, 1>;
     }
   }
   return nullptr;
@@ -120,15 +131,19 @@ static_assert(kTileRows == 3 || kTileRows == 6, "tile_function lists the row cou
 template <class V>
 TileFunction<typename V::Scalar> tile_function(int vectors, Index rows, bool wide) noexcept {
   switch (vectors) {
-    case 1: return tile_function<V, 1, 0>(rows, wide);
-    case 2: return tile_function<V, 2, 0>(rows, wide);
-    case 3: return tile_function<V, 3, 0>(rows, wide);
-    default: return tile_function<V, 4, 0>(rows, wide);
+    case 1:
+      return tile_function<V, 1, 0>(rows, wide);
+    case 2:
+      return tile_function<V, 2, 0>(rows, wide);
+    case 3:
+      return tile_function<V, 3, 0>(rows, wide);
+    default:
+      return tile_function<V, 4, 0>(rows, wide);
   }
 }
 
-// Cuts n rows into blocks of at most kTileRows, as equal as can be: 7 rows are 4 + 3, not 6 + 1, because a
-// lone row waits on latency.
+// Cuts n rows into blocks of at most kTileRows, as equal as can be: 7 rows are 4 + 3, not 6 + 1,
+// because a lone row waits on latency.
 struct RowBlocks {
   Index rows_left, blocks_left;
   explicit RowBlocks(Index n) noexcept

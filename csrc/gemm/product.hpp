@@ -1,5 +1,6 @@
-// Whole products, cut into register tiles: rows times packed weights, and the sums of outer products that are
-// weight gradients. The recurrent step itself is in kernels/, because its epilogue is the cell.
+// Whole products, cut into register tiles: rows times packed weights, and the sums of outer
+// products that are weight gradients. The recurrent step itself is in kernels/, because its
+// epilogue is the cell.
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/pack.hpp"
@@ -8,7 +9,8 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-// out[r][begin, end) = init + x_rows[r] * x_panels + h_rows[r] * h_panels; `begin` is the start of a tile.
+// out[r][begin, end) = init + x_rows[r] * x_panels + h_rows[r] * h_panels; `begin` is the start of
+// a tile.
 template <class T>
 struct ProductArgs {
   Index rows, begin, end;
@@ -17,9 +19,9 @@ struct ProductArgs {
   Index x_depth, h_depth;
   const T* x_panels;
   const T* h_panels;
-  int tile_vectors;      // how the panels were cut
-  const T* bias;         // end elements padded to full vectors, or null: start from 0, or from out
-  bool accumulate;       // start from out
+  int tile_vectors;  // how the panels were cut
+  const T* bias;     // end elements padded to full vectors, or null: start from 0, or from out
+  bool accumulate;   // start from out
   T* const* out;
 };
 
@@ -36,8 +38,9 @@ void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
   const Index tiles_at_once = a.rows == 1 ? kWideTiles : 1;
   for (Index first = a.begin; first < a.end;) {
     const bool wide = tiles_at_once > 1 && first + kWideTiles * tile_width <= a.end;
-    const Index columns = wide ? kWideTiles * tile_width
-                          : tile_width < a.end - first ? tile_width : a.end - first;
+    const Index columns = wide                         ? kWideTiles * tile_width
+                          : tile_width < a.end - first ? tile_width
+                                                       : a.end - first;
     const Index vectors = vectors_of<V>(columns);
     TileArgs<T> t{};
     t.x_depth = a.x_depth;
@@ -114,16 +117,23 @@ void outer_tile(const OuterArgs<typename V::Scalar>& a, Index column) noexcept {
 template <class V, int kVectors>
 void outer_columns(const OuterArgs<typename V::Scalar>& a, Index column, Index columns) noexcept {
   switch (columns) {
-    case 1: return outer_tile<V, 1, kVectors>(a, column);
-    case 2: return outer_tile<V, 2, kVectors>(a, column);
-    case 3: return outer_tile<V, 3, kVectors>(a, column);
-    default: break;
+    case 1:
+      return outer_tile<V, 1, kVectors>(a, column);
+    case 2:
+      return outer_tile<V, 2, kVectors>(a, column);
+    case 3:
+      return outer_tile<V, 3, kVectors>(a, column);
+    default:
+      break;
   }
   if constexpr (kTileRows > 3) {
     switch (columns) {
-      case 4: return outer_tile<V, 4, kVectors>(a, column);
-      case 5: return outer_tile<V, 5, kVectors>(a, column);
-      default: return outer_tile<V, 6, kVectors>(a, column);
+      case 4:
+        return outer_tile<V, 4, kVectors>(a, column);
+      case 5:
+        return outer_tile<V, 5, kVectors>(a, column);
+      default:
+        return outer_tile<V, 6, kVectors>(a, column);
     }
   }
 }
@@ -144,10 +154,18 @@ void outer(const OuterArgs<typename V::Scalar>& a) noexcept {
   for (Index column = 0; column < a.columns;) {
     const Index columns = blocks.next();
     switch (vectors) {
-      case 1: outer_columns<V, 1>(a, column, columns); break;
-      case 2: outer_columns<V, 2>(a, column, columns); break;
-      case 3: outer_columns<V, 3>(a, column, columns); break;
-      default: outer_columns<V, 4>(a, column, columns); break;
+      case 1:
+        outer_columns<V, 1>(a, column, columns);
+        break;
+      case 2:
+        outer_columns<V, 2>(a, column, columns);
+        break;
+      case 3:
+        outer_columns<V, 3>(a, column, columns);
+        break;
+      default:
+        outer_columns<V, 4>(a, column, columns);
+        break;
     }
     column += columns;
   }

@@ -1,4 +1,5 @@
-// Compiled with -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma; see CMakeLists.txt. Exports exactly one symbol.
+// Compiled with -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma; see CMakeLists.txt. Exports
+// exactly one symbol.
 #include "kernels/make_table.hpp"
 
 namespace simdrnn::avx512 {

@@ -21,8 +21,8 @@ void map(const typename V::Scalar* x, typename V::Scalar* y, Index n) noexcept {
   }
 }
 
-// What the machine can do: FMAs on registers only, in enough chains to hide their latency. The result is kept
-// alive by a comparison that cannot be foreseen.
+// What the machine can do: FMAs on registers only, in enough chains to hide their latency. The
+// result is kept alive by a comparison that cannot be foreseen.
 template <class V>
 double fma_chain(Index rounds) noexcept {
   using T = typename V::Scalar;

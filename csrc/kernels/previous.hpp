@@ -7,8 +7,8 @@ namespace simdrnn::SIMDRNN_ISA {
 
 inline constexpr Index kNoStep = -1;
 
-// The last real step of row b before `step`, or kNoStep if its states were the initial ones then. Each gap is
-// walked once per real step behind it, so a whole row costs O(T).
+// The last real step of row b before `step`, or kNoStep if its states were the initial ones then.
+// Each gap is walked once per real step behind it, so a whole row costs O(T).
 template <class T>
 inline Index step_before(const RunArgs<T>& run, Index step, Index b) noexcept {
   if (run.flags == nullptr) return step - 1;
@@ -21,7 +21,8 @@ inline Index step_before(const RunArgs<T>& run, Index step, Index b) noexcept {
   return kNoStep;
 }
 
-// state[k]: H elements of state k of row b before `step`. h is in the output, the others end the saved values.
+// state[k]: H elements of state k of row b before `step`. h is in the output, the others end the
+// saved values.
 template <class T>
 inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index step, Index b,
                           const T** state) noexcept {

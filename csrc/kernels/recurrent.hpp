@@ -1,8 +1,9 @@
-// The forward time loop of cells with a recurrent product, generic over cell, clips and vector type.
+// The forward time loop of cells with a recurrent product, generic over cell, clips and vector
+// type.
 //
-// One thread, or a gang that shares the tiles, runs all steps of its rows: per step, for each tile of hidden units,
-// for each block of rows, the register tile forms the pre-activations and the cell consumes them while they are in
-// the first-level cache.
+// One thread, or a gang that shares the tiles, runs all steps of its rows: per step, for each tile
+// of hidden units, for each block of rows, the register tile forms the pre-activations and the cell
+// consumes them while they are in the first-level cache.
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/product.hpp"
@@ -72,7 +73,8 @@ class Forward {
     return kInfo.phases == 1 ? kInfo.gates : p == 0 ? kInfo.gates - 1 : 1;
   }
 
-  // W x + bias of all real steps in [begin, end), row after row in the order the steps will ask for them.
+  // W x + bias of all real steps in [begin, end), row after row in the order the steps will ask for
+  // them.
   void hoist(Index begin, Index end) noexcept {
     Index n = 0;
     for (Index step = begin; step < end; ++step) {
@@ -189,8 +191,8 @@ class Forward {
     }
   }
 
-  // The cell on a tile of `units` unit vectors from the q-th and `rows` rows. With one row the tile may be a
-  // wide one: its neighbours follow each other as further unit vectors do.
+  // The cell on a tile of `units` unit vectors from the q-th and `rows` rows. With one row the tile
+  // may be a wide one: its neighbours follow each other as further unit vectors do.
   template <int kPhase>
   void epilogue(Index q, Index units, Index row, Index rows, const T* tile) noexcept {
     constexpr Index kSlots = Phase<Cell, kPhase>::kSlots;
@@ -216,7 +218,8 @@ class Forward {
     for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
     Lanes<V, kInfo.states> state, next;
     state[0] = load_n<kFull, V>(h_rows_[row] + unit, n);
-    for (int k = 1; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
+    for (int k = 1; k < kInfo.states; ++k)
+      state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
     Lanes<V, kInfo.saved> saved;
     if constexpr (kTwoPhases) {
       Lanes<V, kInfo.gates - 1> gates;
@@ -246,13 +249,13 @@ class Forward {
   const RunArgs<T>& run_;
   Clips<V> clips_;
   Scratch scratch_;
-  const T** x_rows_ = nullptr;   // of the rows that take the step, in slot order
+  const T** x_rows_ = nullptr;  // of the rows that take the step, in slot order
   const T** h_rows_ = nullptr;
-  Index* slots_ = nullptr;       // which of the thread's rows they are
+  Index* slots_ = nullptr;  // which of the thread's rows they are
   T** hoisted_out_ = nullptr;
   T* hoisted_[kMaxPhases] = {};  // [row][unit vector][gate][lane]
   Index hoisted_stride_[kMaxPhases] = {};
-  Index hoisted_row_ = 0;        // first row of the current step
+  Index hoisted_row_ = 0;  // first row of the current step
   const T** state_rows_[kMaxStates] = {};
   const T** operand_rows_ = nullptr;
   Index t_ = 0;

@@ -1,8 +1,9 @@
 // Back-propagation through time for cells with a recurrent product: the twin of recurrent.hpp.
 //
-// A call walks a range of steps backwards for the rows of one thread, or of a gang that shares the hidden units. It
-// leaves the gradients of the pre-activations in d_pre, one row per real step, and where that row's x and h_{t-1}
-// are in x_rows and h_rows: the weight gradients are then one product over all threads' rows (gemm/product.hpp, layer/network.cpp).
+// A call walks a range of steps backwards for the rows of one thread, or of a gang that shares the
+// hidden units. It leaves the gradients of the pre-activations in d_pre, one row per real step, and
+// where that row's x and h_{t-1} are in x_rows and h_rows: the weight gradients are then one
+// product over all threads' rows (gemm/product.hpp, layer/network.cpp).
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/product.hpp"
@@ -63,8 +64,8 @@ class Backward {
  private:
   // One row of the step at hand. Null pointers stand for zeros.
   struct Row {
-    Index i, b, number;                 // slot, batch index, row of d_pre
-    const T* state[kMaxStates];         // before the step
+    Index i, b, number;          // slot, batch index, row of d_pre
+    const T* state[kMaxStates];  // before the step
   };
 
   // Lists the rows that took this step; hands the held outputs' gradients of the others on.
@@ -121,7 +122,8 @@ class Backward {
     next[0] = load_n<kFull, V>(row_at(a_.y, t_, row.b) + unit, n);
     for (int k = 1; k < kInfo.states; ++k) next[k] = saved[kInfo.saved - kInfo.states + k];
     d_next[0] = V::load(d_h + unit);
-    if (a_.d_y.data != nullptr) d_next[0] = d_next[0] + load_n<kFull, V>(row_at(a_.d_y, t_, row.b) + unit, n);
+    if (a_.d_y.data != nullptr)
+      d_next[0] = d_next[0] + load_n<kFull, V>(row_at(a_.d_y, t_, row.b) + unit, n);
     d_next[0] = clips_.through_hidden_clip(next[0], d_next[0]);
     for (int k = 1; k < kInfo.states; ++k) {
       d_next[k] = V::load(a_.d_state[k] + row.i * a_.padded + unit);
@@ -138,7 +140,8 @@ class Backward {
     }
   }
 
-  // The second phase's product back to its operand, and from there into d_pre of the reset gate and h.
+  // The second phase's product back to its operand, and from there into d_pre of the reset gate and
+  // h.
   void through_operand(Index n) noexcept {
     const Index hidden = run_.hidden_size;
     ProductArgs<T> p{};
@@ -172,7 +175,8 @@ class Backward {
       V d_pre, value;
       T* const d_h = a_.d_state[0] + row.i * a_.padded + unit;
       const V d_operand = V::load(a_.d_operand + r * a_.padded + unit);
-      (V::load(d_h) + Cell::operand_backward(saved, state, d_operand, clips_, d_pre, value)).store(d_h);
+      (V::load(d_h) + Cell::operand_backward(saved, state, d_operand, clips_, d_pre, value))
+          .store(d_h);
       store_n<kFull>(d_pre, a_.d_pre + row.number * a_.d_pre_stride + unit, n);
       store_n<kFull>(value, a_.operand + row.number * run_.hidden_size + unit, n);
     }

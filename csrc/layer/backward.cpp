@@ -8,7 +8,8 @@ namespace {
 template <class T>
 void fill_zero(const Sequence<T>& s, Index steps, Index batch, Index width) {
   for (Index t = 0; t < steps; ++t) {
-    for (Index b = 0; b < batch; ++b) std::fill_n(s.data + t * s.stride_t + b * s.stride_b, width, T(0));
+    for (Index b = 0; b < batch; ++b)
+      std::fill_n(s.data + t * s.stride_t + b * s.stride_b, width, T(0));
   }
 }
 
@@ -40,7 +41,8 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
     const auto at = static_cast<std::size_t>(layer);
     const Sequence<const T> x = layer == 0 ? call.x : as_const(tape.hidden[at - 1]);
     const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
-    return BackwardPass<T>(*this, call, context, layer, direction, x, tape.hidden[at], tape.saved[index]);
+    return BackwardPass<T>(*this, call, context, layer, direction, x, tape.hidden[at],
+                           tape.saved[index]);
   };
   const Workspace workspace(backward_bytes(call));
   Carver outer(workspace.data());
@@ -51,7 +53,8 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
   }
   Sequence<const T> d_y = d_output;
   for (Index layer = shape_.layers - 1; layer >= 0; --layer) {
-    const Sequence<T> d_in = layer == 0 ? d_x : Sequence<T>{turns[(layer - 1) % 2], batch * width, width};
+    const Sequence<T> d_in =
+        layer == 0 ? d_x : Sequence<T>{turns[(layer - 1) % 2], batch * width, width};
     if (call.steps.any()) fill_zero(d_in, call.steps.steps, batch, layer_input(layer));
     for (Index direction = 0; direction < shape_.directions; ++direction) {
       auto pass = pass_at(layer, direction);

@@ -1,10 +1,12 @@
 // Back-propagation through one layer and direction, chunk by chunk from the last step to the first:
 //
-//   1. each thread walks its own rows back through the chunk and leaves gate gradients (kernels/recurrent_grad)
-//   2. each thread sums its own part of the weight gradients over all rows of the chunk (gemm/product)
+//   1. each thread walks its own rows back through the chunk and leaves gate gradients
+//   (kernels/recurrent_grad)
+//   2. each thread sums its own part of the weight gradients over all rows of the chunk
+//   (gemm/product)
 //
-// Every weight gradient is one chain over the rows in the order they were left, steps descending and batch
-// ascending, whoever computes it: thread count and chunk length change no bit.
+// Every weight gradient is one chain over the rows in the order they were left, steps descending
+// and batch ascending, whoever computes it: thread count and chunk length change no bit.
 #pragma once
 #include <cstring>
 #include <utility>
@@ -21,7 +23,7 @@ class BackwardPass : public LayerPass<T> {
 
  public:
   struct Gradients {
-    Sequence<const T> d_y;                // or null data
+    Sequence<const T> d_y;                 // or null data
     std::vector<const T*> d_final_states;  // entries may be null
     Sequence<T> d_x;
     std::vector<T*> d_initial_states;
@@ -30,8 +32,10 @@ class BackwardPass : public LayerPass<T> {
 
   BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
                Index layer, Index direction, Sequence<const T> x, Sequence<T> y, const T* saved)
-      : Base(network, call, context, layer, direction, x), y_(as_const(this->half(y))),
-        saved_(saved), info_(network.info()) {}
+      : Base(network, call, context, layer, direction, x),
+        y_(as_const(this->half(y))),
+        saved_(saved),
+        info_(network.info()) {}
 
   void lay_out(Carver& memory) {
     const Index hidden = this->hidden(), chunk = this->context_.plan.backward_chunk;
@@ -45,7 +49,8 @@ class BackwardPass : public LayerPass<T> {
     operand_ = memory.take<T>(info_.phases == 2 ? rows * hidden : 0);
     operand_rows_ = memory.take<const T*>(info_.phases == 2 ? rows : 0);
     position_ = memory.take<std::int32_t>(this->flags() != nullptr ? rows : 0);
-    dropped_ = memory.take<T>(this->drops_input() ? rows * this->network_.layer_input(this->layer_) : 0);
+    dropped_ =
+        memory.take<T>(this->drops_input() ? rows * this->network_.layer_input(this->layer_) : 0);
     per_thread_.resize(static_cast<std::size_t>(this->threads()));
     for (int p = 0; p < this->threads(); ++p) lay_out_thread(p, rows, memory);
   }
@@ -93,7 +98,8 @@ class BackwardPass : public LayerPass<T> {
     a.d_x.data = &room_for_d_x;  // counted whether or not it is wanted
     a.scratch = memory.take<char>(this->kernels_.backward_scratch(a));
     a.d_x.data = nullptr;
-    packed_operand_.push_back(memory.take<T>(std::min(rows, kOuterRows) * this->products_.outer_width));
+    packed_operand_.push_back(
+        memory.take<T>(std::min(rows, kOuterRows) * this->products_.outer_width));
   }
 
   // The arguments of each group of rows once.
@@ -209,8 +215,8 @@ class BackwardPass : public LayerPass<T> {
       for (Index r = 0; r < rows || r == 0; r += kOuterRows) {
         this->products_.outer({d_pre_ + r * d_pre_stride_, d_pre_stride_,
                                std::min(kOuterRows, rows - r), first + begin, end - begin,
-                               operand + r, w, std::min(block, width - w),
-                               out + begin * width + w, width, overwrite && r == 0,
+                               operand + r, w, std::min(block, width - w), out + begin * width + w,
+                               width, overwrite && r == 0,
                                packed_operand_[static_cast<std::size_t>(p)]});
       }
     }

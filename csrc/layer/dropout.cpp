@@ -31,7 +31,8 @@ Words philox(Words counter, std::uint32_t key0, std::uint32_t key1) {
 template <class T>
 void drop_row(const Dropout& dropout, Index layer, Index t, Index b, const T* in, T* out,
               Index width) {
-  const auto threshold = static_cast<std::uint64_t>(std::ceil(dropout.probability * 4294967296.0));  // 2^32
+  const auto threshold =
+      static_cast<std::uint64_t>(std::ceil(dropout.probability * 4294967296.0));  // 2^32
   const T scale = dropout.probability < 1 ? static_cast<T>(1 / (1 - dropout.probability)) : T(0);
   const auto key0 = static_cast<std::uint32_t>(dropout.key);
   const auto key1 = static_cast<std::uint32_t>(dropout.key >> 32);

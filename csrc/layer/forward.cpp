@@ -1,5 +1,5 @@
-// The forward pass over a stack: per layer and direction one parallel region for a chunk of steps, in which
-// each thread runs its rows from beginning to end without meeting another.
+// The forward pass over a stack: per layer and direction one parallel region for a chunk of steps,
+// in which each thread runs its rows from beginning to end without meeting another.
 #include "layer/pass.hpp"
 
 namespace simdrnn {

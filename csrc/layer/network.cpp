@@ -25,7 +25,9 @@ int find_cell(const std::string& name) {
 
 template <class T>
 Network<T>::Network(const NetworkShape& shape, const Limits<T>& limits)
-    : shape_(shape), limits_(limits), cell_(find_cell(shape.cell)),
+    : shape_(shape),
+      limits_(limits),
+      cell_(find_cell(shape.cell)),
       info_(dispatch::active().cells[cell_].info),
       packed_(static_cast<std::size_t>(shape.layers * shape.directions)) {}
 
@@ -47,8 +49,14 @@ void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight
   const KernelTable& isa = dispatch::active();
   const auto pack = kernels_of(isa.cells[cell_], T()).pack;
   Packed& packed = packed_.at(static_cast<std::size_t>(index));
-  PackArgs<T> args{layer_input(index / shape_.directions), shape_.hidden_size, weight_ih, weight_hh,
-                   bias_ih, bias_hh, nullptr, &packed.weights};
+  PackArgs<T> args{layer_input(index / shape_.directions),
+                   shape_.hidden_size,
+                   weight_ih,
+                   weight_hh,
+                   bias_ih,
+                   bias_hh,
+                   nullptr,
+                   &packed.weights};
   const Index size = pack(args);
   packed.memory.reserve(static_cast<std::size_t>(size) * sizeof(T));
   args.out = static_cast<T*>(packed.memory.data());
@@ -65,11 +73,11 @@ std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training)
   return training ? std::max(forward, backward_bytes(call)) : forward;
 }
 
-#define SIMDRNN_INSTANTIATE(T)                                                                    \
-  template Network<T>::Network(const NetworkShape&, const Limits<T>&);                            \
-  template const KernelTable& Network<T>::table() const;                                          \
-  template const CellKernels<T>& Network<T>::kernels() const;                                     \
-  template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*);        \
+#define SIMDRNN_INSTANTIATE(T)                                                             \
+  template Network<T>::Network(const NetworkShape&, const Limits<T>&);                     \
+  template const KernelTable& Network<T>::table() const;                                   \
+  template const CellKernels<T>& Network<T>::kernels() const;                              \
+  template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*); \
   template std::size_t Network<T>::workspace_bytes(Index, Index, bool) const
 SIMDRNN_INSTANTIATE(float);
 SIMDRNN_INSTANTIATE(double);

@@ -1,6 +1,7 @@
 // A stack of recurrent layers: packed weights, and the forward and backward passes over them.
 //
-// forward and backward may run at the same time on several threads; set_parameters may not run beside them.
+// forward and backward may run at the same time on several threads; set_parameters may not run
+// beside them.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,8 +20,8 @@ struct NetworkShape {
   Index input_size, hidden_size, layers, directions;
 };
 
-// The arguments of one call, checked by the front end. Arrays are (T, B, width) with unit inner stride, or
-// C-contiguous where only a pointer is given.
+// The arguments of one call, checked by the front end. Arrays are (T, B, width) with unit inner
+// stride, or C-contiguous where only a pointer is given.
 template <class T>
 struct Call {
   StepSources steps;
@@ -28,13 +29,13 @@ struct Call {
   std::vector<const T*> states;  // (L*D, B, H) each
   bool hold;
   Dropout dropout;
-  int threads;                   // 0: team::limit()
+  int threads;  // 0: team::limit()
   bool flush_denormals;
-  std::function<void()> poll;    // called between parallel regions; may throw to stop
+  std::function<void()> poll;  // called between parallel regions; may throw to stop
 };
 
-// What forward leaves for backward: per layer and direction (T, B, saved*H); per layer its output before
-// dropout (T, B, D*H), the last of which is the call's output.
+// What forward leaves for backward: per layer and direction (T, B, saved*H); per layer its output
+// before dropout (T, B, D*H), the last of which is the call's output.
 template <class T>
 struct TapeViews {
   std::vector<T*> saved;            // empty: nothing is recorded
@@ -58,7 +59,8 @@ class Network {
   void set_parameters(Index index, const T* weight_ih, const T* weight_hh, const T* bias_ih,
                       const T* bias_hh);
 
-  void forward(const Call<T>& call, const TapeViews<T>& tape, const std::vector<T*>& final_states) const;
+  void forward(const Call<T>& call, const TapeViews<T>& tape,
+               const std::vector<T*>& final_states) const;
 
   // d_output.data and d_final_states' entries may be null: zero. Everything else is overwritten.
   void backward(const Call<T>& call, const TapeViews<T>& tape, Sequence<const T> d_output,
@@ -86,7 +88,8 @@ class Network {
 
   [[nodiscard]] std::size_t forward_bytes(const Call<T>& call, bool recording) const;
   [[nodiscard]] std::size_t backward_bytes(const Call<T>& call) const;
-  // Whether threads may share the hidden units of a row in backward: not where a norm needs the whole row.
+  // Whether threads may share the hidden units of a row in backward: not where a norm needs the
+  // whole row.
   [[nodiscard]] bool may_share_rows() const {
     return !(limits_.step_gradient_norm < static_cast<T>(__builtin_inf()));
   }

@@ -24,8 +24,9 @@ struct CallContext {
       flags[0] = make_flags(call.steps, false);
       if (shape.directions == 2) flags[1] = make_flags(call.steps, true);
     }
-    PlanInput input{call.steps.steps, call.steps.batch, shape.input_size, shape.hidden_size,
-                    info.gates, call.threads, may_gang, counts.empty() ? nullptr : &counts};
+    PlanInput input{
+        call.steps.steps, call.steps.batch, shape.input_size, shape.hidden_size,
+        info.gates,       call.threads,     may_gang,         counts.empty() ? nullptr : &counts};
     // Asking for the limit is a system call: not before it matters.
     if (input.thread_limit == 0) input.thread_limit = useful_threads(input) > 1 ? team::limit() : 1;
     plan = make_plan(input);
@@ -39,8 +40,14 @@ class LayerPass {
  public:
   LayerPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
             Index layer, Index direction, Sequence<const T> x)
-      : network_(network), call_(call), context_(context), layer_(layer), direction_(direction),
-        x_(x), table_(network.table()), kernels_(network.kernels()),
+      : network_(network),
+        call_(call),
+        context_(context),
+        layer_(layer),
+        direction_(direction),
+        x_(x),
+        table_(network.table()),
+        kernels_(network.kernels()),
         products_(products(table_)) {}
 
   // The layer's packed weights, limits and flags, for the rows of thread p.
@@ -67,8 +74,12 @@ class LayerPass {
   }
 
  protected:
-  static const ProductKernels<float>& products(const KernelTable& t, float) { return t.products_f32; }
-  static const ProductKernels<double>& products(const KernelTable& t, double) { return t.products_f64; }
+  static const ProductKernels<float>& products(const KernelTable& t, float) {
+    return t.products_f32;
+  }
+  static const ProductKernels<double>& products(const KernelTable& t, double) {
+    return t.products_f64;
+  }
   static const ProductKernels<T>& products(const KernelTable& t) { return products(t, T()); }
 
   [[nodiscard]] Index index() const { return layer_ * network_.shape_.directions + direction_; }
@@ -81,7 +92,9 @@ class LayerPass {
   [[nodiscard]] E* of_layer(E* all) const {
     return all == nullptr ? nullptr : all + index() * state_size();
   }
-  [[nodiscard]] std::size_t states() const { return static_cast<std::size_t>(network_.info_.states); }
+  [[nodiscard]] std::size_t states() const {
+    return static_cast<std::size_t>(network_.info_.states);
+  }
   [[nodiscard]] int threads() const { return context_.plan.threads(); }
   [[nodiscard]] bool is_gang() const { return context_.plan.gang > 1; }
   [[nodiscard]] int group_of(int p) const { return is_gang() ? 0 : p; }
@@ -101,7 +114,8 @@ class LayerPass {
       body(p);
     });
   }
-  // Calls body(p, args) for each thread's arguments; a gang that cannot be gathered is run by its first member.
+  // Calls body(p, args) for each thread's arguments; a gang that cannot be gathered is run by its
+  // first member.
   template <class Args, class Body>
   void run_threads(std::vector<Args>& args, team::Barrier& barrier, Body body) const {
     if (!is_gang()) {
@@ -123,8 +137,8 @@ class LayerPass {
     const auto& flags = context_.flags[direction_];
     return flags.empty() ? nullptr : flags.data();
   }
-  // H rounded up so that full vectors fit, plus a line: a power-of-two stride would put all rows of a tile into
-  // the same set of the first-level cache.
+  // H rounded up so that full vectors fit, plus a line: a power-of-two stride would put all rows of
+  // a tile into the same set of the first-level cache.
   [[nodiscard]] Index padded() const {
     const Index lanes = products_.lanes;
     return (hidden() + lanes - 1) / lanes * lanes + 64 / Index(sizeof(T));

@@ -10,23 +10,25 @@ namespace {
 // Waking a thread costs about a microsecond and a cold cache: give it at least this much to do.
 constexpr double kFlopsPerThread = 4e6;
 
-// With fewer rows than this a step cannot hide the latency and weight traffic of its input product, so that
-// product is formed for several steps at once.
+// With fewer rows than this a step cannot hide the latency and weight traffic of its input product,
+// so that product is formed for several steps at once.
 constexpr Index kFusedRows = 4;
-// Enough rows to make the hoisted product as good as a large one, few enough that its result stays in the
-// second-level cache.
+// Enough rows to make the hoisted product as good as a large one, few enough that its result stays
+// in the second-level cache.
 constexpr Index kHoistedRows = 24;
 
-// A parallel region of this many FLOPs takes about a tenth of a second on one slow core: people who press
-// Ctrl-C do not notice it.
+// A parallel region of this many FLOPs takes about a tenth of a second on one slow core: people who
+// press Ctrl-C do not notice it.
 constexpr double kFlopsPerRegion = 2e9;
 
-// Rows of gate gradients per weight-gradient product. Longer chunks load and store dW less often; shorter ones
-// stay in the second-level cache. The gradients' bits do not depend on it: each is one chain over all rows.
+// Rows of gate gradients per weight-gradient product. Longer chunks load and store dW less often;
+// shorter ones stay in the second-level cache. The gradients' bits do not depend on it: each is one
+// chain over all rows.
 constexpr Index kBackwardRows = 384;
 
-// A gang meets once or twice a step, for about a tenth of a microsecond: each thread's share of a step's
-// recurrent product must be several times that. Measured to pay from H = 128 on for an LSTM and two threads.
+// A gang meets once or twice a step, for about a tenth of a microsecond: each thread's share of a
+// step's recurrent product must be several times that. Measured to pay from H = 128 on for an LSTM
+// and two threads.
 constexpr double kFlopsPerMeeting = 5e4;
 
 Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x)); }
@@ -94,11 +96,11 @@ Plan make_plan(const PlanInput& in) {
   plan.hoist_steps = rows < kFusedRows ? std::min(in.steps, kHoistedRows / rows) : 0;
   const double step_flops =
       flops_per_row_step(in) * static_cast<double>(std::max<Index>(1, in.batch));
-  plan.forward_chunk = std::min(std::max<Index>(1, in.steps),
-                                at_least_one(kFlopsPerRegion * useful / step_flops));
-  plan.backward_chunk = std::min(std::max<Index>(1, in.steps),
-                                 (kBackwardRows + std::max<Index>(1, in.batch) - 1) /
-                                     std::max<Index>(1, in.batch));
+  plan.forward_chunk =
+      std::min(std::max<Index>(1, in.steps), at_least_one(kFlopsPerRegion * useful / step_flops));
+  plan.backward_chunk =
+      std::min(std::max<Index>(1, in.steps),
+               (kBackwardRows + std::max<Index>(1, in.batch) - 1) / std::max<Index>(1, in.batch));
   return plan;
 }
 

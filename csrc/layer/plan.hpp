@@ -1,5 +1,5 @@
-// How a call is cut into work: a pure function of shapes and thread limit, so that it can be tested without
-// running anything. Nothing here changes a bit of any result.
+// How a call is cut into work: a pure function of shapes and thread limit, so that it can be tested
+// without running anything. Nothing here changes a bit of any result.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -12,7 +12,7 @@ struct PlanInput {
   Index steps, batch, input_size, hidden_size;
   int gates;
   int thread_limit;
-  bool may_gang;  // whether threads may share a row's hidden units
+  bool may_gang;                         // whether threads may share a row's hidden units
   const std::vector<Index>* real_steps;  // per row, or null: all rows take all steps
 };
 
@@ -21,12 +21,12 @@ struct Plan {
   // order[first_row[p]] ... order[first_row[p + 1] - 1], and a thread of its own.
   std::vector<std::int32_t> order;
   std::vector<Index> first_row;
-  // More than 1: there is one group of rows, all of them, and this many threads share its hidden units, meeting
-  // at every step.
+  // More than 1: there is one group of rows, all of them, and this many threads share its hidden
+  // units, meeting at every step.
   int gang;
-  Index hoist_steps;      // forward: W x for this many steps at once, 0: fused into the step
-  Index forward_chunk;    // steps per parallel region: bounds the wait of Ctrl-C
-  Index backward_chunk;   // steps whose gate gradients are kept at once
+  Index hoist_steps;     // forward: W x for this many steps at once, 0: fused into the step
+  Index forward_chunk;   // steps per parallel region: bounds the wait of Ctrl-C
+  Index backward_chunk;  // steps whose gate gradients are kept at once
 
   [[nodiscard]] int groups() const { return static_cast<int>(first_row.size()) - 1; }
   [[nodiscard]] int threads() const { return groups() * gang; }

@@ -1,10 +1,10 @@
 // The only file that makes threads, and the only one that sees OpenMP.
 //
-// OpenMP decides how many threads we use, so that OMP_NUM_THREADS and threadpoolctl work as everywhere. The
-// threads are our own: libgomp's spin for milliseconds after a region, on a core that the caller's next NumPy or
-// PyTorch operation wants, hang after fork, and cannot be told otherwise from here. Ours spin for microseconds,
-// then sleep, and whoever is awake takes the next part, so a thread the system has put aside holds nobody up.
-// docs/design.md has the measurements.
+// OpenMP decides how many threads we use, so that OMP_NUM_THREADS and threadpoolctl work as
+// everywhere. The threads are our own: libgomp's spin for milliseconds after a region, on a core
+// that the caller's next NumPy or PyTorch operation wants, hang after fork, and cannot be told
+// otherwise from here. Ours spin for microseconds, then sleep, and whoever is awake takes the next
+// part, so a thread the system has put aside holds nobody up. docs/design.md has the measurements.
 #include "layer/team.hpp"
 
 #include <omp.h>
@@ -29,8 +29,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long a thread that waits keeps its core. Longer than the pause between two regions of one call, shorter
-// than anyone's patience: a sleeping thread takes 5 to 50 us to wake.
+// How long a thread that waits keeps its core. Longer than the pause between two regions of one
+// call, shorter than anyone's patience: a sleeping thread takes 5 to 50 us to wake.
 constexpr std::chrono::microseconds kSpin{50};
 
 void relax() {
@@ -54,7 +54,8 @@ void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
 // One job at a time. Workers sleep on `round_`; a job's parts are handed out by `next_part_`.
 class Pool {
  public:
-  // Makes workers until there are `wanted`, as far as the system allows; returns how many there are.
+  // Makes workers until there are `wanted`, as far as the system allows; returns how many there
+  // are.
   int gather(int wanted) {
     add_workers(wanted);
     return workers_;
@@ -63,12 +64,13 @@ class Pool {
   void run(int parts, const std::function<void(int)>& body) {
     body_ = &body;
     parts_ = parts;
-    // Workers of the round before may still be looking for parts: they find none until next_part_ is reset,
-    // which is the last thing written, tagged with the new round.
+    // Workers of the round before may still be looking for parts: they find none until next_part_
+    // is reset, which is the last thing written, tagged with the new round.
     unfinished_.store(static_cast<std::uint32_t>(parts), std::memory_order_relaxed);
     const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
     next_part_.store(std::uint64_t{round} << 32, std::memory_order_release);
-    // Sequentially consistent with the counting in work(): either we see the sleeper or it sees the round.
+    // Sequentially consistent with the counting in work(): either we see the sleeper or it sees the
+    // round.
     round_.store(round, std::memory_order_seq_cst);
     if (asleep_.load(std::memory_order_seq_cst) > 0) round_.notify_all();
     take_parts(round);
@@ -103,8 +105,8 @@ class Pool {
     }
   }
 
-  // The tag keeps a late worker from taking a part of the next round under this round's name: it may take it,
-  // but then with that round's body, which was written before the tag.
+  // The tag keeps a late worker from taking a part of the next round under this round's name: it
+  // may take it, but then with that round's body, which was written before the tag.
   void take_parts(std::uint32_t round) {
     std::uint64_t ticket = next_part_.load(std::memory_order_acquire);
     for (;;) {
@@ -133,7 +135,8 @@ std::atomic<int> own_limit{0};
 std::atomic<bool> busy{false};
 std::atomic<Pool*> pool{nullptr};  // never deleted: its threads may outlive static destructors
 
-// A forked child has no workers, whatever the pool believes: it starts with a new one when it needs it.
+// A forked child has no workers, whatever the pool believes: it starts with a new one when it needs
+// it.
 void in_child() {
   pool.store(nullptr, std::memory_order_relaxed);
   busy.store(false, std::memory_order_relaxed);
@@ -198,8 +201,8 @@ void run(int parts, const std::function<void(int)>& body) {
 
 bool run_together(int parts, const std::function<void(int)>& body) {
   if (omp_in_parallel() != 0 || busy.exchange(true, std::memory_order_acquire)) return false;
-  // With a worker for each part but the caller's, every part finds a thread: one that is in a part, and may be
-  // waiting there, takes no other.
+  // With a worker for each part but the caller's, every part finds a thread: one that is in a part,
+  // and may be waiting there, takes no other.
   const bool enough = the_pool().gather(parts - 1) >= parts - 1;
   if (enough) the_pool().run(parts, body);
   busy.store(false, std::memory_order_release);

@@ -6,18 +6,19 @@
 
 namespace simdrnn::team {
 
-// How many threads a call may use now: what set_limit said, else OpenMP's own setting (OMP_NUM_THREADS,
-// threadpoolctl), never more than the CPUs this process may run on (affinity, container quota).
+// How many threads a call may use now: what set_limit said, else OpenMP's own setting
+// (OMP_NUM_THREADS, threadpoolctl), never more than the CPUs this process may run on (affinity,
+// container quota).
 int limit();
 void set_limit(int threads);  // 0: no limit of our own
 
-// Calls body(0) ... body(parts - 1), each once, on up to `parts` threads, and returns when all are done. The
-// calling thread takes part. Inside someone's OpenMP region, or while another thread is here, the calls run one
-// after another. body must not throw.
+// Calls body(0) ... body(parts - 1), each once, on up to `parts` threads, and returns when all are
+// done. The calling thread takes part. Inside someone's OpenMP region, or while another thread is
+// here, the calls run one after another. body must not throw.
 void run(int parts, const std::function<void(int)>& body);
 
-// Where the parts of run_together meet: each waits until all have come. Awake for a while, since the wait is
-// normally shorter than a microsecond; then the core is given to others.
+// Where the parts of run_together meet: each waits until all have come. Awake for a while, since
+// the wait is normally shorter than a microsecond; then the core is given to others.
 class Barrier {
  public:
   Barrier() = default;
@@ -34,8 +35,8 @@ class Barrier {
   alignas(kLines) std::atomic<std::uint32_t> round_{0};
 };
 
-// As run, but all parts at the same time, so that they can meet. Returns false, and has called nothing, where
-// that cannot be had.
+// As run, but all parts at the same time, so that they can meet. Returns false, and has called
+// nothing, where that cannot be had.
 bool run_together(int parts, const std::function<void(int)>& body);
 
 const char* runtime();  // what the threads are

@@ -4,8 +4,8 @@ namespace simdrnn {
 
 namespace {
 
-// What a thread keeps between calls. More than this (sequences between the layers of a long stack) costs little
-// to map again beside what the call computes, and would be missed elsewhere.
+// What a thread keeps between calls. More than this (sequences between the layers of a long stack)
+// costs little to map again beside what the call computes, and would be missed elsewhere.
 constexpr std::size_t kKeptBytes = std::size_t{64} << 20;
 
 struct ThreadBuffer {

@@ -1,11 +1,12 @@
-// Working memory of a call: one growing buffer per calling thread, kept between calls because fresh pages cost
-// more than small networks do.
+// Working memory of a call: one growing buffer per calling thread, kept between calls because fresh
+// pages cost more than small networks do.
 #pragma once
 #include "base/aligned_buffer.hpp"
 
 namespace simdrnn {
 
-// The calling thread's buffer, or one of its own when that is taken (a signal handler that runs a layer).
+// The calling thread's buffer, or one of its own when that is taken (a signal handler that runs a
+// layer).
 class Workspace {
  public:
   explicit Workspace(std::size_t bytes);
@@ -25,7 +26,8 @@ class Carver {
   explicit Carver(char* base) : base_(base) {}
   template <class E>
   E* take(std::ptrdiff_t count) {
-    constexpr std::size_t kLines = 128;  // neighbours of different threads never share a pair of cache lines
+    constexpr std::size_t kLines =
+        128;  // neighbours of different threads never share a pair of cache lines
     const std::size_t at = used_;
     std::size_t bytes = 0;
     if (count < 0 || __builtin_mul_overflow(static_cast<std::size_t>(count), sizeof(E), &bytes) ||

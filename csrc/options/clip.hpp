@@ -1,13 +1,13 @@
-// Clips of gates, c and h, and the activations they wrap. A cell gets one of these as `p` and asks it for its
-// activations and their slopes, so that it reads the same with and without clips.
+// Clips of gates, c and h, and the activations they wrap. A cell gets one of these as `p` and asks
+// it for its activations and their slopes, so that it reads the same with and without clips.
 //
 //   gate_clip     the argument of an activation is clipped to +-value (ONNX `clip`)
 //   cell_clip     c is clipped after its update; what is carried and squashed is the clipped c
 //   hidden_clip   h is clipped after its update
 //
-// Derivatives are the true ones, 0 where a clip is reached. A slope is a function of the activation's value y
-// alone: y was clipped exactly where it equals the activation of the bound. (Arguments within rounding of the
-// bound may share that value; their slope is 0 too.)
+// Derivatives are the true ones, 0 where a clip is reached. A slope is a function of the
+// activation's value y alone: y was clipped exactly where it equals the activation of the bound.
+// (Arguments within rounding of the bound may share that value; their slope is 0 too.)
 #pragma once
 #include "abi/args.hpp"
 #include "simd/math.hpp"
@@ -58,10 +58,16 @@ struct Clipped {
   V sigmoid_low, sigmoid_high, tanh_low, tanh_high;
 
   explicit Clipped(const Limits<typename V::Scalar>& limits) noexcept
-      : gate(limits.gate), cell(limits.cell), hidden(limits.hidden),
-        minus_gate(-limits.gate), minus_cell(-limits.cell), minus_hidden(-limits.hidden),
-        sigmoid_low(SIMDRNN_ISA::sigmoid(minus_gate)), sigmoid_high(SIMDRNN_ISA::sigmoid(gate)),
-        tanh_low(SIMDRNN_ISA::tanh(minus_gate)), tanh_high(SIMDRNN_ISA::tanh(gate)) {}
+      : gate(limits.gate),
+        cell(limits.cell),
+        hidden(limits.hidden),
+        minus_gate(-limits.gate),
+        minus_cell(-limits.cell),
+        minus_hidden(-limits.hidden),
+        sigmoid_low(SIMDRNN_ISA::sigmoid(minus_gate)),
+        sigmoid_high(SIMDRNN_ISA::sigmoid(gate)),
+        tanh_low(SIMDRNN_ISA::tanh(minus_gate)),
+        tanh_high(SIMDRNN_ISA::tanh(gate)) {}
 
   V clip_gate(V x) const noexcept { return max(minus_gate, min(gate, x)); }
   V sigmoid(V x) const noexcept { return SIMDRNN_ISA::sigmoid(clip_gate(x)); }

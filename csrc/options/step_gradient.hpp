@@ -1,18 +1,19 @@
-// Clipping inside back-propagation through time: at every real step, the part of dL/dh that arrives from later
-// steps, before dL/dy_t is added.
+// Clipping inside back-propagation through time: at every real step, the part of dL/dh that arrives
+// from later steps, before dL/dy_t is added.
 //
 //   step_grad_clip    elementwise to +-value
 //   step_grad_norm    the row is scaled by min(1, value / its Euclidean norm)
 //
-// Not differentiated: they change the gradient itself. Sources: Graves 2013, arXiv:1308.0850 (elementwise);
-// Pascanu et al. 2013, arXiv:1211.5063 (norm).
+// Not differentiated: they change the gradient itself. Sources: Graves 2013, arXiv:1308.0850
+// (elementwise); Pascanu et al. 2013, arXiv:1211.5063 (norm).
 #pragma once
 #include "abi/args.hpp"
 #include "simd/vec.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
-// The sum of squares goes into 16 partial sums whatever the ISA's lanes, so that its bits do not depend on it.
+// The sum of squares goes into 16 partial sums whatever the ISA's lanes, so that its bits do not
+// depend on it.
 template <class T>
 inline T squared_norm(const T* row, Index n) noexcept {
   constexpr Index kParts = 16;

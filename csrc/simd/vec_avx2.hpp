@@ -39,8 +39,8 @@ struct Vec<float> {
   friend Vec min(Vec a, Vec b) noexcept { return _mm256_min_ps(a.v, b.v); }
   friend Vec max(Vec a, Vec b) noexcept { return _mm256_max_ps(a.v, b.v); }
   friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
-    const __m256 outside = _mm256_or_ps(_mm256_cmp_ps(x.v, low.v, _CMP_LE_OQ),
-                                        _mm256_cmp_ps(x.v, high.v, _CMP_GE_OQ));
+    const __m256 outside =
+        _mm256_or_ps(_mm256_cmp_ps(x.v, low.v, _CMP_LE_OQ), _mm256_cmp_ps(x.v, high.v, _CMP_GE_OQ));
     return _mm256_andnot_ps(outside, value.v);
   }
   friend Vec scale_by_shifted(Vec shifted) noexcept {
@@ -75,8 +75,8 @@ struct Vec<double> {
   friend Vec min(Vec a, Vec b) noexcept { return _mm256_min_pd(a.v, b.v); }
   friend Vec max(Vec a, Vec b) noexcept { return _mm256_max_pd(a.v, b.v); }
   friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
-    const __m256d outside = _mm256_or_pd(_mm256_cmp_pd(x.v, low.v, _CMP_LE_OQ),
-                                         _mm256_cmp_pd(x.v, high.v, _CMP_GE_OQ));
+    const __m256d outside =
+        _mm256_or_pd(_mm256_cmp_pd(x.v, low.v, _CMP_LE_OQ), _mm256_cmp_pd(x.v, high.v, _CMP_GE_OQ));
     return _mm256_andnot_pd(outside, value.v);
   }
   friend Vec scale_by_shifted(Vec shifted) noexcept {

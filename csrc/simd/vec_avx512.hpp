@@ -6,8 +6,8 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-// 6 rows x 4 vectors: 24 accumulators, 4 weights and a broadcast fit 32 registers, and 24 independent chains
-// cover two FMA units of latency 4.
+// 6 rows x 4 vectors: 24 accumulators, 4 weights and a broadcast fit 32 registers, and 24
+// independent chains cover two FMA units of latency 4.
 inline constexpr int kTileRows = 6;
 
 template <class T>
@@ -37,8 +37,8 @@ struct Vec<float> {
   friend Vec min(Vec a, Vec b) noexcept { return _mm512_min_ps(a.v, b.v); }
   friend Vec max(Vec a, Vec b) noexcept { return _mm512_max_ps(a.v, b.v); }
   friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
-    const __mmask16 outside = _mm512_cmp_ps_mask(x.v, low.v, _CMP_LE_OQ) |
-                              _mm512_cmp_ps_mask(x.v, high.v, _CMP_GE_OQ);
+    const __mmask16 outside =
+        _mm512_cmp_ps_mask(x.v, low.v, _CMP_LE_OQ) | _mm512_cmp_ps_mask(x.v, high.v, _CMP_GE_OQ);
     return _mm512_maskz_mov_ps(static_cast<__mmask16>(~outside), value.v);
   }
   friend Vec scale_by_shifted(Vec shifted) noexcept {
@@ -71,8 +71,8 @@ struct Vec<double> {
   friend Vec min(Vec a, Vec b) noexcept { return _mm512_min_pd(a.v, b.v); }
   friend Vec max(Vec a, Vec b) noexcept { return _mm512_max_pd(a.v, b.v); }
   friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
-    const unsigned outside = _mm512_cmp_pd_mask(x.v, low.v, _CMP_LE_OQ) |
-                             _mm512_cmp_pd_mask(x.v, high.v, _CMP_GE_OQ);
+    const unsigned outside =
+        _mm512_cmp_pd_mask(x.v, low.v, _CMP_LE_OQ) | _mm512_cmp_pd_mask(x.v, high.v, _CMP_GE_OQ);
     return _mm512_maskz_mov_pd(static_cast<__mmask8>(~outside), value.v);
   }
   friend Vec scale_by_shifted(Vec shifted) noexcept {

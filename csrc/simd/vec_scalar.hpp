@@ -1,7 +1,7 @@
 // One lane: the readable specification of the vector layer, and the fallback of any x86-64.
 //
-// fma is a call into libm here: exact everywhere, slow on a CPU that has no FMA instruction. We keep it because
-// it makes this the oracle of the other ISAs, bit for bit.
+// fma is a call into libm here: exact everywhere, slow on a CPU that has no FMA instruction. We
+// keep it because it makes this the oracle of the other ISAs, bit for bit.
 #pragma once
 #include <cstdint>
 
