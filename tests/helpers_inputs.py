@@ -48,8 +48,9 @@ class _Sub(np.ndarray):
 
 def _spread(array: Any) -> Any:
     wide = np.zeros([2 * n for n in array.shape], array.dtype)
-    wide[tuple(slice(None, None, 2) for _ in array.shape)] = array
-    return wide[tuple(slice(None, None, 2) for _ in array.shape)]
+    every_other = (..., *(slice(None, None, 2) for _ in array.shape))
+    wide[every_other] = array
+    return wide[every_other]
 
 
 def _misaligned(array: Any) -> Any:
@@ -72,8 +73,8 @@ def _listed(array: Any) -> Any:
 
 DISGUISES: dict[str, Callable[[Any], Any]] = {
     "plain": np.copy,
-    "fortran": np.asfortranarray,
-    "reversed": lambda array: np.flip(np.flip(array).copy()),
+    "fortran": lambda array: np.array(array, order="F"),
+    "reversed": lambda array: np.asarray(np.flip(np.flip(array).copy())),
     "spread": _spread,
     "misaligned": _misaligned,
     "swapped": lambda array: array.astype(array.dtype.newbyteorder()),
@@ -81,7 +82,7 @@ DISGUISES: dict[str, Callable[[Any], Any]] = {
     "object": _Duck,
     "subclass": lambda array: array.copy().view(_Sub),
     "list": _listed,
-    "part": lambda array: np.pad(array, 1)[(slice(1, -1),) * array.ndim] if array.ndim else array,
+    "part": lambda array: np.pad(array, 1)[(..., *(slice(1, -1),) * array.ndim)],
 }
 
 # What no array of numbers may be.

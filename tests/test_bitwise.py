@@ -31,7 +31,7 @@ def planned(problem: Any, case: Case, threads: int) -> int:
     real &= np.arange(case.T)[:, None] < problem.call.get("lengths", case.T)
     gates, counts = GATES[case.cell], list(real.sum(axis=0))
     plan = sr._core.testing.plan(case.T, case.B, case.I, case.H, gates, threads, counts)
-    return len(plan["first_row"]) - 1
+    return (len(plan["first_row"]) - 1) * plan["gang"]
 
 
 def take_rows(problem: Any, rows: Any) -> Any:
@@ -101,6 +101,35 @@ def test_threads_change_no_bit_with_clips(threads, dtype, cell, clip):
     got = results(problem, num_threads=threads)
 
     assert_same_bits(got, want)
+
+
+# With few rows threads share the hidden units of each.
+def gang(cell: str, batch: int, dtype: str = "float32", **kwargs: Any) -> Case:
+    """Describe a problem of few rows with enough work for 7 threads at every step."""
+    return Case(cell, dtype, T=31, B=batch, I=65, H=449, **kwargs)
+
+
+@pytest.mark.parametrize("pattern", ["plain", "all-hold"])
+@pytest.mark.parametrize("batch", [3, 5])
+@pytest.mark.parametrize("cell", CELLS)
+def test_threads_that_share_rows_change_no_bit(threads, dtype, cell, batch, pattern):
+    problem = gang(cell, batch, dtype, pattern=pattern, clip="every").draw(sr)
+    want = results(problem, num_threads=1)
+
+    got = results(problem, num_threads=threads)
+
+    assert_same_bits(got, want)
+
+
+@pytest.mark.parametrize("batch", [3, 5])
+@pytest.mark.parametrize("cell", CELLS)
+def test_these_problems_use_all_threads_at_every_step(threads, cell, batch):
+    case = gang(cell, batch)
+    gates = GATES[cell]
+
+    plan = sr._core.testing.plan(case.T, case.B, case.I, case.H, gates, threads)
+
+    assert plan["gang"] == threads
 
 
 @pytest.mark.parametrize("cell", CELLS)

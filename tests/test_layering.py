@@ -50,7 +50,16 @@ FILE_LINES, FUNCTION_LINES, COLUMNS = 300, 60, 100
 EXCUSE = re.compile(r"(//|#) Over the cap[:,]? \w+")
 
 # What only extras bring.
-OPTIONAL = {"matplotlib", "onnx", "onnxruntime", "rich", "sklearn", "threadpoolctl", "torch", "tqdm"}
+OPTIONAL = {
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "rich",
+    "sklearn",
+    "threadpoolctl",
+    "torch",
+    "tqdm",
+}
 
 
 def cpp_files(*folders):

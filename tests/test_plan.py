@@ -97,11 +97,13 @@ def test_rows_of_one_length_keep_their_order(call):
 @many
 @over_calls
 def test_threads_are_at_most_what_is_asked_for_and_useful(call):
-    count = len(slices(make_plan(**call)))
+    plan = make_plan(**call)
 
     real = call["T"] * call["B"] if call["real"] is None else sum(call["real"])
     work = 2 * call["gates"] * call["H"] * (call["I"] + call["H"]) * real
-    assert 1 <= count <= max(1, min(call["threads"], call["B"], work // FLOPS_PER_THREAD))
+    useful = max(1, min(call["threads"], work // FLOPS_PER_THREAD))
+    assert 1 <= len(slices(plan)) <= max(1, call["B"])
+    assert 1 <= plan["gang"] * len(slices(plan)) <= useful
 
 
 @many
@@ -132,6 +134,20 @@ def test_slices_have_their_share_of_the_work(call):
     parts = [sum(real[row] for row in part) for part in slices(plan)]
     longest = max(real, default=0)
     assert max(parts) <= sum(real) / len(parts) + longest
+
+
+@many
+@over_calls
+def test_threads_share_rows_or_split_them(call):
+    plan = make_plan(**call)
+
+    assert plan["gang"] == 1 or len(slices(plan)) == 1
+
+
+def test_threads_share_the_units_of_few_rows(threads):
+    plan = make_plan(100, 2, 128, 1024, 4, threads)
+
+    assert plan["gang"] == threads
 
 
 def test_every_thread_is_used_when_there_is_work(threads):

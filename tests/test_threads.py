@@ -243,3 +243,10 @@ def test_signal_handlers_may_run_layers_during_a_call():
     signal.signal(signal.SIGALRM, before)
     assert_same_bits(answers[0], want)
     assert_same_bits(whole[:3], want)
+
+
+def test_jobs_of_changing_size_call_each_part_once():
+    # A worker late from a small job must not take a part of the large one after it twice.
+    wrong = sr._core.testing.miscounted_parts([2, 7, 3], rounds=200_000)
+
+    assert wrong == 0

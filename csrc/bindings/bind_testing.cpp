@@ -1,8 +1,10 @@
 // Parts that only tests and benchmarks reach for: the vector mathematics, and what the machine can
 // do.
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <stdexcept>
 #include <string>
@@ -66,6 +68,20 @@ double fma_peak(const std::string& dtype, double seconds, int threads) {
   return best / 1e9;
 }
 
+// Runs `rounds` times a job of each of the sizes in turn; returns how many parts were not called
+// exactly once.
+Index miscounted_parts(const std::vector<int>& sizes, Index rounds) {
+  const py::gil_scoped_release unlocked;
+  Index wrong = 0;
+  for (Index round = 0; round < rounds; ++round) {
+    const int parts = sizes[static_cast<std::size_t>(round) % sizes.size()];
+    std::vector<std::atomic<int>> calls(static_cast<std::size_t>(parts));
+    team::run(parts, [&](int p) { calls[static_cast<std::size_t>(p)].fetch_add(1); });
+    for (const auto& count : calls) wrong += count.load() == 1 ? 0 : 1;
+  }
+  return wrong;
+}
+
 py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int gates, int threads,
               const py::object& real_steps) {
   std::vector<Index> counts;
@@ -95,6 +111,8 @@ void register_testing(py::module_& m) {
               "exp, sigmoid or tanh of a 1-D float32 or float64 array, by the active ISA.");
   testing.def("fma_peak", &fma_peak, py::arg("dtype"), py::arg("seconds"), py::arg("threads"),
               "The best GFLOP/s that FMAs on registers reach within that time.");
+  testing.def("miscounted_parts", &miscounted_parts, py::arg("sizes"), py::arg("rounds"),
+              "How many parts of jobs of these sizes, in turn, were not called exactly once.");
   testing.def("plan", &plan, py::arg("steps"), py::arg("batch"), py::arg("input_size"),
               py::arg("hidden_size"), py::arg("gates"), py::arg("threads"),
               py::arg("real_steps") = py::none(), "How a call would be cut into work.");

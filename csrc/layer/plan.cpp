@@ -17,9 +17,9 @@ constexpr Index kFusedRows = 4;
 // in the second-level cache.
 constexpr Index kHoistedRows = 24;
 
-// A parallel region of this many FLOPs takes about a tenth of a second on one slow core: people who
-// press Ctrl-C do not notice it.
-constexpr double kFlopsPerRegion = 2e9;
+// A parallel region of this many FLOPs takes a third of a second on one core without vectors:
+// people who press Ctrl-C do not notice it.
+constexpr double kFlopsPerRegion = 5e8;
 
 // Rows of gate gradients per weight-gradient product. Longer chunks load and store dW less often;
 // shorter ones stay in the second-level cache. The gradients' bits do not depend on it: each is one

@@ -51,7 +51,7 @@ void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   while (value.load(std::memory_order_seq_cst) == old) value.wait(old, std::memory_order_seq_cst);
 }
 
-// One job at a time. Workers sleep on `round_`; a job's parts are handed out by `next_part_`.
+// One job at a time. Workers sleep on `round_`; a job's parts are handed out by `ticket_`.
 class Pool {
  public:
   // Makes workers until there are `wanted`, as far as the system allows; returns how many there
@@ -63,12 +63,10 @@ class Pool {
 
   void run(int parts, const std::function<void(int)>& body) {
     body_ = &body;
-    parts_ = parts;
-    // Workers of the round before may still be looking for parts: they find none until next_part_
-    // is reset, which is the last thing written, tagged with the new round.
-    unfinished_.store(static_cast<std::uint32_t>(parts), std::memory_order_relaxed);
+    const auto count = static_cast<std::uint32_t>(parts);
+    unfinished_.store(count, std::memory_order_relaxed);
     const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
-    next_part_.store(std::uint64_t{round} << 32, std::memory_order_release);
+    ticket_.store(std::uint64_t{round} << 32 | count, std::memory_order_release);
     // Sequentially consistent with the counting in work(): either we see the sleeper or it sees the
     // round.
     round_.store(round, std::memory_order_seq_cst);
@@ -105,30 +103,29 @@ class Pool {
     }
   }
 
-  // The tag keeps a late worker from taking a part of the next round under this round's name: it
-  // may take it, but then with that round's body, which was written before the tag.
+  // Round and parts left are one number: a worker that is late from another round fails to take a
+  // part, and one that succeeds holds its round open, so body_ is that round's.
   void take_parts(std::uint32_t round) {
-    std::uint64_t ticket = next_part_.load(std::memory_order_acquire);
+    std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
     for (;;) {
-      const auto part = static_cast<int>(ticket & 0xffffffffu);
-      if (static_cast<std::uint32_t>(ticket >> 32) != round || part >= parts_) return;
-      if (!next_part_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
-                                            std::memory_order_acquire)) {
+      const int part = static_cast<int>(ticket & 0xffffffffu) - 1;
+      if (static_cast<std::uint32_t>(ticket >> 32) != round || part < 0) return;
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                         std::memory_order_acquire)) {
         continue;
       }
       (*body_)(part);
       if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_all();
-      ticket = next_part_.load(std::memory_order_acquire);
+      ticket = ticket_.load(std::memory_order_acquire);
     }
   }
 
   int workers_ = 0;
   const std::function<void(int)>* body_ = nullptr;
-  std::atomic<int> parts_{0};
   std::atomic<std::uint32_t> round_{0};
   std::atomic<std::uint32_t> unfinished_{0};
-  std::atomic<std::uint64_t> next_part_{0};  // round << 32 | part
-  std::atomic<int> asleep_{0};               // or about to be
+  std::atomic<std::uint64_t> ticket_{0};  // round << 32 | parts left to take
+  std::atomic<int> asleep_{0};            // or about to be
 };
 
 std::atomic<int> own_limit{0};

@@ -6,14 +6,17 @@ their NumPy twin and specification.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 try:
-    from simdrnn import _core  # noqa: F401: only whether it loads
+    from simdrnn import _core  # noqa: F401 (only whether it loads)
 except ImportError as error:  # the usual cause: running beside a source tree that is not built
     raise ImportError(
         f"simdrnn: the compiled part is missing or does not load; was it built? ({error})"
     ) from error
 
-from simdrnn import isa, optim, reference, threads
+from simdrnn import isa, optim, threads
 from simdrnn._version import __version__
 from simdrnn.cell_layers import GRUCell, LSTMCell, RNNCell
 from simdrnn.clip import clip_grad_norm_, clip_grad_value_
@@ -50,6 +53,17 @@ __all__ = [
     "show_config",
     "softmax_cross_entropy",
 ]
+
+if TYPE_CHECKING:
+    from simdrnn import reference
+
+
+def __getattr__(name: str) -> Any:
+    """Import the reference when it is first asked for: most programs never do."""
+    if name == "reference":
+        return import_module("simdrnn.reference")
+    raise AttributeError(f"module 'simdrnn' has no attribute {name!r}")
+
 
 isa._choose_at_import()
 threads._choose_at_import()

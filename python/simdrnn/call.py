@@ -9,6 +9,7 @@ import numpy as np
 
 from simdrnn.run import Run, State
 from simdrnn.validate import (
+    MOST_THREADS,
     Array,
     as_array,
     as_flags,
@@ -111,7 +112,9 @@ class CallSpec:
         states = self.zeros(batch) if state is None else self.states("state", state, batch, layout)
         if masked_output not in ("zero", "hold"):
             check_choice("masked_output", masked_output, ("zero", "hold"))
-        threads = 0 if num_threads is None else as_positive("num_threads", num_threads)
+        threads = 0
+        if num_threads is not None:
+            threads = min(as_positive("num_threads", num_threads), MOST_THREADS)
         if lengths is None and mask is None and reset is None:
             return Run(sequence, states, num_threads=threads), layout
         rows = batch if layout.batched else None

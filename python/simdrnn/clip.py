@@ -97,8 +97,10 @@ def clip_grad_value_(grads_or_list: GradientTree, clip_value: float) -> None:
     array([-1. ,  0.5])
     """
     limit = as_number("clip_value", clip_value, closed=True)
-    for array in list(_leaves("grads_or_list", grads_or_list)):
-        np.clip(array, -limit, limit, out=array)
+    arrays = list(_leaves("grads_or_list", grads_or_list))
+    with np.errstate(over="ignore"):  # a limit beyond float32 is infinite there
+        for array in arrays:
+            np.clip(array, -limit, limit, out=array)
 
 
 def _leaves(name: str, tree: object) -> Iterator[Array]:

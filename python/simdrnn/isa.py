@@ -50,7 +50,7 @@ def use(name: str) -> None:
     """
     if not isinstance(name, str):
         raise TypeError(f"isa: expected a string, got {type(name).__name__}")
-    _core.use_isa(name)
+    _use("isa", name)
 
 
 def _choose_at_import() -> None:
@@ -58,9 +58,16 @@ def _choose_at_import() -> None:
     name = os.environ.get("SIMDRNN_ISA")
     if not name:
         return
+    try:
+        _use("SIMDRNN_ISA", name)
+    except ValueError as error:
+        raise ImportError(str(error)) from None
+
+
+def _use(source: str, name: str) -> None:
     if name not in available():
-        raise ImportError(
-            f"SIMDRNN_ISA: expected one of {', '.join(available())} (what this build has and this "
+        raise ValueError(
+            f"{source}: expected one of {', '.join(available())} (what this build has and this "
             f"CPU runs), got {name!r}"
         )
     _core.use_isa(name)

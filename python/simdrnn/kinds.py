@@ -127,7 +127,7 @@ class LSTMLayer(RecurrentLayer):
         forget_bias: float | None = None,
         **options: float | None,
     ) -> None:
-        if isinstance(proj_size, bool) or proj_size != 0:
+        if type(proj_size) is not int or proj_size != 0:
             raise ValueError(
                 f"proj_size: expected 0 (projection is not available yet), got {proj_size!r}"
             )

@@ -20,6 +20,9 @@ __all__ = ["RecurrentLayer"]
 _KEY_STEP = 0x9E3779B97F4A7C15
 _KEY_MASK = 2**64 - 1
 
+_MOST_ROWS = 2**31 - 1  # of a batch: the engine numbers rows with 32 bits
+_MOST_STEPS = 2**45  # of all rows: no input of as many fits in the address space
+
 
 class RecurrentLayer(EngineUser):
     """A stack of recurrent layers, in one direction or two, on whatever engine is bound.
@@ -104,7 +107,11 @@ class RecurrentLayer(EngineUser):
         """
         engine = self._ready()
         if (
-            lengths is mask is reset is num_threads is out is None
+            lengths is None
+            and mask is None
+            and reset is None
+            and num_threads is None
+            and out is None
             and masked_output == "zero"
             and not self.batch_first
         ):
@@ -180,7 +187,13 @@ class RecurrentLayer(EngineUser):
 
         Parameters
         ----------
-        T, B : steps and batch size of the call.
+        T, B : steps and batch size of the call. ``lengths``, ``mask`` and ``reset`` add a few
+            bytes per step and row, dropout a chunk of its input.
         training : of `record` and `Tape.backward`; else of calling the layer.
         """
-        return self._engine.workspace_bytes(as_count("T", T), as_count("B", B), bool(training))
+        steps, batch = as_count("T", T), as_count("B", B)
+        if batch > _MOST_ROWS:
+            raise ValueError(f"B: expected at most {_MOST_ROWS}, got {batch}")
+        if steps * max(batch, 1) > _MOST_STEPS:
+            raise ValueError(f"T: expected T * B of at most {_MOST_STEPS}, got {steps} * {batch}")
+        return self._engine.workspace_bytes(steps, batch, as_bool("training", training))

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simdrnn.module import as_floats
-from simdrnn.nn import integer_array
-from simdrnn.validate import Array, as_array, as_flags
+from simdrnn.nn import check_range, integer_array
+from simdrnn.validate import Array, as_array, as_finite_number, check_shape
 
 __all__ = ["Loss", "mse", "softmax_cross_entropy"]
 
@@ -45,7 +45,7 @@ class Loss:
 
         May be called more than once. At a position that `mask` leaves out it is exactly 0.
         """
-        return self._gradient(float(d_value))
+        return self._gradient(as_finite_number("d_value", d_value))
 
 
 def softmax_cross_entropy(logits: Array, targets: Array, *, mask: Array | None = None) -> Loss:
@@ -79,11 +79,13 @@ def softmax_cross_entropy(logits: Array, targets: Array, *, mask: Array | None =
     if scores.ndim == 0 or scores.shape[-1] == 0:
         raise ValueError(f"logits: expected shape (..., V) with V >= 1, got {scores.shape}")
     classes, positions = scores.shape[-1], scores.shape[:-1]
-    if np.shape(targets) != positions:
-        raise ValueError(f"targets: expected shape {positions}, got {np.shape(targets)}")
+    chosen = integer_array("targets", targets)
+    if chosen.shape != positions:
+        raise ValueError(f"targets: expected shape {positions}, got {chosen.shape}")
     real = _check_mask(mask, positions)
-    chosen = np.asarray(targets) if real is None else np.where(real, targets, 0)
-    chosen = integer_array("targets", chosen, classes)[..., np.newaxis]
+    if real is not None:
+        chosen = np.where(real, chosen, 0)
+    chosen = check_range("targets", chosen, classes)[..., np.newaxis]
     count = math.prod(positions) if real is None else int(np.count_nonzero(real))
 
     with np.errstate(all="ignore"):  # padding may hold anything, and NaN logits give a NaN loss
@@ -138,7 +140,7 @@ def mse(prediction: Array, target: Array, *, mask: Array | None = None) -> Loss:
     wanted = as_array("target", target, found.dtype)
     if wanted.shape != found.shape:
         raise ValueError(f"target: expected shape {found.shape}, got {wanted.shape}")
-    real = _check_mask(mask, found.shape[: np.ndim(mask)] if mask is not None else ())
+    real = _check_mask(mask, found.shape, leading=True)
 
     with np.errstate(all="ignore"):  # as above
         error = np.asarray(found - wanted)
@@ -155,7 +157,12 @@ def mse(prediction: Array, target: Array, *, mask: Array | None = None) -> Loss:
     return Loss(value, gradient)
 
 
-def _check_mask(mask: Array | None, positions: tuple[int, ...]) -> Array | None:
+def _check_mask(
+    mask: Array | None, positions: tuple[int, ...], *, leading: bool = False
+) -> Array | None:
+    """Check that a mask has the shape `positions`, or that of its `leading` dimensions."""
     if mask is None:
         return None
-    return as_flags("mask", mask, ("...",), positions)
+    real = as_array("mask", mask, np.dtype(np.bool_))
+    check_shape("mask", real, ("...",), positions[: real.ndim] if leading else positions)
+    return real

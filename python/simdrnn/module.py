@@ -64,7 +64,10 @@ def as_number(name: str, value: object, high: float = math.inf, closed: bool = F
     wanted = f"a number in [0, {high:g}{']' if closed else ')'}"
     if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected {wanted}, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer too large for a float
+        number = math.inf
     if not (0.0 <= number < high or (closed and number == high)):  # NaN is not
         raise ValueError(f"{name}: expected {wanted}, got {value!r}")
     return number

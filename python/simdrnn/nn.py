@@ -14,10 +14,19 @@ import numpy.typing as npt
 
 from simdrnn.gradients import Gradients
 from simdrnn.parameters import Parametrised
-from simdrnn.validate import Array, as_array, as_bool, as_dtype, as_positive, as_seed, check_shape
+from simdrnn.validate import (
+    Array,
+    as_array,
+    as_bool,
+    as_dtype,
+    as_positive,
+    as_seed,
+    check_memory,
+    check_shape,
+)
 from simdrnn.weights import ParameterSpec
 
-__all__ = ["Embedding", "Linear", "integer_array"]
+__all__ = ["Embedding", "Linear", "check_range", "integer_array"]
 
 
 class Linear(Parametrised):
@@ -63,6 +72,7 @@ class Linear(Parametrised):
     ) -> None:
         self.in_features = inputs = as_positive("in_features", in_features)
         self.out_features = outputs = as_positive("out_features", out_features)
+        check_memory(inputs * outputs, in_features=inputs, out_features=outputs)
         self.dtype = as_dtype(dtype)
         specs = [ParameterSpec("weight", ("O", "I"), (outputs, inputs))]
         if as_bool("bias", bias):
@@ -165,6 +175,11 @@ class Embedding(Parametrised):
     ) -> None:
         self.num_embeddings = as_positive("num_embeddings", num_embeddings)
         self.embedding_dim = as_positive("embedding_dim", embedding_dim)
+        check_memory(
+            self.num_embeddings * self.embedding_dim,
+            num_embeddings=self.num_embeddings,
+            embedding_dim=self.embedding_dim,
+        )
         self.dtype = as_dtype(dtype)
         spec = ParameterSpec("weight", ("N", "E"), (self.num_embeddings, self.embedding_dim))
         weight = np.random.default_rng(as_seed(seed)).standard_normal(spec.shape)
@@ -176,7 +191,8 @@ class Embedding(Parametrised):
 
     def __call__(self, x: Array) -> Array:
         """Return the vectors of the integers in `x`: (...) -> (..., E)."""
-        return np.take(self.weight, integer_array("x", x, self.num_embeddings), axis=0)
+        rows = check_range("x", integer_array("x", x), self.num_embeddings)
+        return np.take(self.weight, rows, axis=0)
 
     def record(self, x: Array) -> EmbeddingTape:
         """Run forward and keep what `EmbeddingTape.backward` needs: a copy of `x`."""
@@ -209,8 +225,8 @@ class EmbeddingTape:
         return Gradients(None, None, {"weight": d_weight})
 
 
-def integer_array(name: str, value: object, stop: int) -> Array:
-    """Return `value` as an array of integers in ``[0, stop)``; nothing wraps around."""
+def integer_array(name: str, value: object) -> Array:
+    """Return `value` as an array of integers of whatever type it has; bool is none of them."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, got a masked array; use mask= instead")
     try:
@@ -220,12 +236,17 @@ def integer_array(name: str, value: object, stop: int) -> Array:
         raise TypeError(f"{name}: expected integers, got {found}: {error}") from error
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an integer dtype, got {array.dtype}")
-    if array.size:
-        low, high = array.min(), array.max()
+    return array
+
+
+def check_range(name: str, integers: Array, stop: int) -> Array:
+    """Return `integers` if all are in ``[0, stop)``; nothing wraps around."""
+    if integers.size:
+        low, high = integers.min(), integers.max()
         if low < 0 or high >= stop:
             worst = low if low < 0 else high
             raise ValueError(f"{name}: expected integers in [0, {stop}), got {worst}")
-    return array
+    return integers
 
 
 def _dtype_repr(module: Parametrised) -> str:

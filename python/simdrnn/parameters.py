@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from simdrnn.validate import Array, as_array, check_shape
+from simdrnn.validate import Array, as_array, as_bool, check_shape
 from simdrnn.weights import ParameterSpec
 
 __all__ = ["IncompatibleKeys", "Parametrised"]
@@ -125,6 +125,7 @@ class Parametrised:
         -------
         (missing_keys, unexpected_keys), both empty if `strict`.
         """
+        as_bool("strict", strict)
         if not isinstance(state_dict, Mapping):
             found = type(state_dict).__name__
             raise TypeError(f"state_dict: expected a mapping name -> array, got {found}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from simdrnn import _core
-from simdrnn.validate import as_count
+from simdrnn.validate import MOST_THREADS, as_count
 
 __all__ = ["get_num_threads", "set_num_threads"]
 
@@ -15,7 +15,7 @@ def set_num_threads(n: int | None) -> None:
 
     Parameters
     ----------
-    n : at least 1, or None to go back to the default.
+    n : at least 1, or None for no limit of ours (nor that of ``SIMDRNN_NUM_THREADS``).
 
     Raises
     ------
@@ -27,7 +27,7 @@ def set_num_threads(n: int | None) -> None:
     count = as_count("n", n)
     if count < 1:
         raise ValueError(f"n: expected at least 1 thread, got {count}")
-    _core.set_thread_limit(min(count, 2**30))
+    _core.set_thread_limit(min(count, MOST_THREADS))
 
 
 def get_num_threads() -> int:

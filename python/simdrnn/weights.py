@@ -12,11 +12,19 @@ from typing import NamedTuple
 import numpy as np
 
 from simdrnn.cells import CellInfo
-from simdrnn.validate import Array, as_finite_number, as_positive, check_choice
+from simdrnn.validate import (
+    Array,
+    as_finite_number,
+    as_positive,
+    check_choice,
+    check_memory,
+)
 
 __all__ = ["INITIALIZERS", "ParameterSpec", "Sizes", "initialise", "parameter_specs"]
 
 INITIALIZERS = ("uniform", "glorot", "orthogonal")
+
+_MOST_LAYERS = 2**16  # the names alone of more would take minutes and gigabytes
 
 
 class Sizes(NamedTuple):
@@ -34,13 +42,15 @@ class Sizes(NamedTuple):
         bias: bool,
     ) -> Sizes:  # fmt: skip
         """Check a constructor's arguments and collect them."""
-        return cls(
-            as_positive("input_size", input_size),
-            as_positive("hidden_size", hidden_size),
-            as_positive("num_layers", num_layers),
-            2 if bidirectional else 1,
-            bias,
-        )
+        inputs = as_positive("input_size", input_size)
+        hidden = as_positive("hidden_size", hidden_size)
+        layers = as_positive("num_layers", num_layers)
+        if layers > _MOST_LAYERS:
+            raise ValueError(f"num_layers: expected at most {_MOST_LAYERS}, got {layers}")
+        # Every cell has at least one gate; that is enough to tell what is absurd.
+        largest = hidden * (max(inputs, hidden) + hidden)
+        check_memory(largest, input_size=inputs, hidden_size=hidden)
+        return cls(inputs, hidden, layers, 2 if bidirectional else 1, bias)
 
 
 class ParameterSpec(NamedTuple):
