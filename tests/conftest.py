@@ -13,7 +13,7 @@ from hypothesis import settings
 
 # Property tests draw the same examples in every run; pytest --hypothesis-profile=explore draws new
 # ones, and many more. No deadlines: this machine may be doing something else.
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=200)
 settings.register_profile("explore", deadline=None, max_examples=5000, print_blob=True)
 settings.load_profile("ci")
 

@@ -199,7 +199,7 @@ def assert_refused(given: dict[str, Given], function: Callable[..., Any], *args:
 def snapshot(argument: Any) -> Any:
     """Return what an argument holds, to see later whether it was written to."""
     if isinstance(argument, np.ndarray) and argument.dtype != object:
-        return argument.tobytes()
+        return np.ma.getdata(argument).tobytes()
     if isinstance(argument, (tuple, list)):
         return [snapshot(member) for member in argument]
     if isinstance(argument, dict):

@@ -65,8 +65,11 @@ def tuple_of(members, alone):
 @st.composite
 def states(draw, shapes, dtype, rng, *, partial=False):
     """Draw an initial state, or with `partial` a gradient of one, whose members may be None."""
-    members = [draw(arrays(rng.standard_normal(s).astype(dtype), optional=partial)) for s in shapes]
-    alone = len(members) == 1
+    alone = len(shapes) == 1
+    optional = partial or alone  # a state alone is the argument itself, which may be None
+    members = [
+        draw(arrays(rng.standard_normal(s).astype(dtype), optional=optional)) for s in shapes
+    ]
     form = draw(st.sampled_from(["right"] * 8 + ["none", "none", "form", "count"]))
     if form == "none":
         return Given(None, None, form)

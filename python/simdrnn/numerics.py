@@ -11,9 +11,9 @@ __all__ = ["set_flush_denormals"]
 def set_flush_denormals(on: bool) -> None:
     """Choose whether layers treat subnormal numbers (below 1e-38, 1e-308 in float64) as zeros.
 
-    On by default: states that decay end in subnormals, and arithmetic on those takes up to a hundred
-    times longer on many CPUs. The setting acts inside our calls only, on their threads; the
-    floating-point environment of the program is as it was when a call returns.
+    On by default: states that decay end in subnormals, and arithmetic on those takes up to a
+    hundred times longer on many CPUs. The setting acts inside our calls only, on their threads;
+    the floating-point environment of the program is as it was when a call returns.
 
     Parameters
     ----------

@@ -287,7 +287,7 @@ def check_out(
     check_shape("out", out, letters, shape)
     if not out.flags.writeable:
         raise ValueError("out: expected a writable array, got a read-only one")
-    repeated = any(
+    repeated = out.size > 0 and any(
         stride == 0 < size - 1 for stride, size in zip(out.strides, out.shape, strict=True)
     )
     if repeated or not _addressable(out):
