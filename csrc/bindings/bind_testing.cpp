@@ -88,7 +88,7 @@ py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int
   if (!real_steps.is_none()) {
     for (const auto item : real_steps) counts.push_back(py::cast<Index>(item));
   }
-  const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, threads, true,
+  const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, threads, threads,
                                real_steps.is_none() ? nullptr : &counts});
   py::dict result;
   py::list order, first_row;

@@ -35,6 +35,10 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
                           const std::vector<const T*>& d_final_states, Sequence<T> d_x,
                           const std::vector<T*>& d_initial_states,
                           const std::vector<ParameterGradients<T>>& d_parameters) const {
+  if (walks_nothing(call)) {
+    return backward(without_steps(call), tape, d_output, d_final_states, d_x, d_initial_states,
+                    d_parameters);
+  }
   const CallContext<T> context(shape_, info_, call, may_share_rows());
   const Index width = shape_.directions * shape_.hidden_size, batch = call.steps.batch;
   const auto pass_at = [&](Index layer, Index direction) {

@@ -155,6 +155,7 @@ void each_pass(const Network<T>& network, const Call<T>& call, const CallContext
 template <class T>
 void Network<T>::forward(const Call<T>& call, const TapeViews<T>& tape,
                          const std::vector<T*>& final_states) const {
+  if (walks_nothing(call)) return forward(without_steps(call), tape, final_states);
   const CallContext<T> context(shape_, info_, call, true);
   const auto carve = [&](char* base, bool run) {
     Carver outer(base);

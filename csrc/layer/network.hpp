@@ -34,6 +34,17 @@ struct Call {
   std::function<void()> poll;  // called between parallel regions; may throw to stop
 };
 
+// The same call with no steps where it has no rows: nothing is left to walk through.
+template <class T>
+bool walks_nothing(const Call<T>& call) {
+  return call.steps.batch == 0 && call.steps.steps > 0;
+}
+template <class T>
+Call<T> without_steps(Call<T> call) {
+  call.steps.steps = 0;
+  return call;
+}
+
 // What forward leaves for backward: per layer and direction (T, B, saved*H); per layer its output
 // before dropout (T, B, D*H), the last of which is the call's output.
 template <class T>

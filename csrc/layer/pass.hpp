@@ -24,11 +24,19 @@ struct CallContext {
       flags[0] = make_flags(call.steps, false);
       if (shape.directions == 2) flags[1] = make_flags(call.steps, true);
     }
-    PlanInput input{
-        call.steps.steps, call.steps.batch, shape.input_size, shape.hidden_size,
-        info.gates,       call.threads,     may_gang,         counts.empty() ? nullptr : &counts};
-    // Asking for the limit is a system call: not before it matters.
-    if (input.thread_limit == 0) input.thread_limit = useful_threads(input) > 1 ? team::limit() : 1;
+    PlanInput input{call.steps.steps,
+                    call.steps.batch,
+                    shape.input_size,
+                    shape.hidden_size,
+                    info.gates,
+                    call.threads,
+                    1,
+                    counts.empty() ? nullptr : &counts};
+    // Asking for CPUs is a system call: not before it matters.
+    const bool several = useful_threads(input) > 1;
+    if (input.thread_limit == 0) input.thread_limit = several ? team::limit() : 1;
+    // A gang whose threads take turns on a CPU would wait at every step.
+    if (may_gang && several && input.thread_limit > 1) input.largest_gang = team::cpus();
     plan = make_plan(input);
     // Dropped inputs exist for one chunk at a time.
     if (call.dropout.on()) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);

@@ -55,11 +55,12 @@ namespace {
 // How many threads should share the hidden units of all rows; 1 where splitting the rows is better.
 int gang_size(const PlanInput& in, int threads) {
   // With this many rows each, threads hide latency and weight traffic without sharing.
-  if (!in.may_gang || in.batch >= kFusedRows * threads) return 1;
+  if (in.batch >= kFusedRows * threads) return 1;
   const double hidden = static_cast<double>(in.hidden_size);
   const double product = 2.0 * in.gates * hidden * hidden * static_cast<double>(in.batch);
   const double useful = std::min(product / kFlopsPerMeeting, hidden / 64.0);
-  return static_cast<int>(std::clamp(useful, 1.0, static_cast<double>(threads)));
+  const int most = std::max(1, std::min(threads, in.largest_gang));
+  return static_cast<int>(std::clamp(useful, 1.0, static_cast<double>(most)));
 }
 
 }  // namespace

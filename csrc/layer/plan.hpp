@@ -12,7 +12,7 @@ struct PlanInput {
   Index steps, batch, input_size, hidden_size;
   int gates;
   int thread_limit;
-  bool may_gang;                         // whether threads may share a row's hidden units
+  int largest_gang;  // how many threads may share the hidden units of a row
   const std::vector<Index>* real_steps;  // per row, or null: all rows take all steps
 };
 

@@ -184,6 +184,8 @@ int limit() {
   return std::max(1, std::min({wanted, cpus_of_affinity(), quota}));
 }
 
+int cpus() { return cpus_of_affinity(); }
+
 void set_limit(int threads) { own_limit.store(threads, std::memory_order_relaxed); }
 
 void run(int parts, const std::function<void(int)>& body) {

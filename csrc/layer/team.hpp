@@ -10,6 +10,7 @@ namespace simdrnn::team {
 // (OMP_NUM_THREADS, threadpoolctl), never more than the CPUs this process may run on (affinity,
 // container quota).
 int limit();
+int cpus();                   // those this process may run on
 void set_limit(int threads);  // 0: no limit of our own
 
 // Calls body(0) ... body(parts - 1), each once, on up to `parts` threads, and returns when all are

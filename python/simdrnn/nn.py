@@ -21,10 +21,9 @@ from simdrnn.validate import (
     as_dtype,
     as_positive,
     as_seed,
-    check_memory,
     check_shape,
 )
-from simdrnn.weights import ParameterSpec
+from simdrnn.weights import ParameterSpec, check_memory
 
 __all__ = ["Embedding", "Linear", "check_range", "integer_array"]
 
@@ -105,7 +104,7 @@ class Linear(Parametrised):
         return output.reshape(*np.shape(x)[:-1], self.out_features)
 
     def record(self, x: Array) -> LinearTape:
-        """Run forward and keep what `LinearTape.backward` needs: `x` itself, not a copy of it."""
+        """Run forward; return a tape with ``output`` and ``backward``, which reads `x` itself."""
         return LinearTape(self(x), self, x, self._version)
 
     def _rows(self, x: Array) -> Array:
@@ -195,7 +194,7 @@ class Embedding(Parametrised):
         return np.take(self.weight, rows, axis=0)
 
     def record(self, x: Array) -> EmbeddingTape:
-        """Run forward and keep what `EmbeddingTape.backward` needs: a copy of `x`."""
+        """Run forward; return a tape with ``output`` and ``backward``; it copies `x`."""
         return EmbeddingTape(self(x), self, np.array(x))
 
 

@@ -28,7 +28,6 @@ __all__ = [
     "as_probability",
     "as_seed",
     "check_choice",
-    "check_memory",
     "check_out",
     "check_shape",
     "dense",
@@ -39,9 +38,6 @@ Array: TypeAlias = "npt.NDArray[Any]"
 
 # What is asked for beyond this is this: the engine counts threads in an int.
 MOST_THREADS = 2**30
-
-# Bytes that one process can address on x86-64 and on 64-bit Arm.
-_ADDRESS_SPACE = 2**47
 
 # Effort NumPy may spend to prove that two strided arrays do not overlap before it assumes they do.
 _OVERLAP_WORK = 10_000
@@ -136,20 +132,6 @@ def as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
     if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(message)
     return dtype
-
-
-def check_memory(count: int, **sizes: int) -> None:
-    """Raise if so many numbers fit in no memory; `sizes` are the arguments that ask for them.
-
-    Examples
-    --------
-    >>> check_memory(10**20, input_size=10**10, hidden_size=10**10)
-    Traceback (most recent call last):
-    MemoryError: input_size=10000000000, hidden_size=10000000000: too large for any memory
-    """
-    if count * 8 > _ADDRESS_SPACE:
-        asked = ", ".join(f"{name}={size}" for name, size in sizes.items())
-        raise MemoryError(f"{asked}: too large for any memory")
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:

@@ -12,19 +12,38 @@ from typing import NamedTuple
 import numpy as np
 
 from simdrnn.cells import CellInfo
-from simdrnn.validate import (
-    Array,
-    as_finite_number,
-    as_positive,
-    check_choice,
-    check_memory,
-)
+from simdrnn.validate import Array, as_finite_number, as_positive, check_choice
 
-__all__ = ["INITIALIZERS", "ParameterSpec", "Sizes", "initialise", "parameter_specs"]
+__all__ = [
+    "INITIALIZERS",
+    "ParameterSpec",
+    "Sizes",
+    "check_memory",
+    "initialise",
+    "parameter_specs",
+]
 
 INITIALIZERS = ("uniform", "glorot", "orthogonal")
 
 _MOST_LAYERS = 2**16  # the names alone of more would take minutes and gigabytes
+
+
+# Bytes that one process can address on x86-64 and on 64-bit Arm.
+_ADDRESS_SPACE = 2**47
+
+
+def check_memory(count: int, **sizes: int) -> None:
+    """Raise if so many numbers fit in no memory; `sizes` are the arguments that ask for them.
+
+    Examples
+    --------
+    >>> check_memory(10**20, input_size=10**10, hidden_size=10**10)
+    Traceback (most recent call last):
+    MemoryError: input_size=10000000000, hidden_size=10000000000: too large for any memory
+    """
+    if count * 8 > _ADDRESS_SPACE:
+        asked = ", ".join(f"{name}={size}" for name, size in sizes.items())
+        raise MemoryError(f"{asked}: too large for any memory")
 
 
 class Sizes(NamedTuple):
