@@ -8,7 +8,6 @@
 // Every weight gradient is one chain over the rows in the order they were left, steps descending
 // and batch ascending, whoever computes it: thread count and chunk length change no bit.
 #pragma once
-#include <cstring>
 #include <utility>
 
 #include "layer/pass.hpp"
@@ -113,7 +112,7 @@ class BackwardPass : public LayerPass<T> {
     for (std::size_t group = 0; group < groups(); ++group) {
       const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
-        std::memset(a.d_state[k], 0, static_cast<std::size_t>(a.run.count * a.padded) * sizeof(T));
+        std::fill_n(a.d_state[k], a.run.count * a.padded, T(0));
         const T* const d_final = this->of_layer(g.d_final_states[k]);
         if (d_final == nullptr) continue;
         for (Index i = 0; i < a.run.count; ++i) {

@@ -12,7 +12,7 @@ struct PlanInput {
   Index steps, batch, input_size, hidden_size;
   int gates;
   int thread_limit;
-  int largest_gang;  // how many threads may share the hidden units of a row
+  int largest_gang;                      // how many threads may share the hidden units of a row
   const std::vector<Index>* real_steps;  // per row, or null: all rows take all steps
 };
 
