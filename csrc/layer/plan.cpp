@@ -27,8 +27,8 @@ constexpr double kFlopsPerRegion = 5e8;
 constexpr Index kBackwardRows = 384;
 
 // A gang meets once or twice a step, for about a tenth of a microsecond: each thread's share of a
-// step's recurrent product must be several times that. Measured to pay from H = 128 on for an LSTM
-// and two threads.
+// step's recurrent product is to be several times that, which puts the limit at H = 112 for an LSTM
+// and two threads (oneDNN's own threshold for splitting one row is 96 to 112).
 constexpr double kFlopsPerMeeting = 5e4;
 
 Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x)); }
