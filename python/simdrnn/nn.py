@@ -239,13 +239,13 @@ def integer_array(name: str, value: object) -> Array:
 
 
 def check_range(name: str, integers: Array, stop: int) -> Array:
-    """Return `integers` if all are in ``[0, stop)``; nothing wraps around."""
+    """Return `integers` as indices if all are in ``[0, stop)``; nothing wraps around."""
     if integers.size:
         low, high = integers.min(), integers.max()
         if low < 0 or high >= stop:
             worst = low if low < 0 else high
             raise ValueError(f"{name}: expected integers in [0, {stop}), got {worst}")
-    return integers
+    return integers.astype(np.intp, copy=False)  # older NumPy does not index by uint64
 
 
 def _dtype_repr(module: Parametrised) -> str:
