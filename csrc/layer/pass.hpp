@@ -36,7 +36,9 @@ struct CallContext {
     const bool several = useful_threads(input) > 1;
     if (input.thread_limit == 0) input.thread_limit = several ? team::limit() : 1;
     // A gang whose threads take turns on a CPU would wait at every step.
-    if (may_gang && several && input.thread_limit > 1) input.largest_gang = team::cpus();
+    if (may_gang && several && input.thread_limit > 1 && !team::gangs_stall()) {
+      input.largest_gang = team::cpus();
+    }
     plan = make_plan(input);
     // Dropped inputs exist for one chunk at a time.
     if (call.dropout.on()) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);

@@ -130,6 +130,14 @@ class Pool {
 
 std::atomic<int> own_limit{0};
 std::atomic<bool> busy{false};
+std::atomic<Clock::rep> stalled_until{0};  // no gangs before this time
+
+void note_stall() {
+  constexpr std::chrono::milliseconds kPause{100};
+  stalled_until.store((Clock::now() + kPause).time_since_epoch().count(),
+                      std::memory_order_relaxed);
+}
+
 std::atomic<Pool*> pool{nullptr};  // never deleted: its threads may outlive static destructors
 
 // A forked child has no workers, whatever the pool believes: it starts with a new one when it needs
@@ -208,6 +216,10 @@ bool run_together(int parts, const std::function<void(int)>& body) {
   return enough;
 }
 
+bool gangs_stall() {
+  return Clock::now().time_since_epoch().count() < stalled_until.load(std::memory_order_relaxed);
+}
+
 void Barrier::meet() {
   const std::uint32_t round = round_.load(std::memory_order_relaxed);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == parties_) {
@@ -215,13 +227,17 @@ void Barrier::meet() {
     round_.store(round + 1, std::memory_order_release);
     return;
   }
-  constexpr int kSpins = 1 << 12;
+  // Normally the others are less than a microsecond behind. After about 0.1 ms one of them has lost
+  // its CPU to another program. Giving up ours too would only hand it to that program for a whole
+  // time slice, so that comes much later.
+  constexpr int kStalled = 1 << 13, kPatience = 1 << 17;
   for (int spin = 0; round_.load(std::memory_order_acquire) == round; ++spin) {
-    if (spin < kSpins) {
+    if (spin < kPatience) {
       relax();
     } else {
       sched_yield();
     }
+    if (spin == kStalled) note_stall();
   }
 }
 

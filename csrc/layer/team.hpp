@@ -40,6 +40,10 @@ class Barrier {
 // nothing, where that cannot be had.
 bool run_together(int parts, const std::function<void(int)>& body);
 
+// Whether a part of a gang waited long for another a moment ago: other programs want the CPUs, and
+// threads that need each other at every step are slower than one.
+bool gangs_stall();
+
 const char* runtime();  // what the threads are
 
 }  // namespace simdrnn::team
