@@ -48,7 +48,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
     return BackwardPass<T>(*this, call, context, layer, direction, x, tape.hidden[at],
                            tape.saved[index]);
   };
-  const Workspace workspace(backward_bytes(call));
+  const Workspace workspace(backward_bytes(call, context));
   Carver outer(workspace.data());
   // Gradients between layers, taking turns.
   T* turns[2] = {};
@@ -76,7 +76,11 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
 
 template <class T>
 std::size_t Network<T>::backward_bytes(const Call<T>& call) const {
-  const CallContext<T> context(shape_, info_, call, may_share_rows());
+  return backward_bytes(call, CallContext<T>(shape_, info_, call, may_share_rows()));
+}
+
+template <class T>
+std::size_t Network<T>::backward_bytes(const Call<T>& call, const CallContext<T>& context) const {
   const Index width = shape_.directions * shape_.hidden_size;
   Carver memory(nullptr);
   for (Index layer = 0; layer + 1 < std::min<Index>(shape_.layers, 3); ++layer) {

@@ -62,6 +62,9 @@ struct ParameterGradients {
 };
 
 template <class T>
+struct CallContext;  // layer/pass.hpp
+
+template <class T>
 class Network {
  public:
   Network(const NetworkShape& shape, const Limits<T>& limits);
@@ -98,6 +101,9 @@ class Network {
   friend class LayerPass;
 
   [[nodiscard]] std::size_t forward_bytes(const Call<T>& call, bool recording) const;
+  // Of the plan that will run: another plan of the same call may need more.
+  [[nodiscard]] std::size_t backward_bytes(const Call<T>& call,
+                                           const CallContext<T>& context) const;
   [[nodiscard]] std::size_t backward_bytes(const Call<T>& call) const;
   // Whether threads may share the hidden units of a row in backward: not where a norm needs the
   // whole row.
