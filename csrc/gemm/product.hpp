@@ -22,57 +22,81 @@ struct ProductArgs {
   int tile_vectors;  // how the panels were cut
   const T* bias;     // end elements padded to full vectors, or null: start from 0, or from out
   bool accumulate;   // start from out
+  bool backwards;    // from the last tile to the first: see kernels/recurrent.hpp
   T* const* out;
 };
 
 template <class V>
 constexpr Index kTileBuffer = kTileRows * kTileVectors * V::kLanes;
 
+// Columns [first, first + columns) of all rows: a tile, or for a lone row perhaps kWideTiles of
+// them.
 template <class V>
-void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
+void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index columns,
+                   bool wide) noexcept {
   using T = typename V::Scalar;
   constexpr Index kLanes = V::kLanes;
   alignas(64) T out[kTileBuffer<V>];
-  alignas(64) T init[kTileBuffer<V>] = {};
-  const Index tile_width = a.tile_vectors * kLanes;
-  const Index tiles_at_once = a.rows == 1 ? kWideTiles : 1;
-  for (Index first = a.begin; first < a.end;) {
-    const bool wide = tiles_at_once > 1 && first + kWideTiles * tile_width <= a.end;
-    const Index columns = wide                         ? kWideTiles * tile_width
-                          : tile_width < a.end - first ? tile_width
-                                                       : a.end - first;
-    const Index vectors = vectors_of<V>(columns);
-    TileArgs<T> t{};
-    t.x_depth = a.x_depth;
-    t.h_depth = a.h_depth;
-    t.x_panel = a.x_panels + first * a.x_depth;
-    t.h_panel = a.h_panels + first * a.h_depth;
-    t.init = a.bias != nullptr ? a.bias + first : init;
-    t.init_stride = a.accumulate ? vectors * kLanes : 0;
-    RowBlocks blocks(a.rows);
-    for (Index row = 0; row < a.rows;) {
-      const Index rows = blocks.next();
-      t.x_rows = a.x_rows + row;
-      t.h_rows = a.h_rows + row;
-      if (a.accumulate) {
-        for (Index m = 0; m < rows; ++m) {
-          for (Index v = 0; v < vectors; ++v) {
-            load_up_to<V>(a.out[row + m] + first + v * kLanes, columns - v * kLanes)
-                .store(init + (m * vectors + v) * kLanes);
-          }
-        }
-      }
-      const int tile_vectors = wide ? a.tile_vectors : static_cast<int>(vectors);
-      tile_function<V>(tile_vectors, rows, wide)(t, out);
+  alignas(64) T init[kTileBuffer<V>];
+  const Index vectors = vectors_of<V>(columns);
+  TileArgs<T> t{};
+  t.x_depth = a.x_depth;
+  t.h_depth = a.h_depth;
+  t.x_panel = a.x_panels + first * a.x_depth;
+  t.h_panel = a.h_panels + first * a.h_depth;
+  t.init = init;
+  if (a.bias != nullptr) {
+    t.init = a.bias + first;
+  } else if (a.accumulate) {
+    t.init_stride = vectors * kLanes;
+  } else {
+    for (Index v = 0; v < vectors; ++v) V(T(0)).store(init + v * kLanes);
+  }
+  RowBlocks blocks(a.rows);
+  for (Index row = 0; row < a.rows;) {
+    const Index rows = blocks.next();
+    t.x_rows = a.x_rows + row;
+    t.h_rows = a.h_rows + row;
+    if (a.accumulate) {
       for (Index m = 0; m < rows; ++m) {
         for (Index v = 0; v < vectors; ++v) {
-          store_up_to<V>(V::load(out + (m * vectors + v) * kLanes),
-                         a.out[row + m] + first + v * kLanes, columns - v * kLanes);
+          load_up_to<V>(a.out[row + m] + first + v * kLanes, columns - v * kLanes)
+              .store(init + (m * vectors + v) * kLanes);
         }
       }
-      row += rows;
     }
-    first += columns;
+    tile_function<V>(wide ? a.tile_vectors : static_cast<int>(vectors), rows, wide)(t, out);
+    for (Index m = 0; m < rows; ++m) {
+      for (Index v = 0; v < vectors; ++v) {
+        store_up_to<V>(V::load(out + (m * vectors + v) * kLanes),
+                       a.out[row + m] + first + v * kLanes, columns - v * kLanes);
+      }
+    }
+    row += rows;
+  }
+}
+
+template <class V>
+void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
+  const Index tile = a.tile_vectors * V::kLanes;
+  const auto span = [&](Index first, Index last) noexcept {
+    const bool wide = a.rows == 1 && last - first == kWideTiles * tile;
+    for (Index at = first; at < last && !wide; at += tile) {
+      multiply_tile<V>(a, at, tile < last - at ? tile : last - at, false);
+    }
+    if (wide) multiply_tile<V>(a, first, last - first, true);
+  };
+  const Index width = a.rows == 1 ? kWideTiles * tile : tile;
+  if (!a.backwards) {
+    for (Index first = a.begin; first < a.end; first += width) {
+      span(first, width < a.end - first ? first + width : a.end);
+    }
+  } else {
+    for (Index last = a.end; last > a.begin;) {
+      const Index first = a.begin + (last - a.begin - 1) / width * width;
+      span(first, last);
+      last = first;
+    }
   }
 }
 

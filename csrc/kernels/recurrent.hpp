@@ -140,46 +140,61 @@ class Forward {
   template <int kPhase>
   void phase(Index n) noexcept {
     using P = Phase<Cell, kPhase>;
-    const Share share =
-        share_of(a_.gang, ceil_div(vectors_of<V>(run_.hidden_size), P::kUnitVectors));
-    Index vectors = vectors_of<V>(run_.hidden_size);
-    if (share.end * P::kUnitVectors < vectors) vectors = share.end * P::kUnitVectors;
-    const Index hidden = run_.hidden_size, input = run_.input_size;
-    alignas(64) T out[kTileBuffer<V>];
-    TileArgs<T> t{};
-    t.h_depth = hidden;
     if constexpr (kPhase == 1) {
       for (Index r = 0; r < n; ++r) operand_rows_[r] = a_.operand + r * a_.padded;
     }
-    const T* const* h_rows = kPhase == 0 ? h_rows_ : operand_rows_;
-    for (Index q = share.begin * P::kUnitVectors; q < vectors;) {
-      const bool wide = n == 1 && q + kWideTiles * P::kUnitVectors <= vectors;
-      const Index units = P::kUnitVectors < vectors - q ? P::kUnitVectors : vectors - q;
-      const Index first = q * P::kGates * kLanes;
-      t.h_panel = run_.weights.h[kPhase] + first * hidden;
-      t.init_separate = run_.weights.bias_separate + q * P::kSeparate * kLanes;
-      if (a_.hoist_steps > 0) {
-        t.init_stride = hoisted_stride_[kPhase];
-      } else {
-        t.x_depth = input;
-        t.x_panel = run_.weights.x[kPhase] + first * input;
-        t.init = run_.weights.bias[kPhase] + first;
+    const Index all = vectors_of<V>(run_.hidden_size);
+    const Share share = share_of(a_.gang, ceil_div(all, P::kUnitVectors));
+    const Index begin = share.begin * P::kUnitVectors;
+    const Index end = share.end * P::kUnitVectors < all ? share.end * P::kUnitVectors : all;
+    // Every other step goes backwards through the tiles: of weights that do not fit a cache, those
+    // used last are then still there.
+    constexpr Index kTile = P::kUnitVectors, kWide = kWideTiles * kTile;
+    const Index width = n == 1 ? kWide : kTile;
+    // Divided by constants: a division by a variable is felt at H = 16.
+    const Index count = n == 1 ? ceil_div(end - begin, kWide) : ceil_div(end - begin, kTile);
+    for (Index j = 0; j < count; ++j) {
+      const Index first = begin + (n > kTileRows || t_ % 2 == 0 ? j : count - 1 - j) * width;
+      const Index last = first + width < end ? first + width : end;
+      const bool wide = n == 1 && last - first == width;
+      const Index step = wide ? kWide : kTile;
+      for (Index q = first; q < last; q += step) {
+        tiles<kPhase>(q, q + step < last ? q + step : last, wide, n);
       }
-      RowBlocks blocks(n);
-      for (Index row = 0; row < n;) {
-        const Index rows = blocks.next();
-        t.x_rows = x_rows_ + row;
-        t.h_rows = h_rows + row;
-        if (a_.hoist_steps > 0) {
-          t.init = hoisted_[kPhase] + (hoisted_row_ + row) * hoisted_stride_[kPhase] + first;
-        }
-        tile_of<P>(units, rows, wide)(t, out);
-        epilogue<kPhase>(q, wide ? kWideTiles * units : units, row, rows, out);
-        row += rows;
-      }
-      q += wide ? kWideTiles * units : units;
     }
     meet(a_.gang);
+  }
+
+  // One tile, the unit vectors [q, end), of all rows of the step; `wide`: kWideTiles neighbours.
+  template <int kPhase>
+  [[gnu::always_inline]] void tiles(Index q, Index end, bool wide, Index n) noexcept {
+    using P = Phase<Cell, kPhase>;
+    alignas(64) T out[kTileBuffer<V>];
+    const Index first = q * P::kGates * kLanes;
+    TileArgs<T> t{};
+    t.h_depth = run_.hidden_size;
+    t.h_panel = run_.weights.h[kPhase] + first * t.h_depth;
+    t.init_separate = run_.weights.bias_separate + q * P::kSeparate * kLanes;
+    if (a_.hoist_steps > 0) {
+      t.init_stride = hoisted_stride_[kPhase];
+    } else {
+      t.x_depth = run_.input_size;
+      t.x_panel = run_.weights.x[kPhase] + first * t.x_depth;
+      t.init = run_.weights.bias[kPhase] + first;
+    }
+    const T* const* const h_rows = kPhase == 0 ? h_rows_ : operand_rows_;
+    RowBlocks blocks(n);
+    for (Index row = 0; row < n;) {
+      const Index rows = blocks.next();
+      t.x_rows = x_rows_ + row;
+      t.h_rows = h_rows + row;
+      if (a_.hoist_steps > 0) {
+        t.init = hoisted_[kPhase] + (hoisted_row_ + row) * hoisted_stride_[kPhase] + first;
+      }
+      tile_of<P>(wide ? P::kUnitVectors : end - q, rows, wide)(t, out);
+      epilogue<kPhase>(q, end - q, row, rows, out);
+      row += rows;
+    }
   }
 
   template <class P>

@@ -209,6 +209,7 @@ class Backward {
     }
     p.tile_vectors = kTileVectors;
     p.accumulate = true;
+    p.backwards = n <= kTileRows && t_ % 2 != 0;
     p.out = out_;
     multiply_rows<V>(p);
   }
