@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simdrnn.bench.cases import ACCEPTANCE, CELLS, QUICK, Case
+from simdrnn.bench.jax_network import from_kernels, to_kernels
 from simdrnn.bench.onnx_model import onnx_weights
 from simdrnn.bench.peers import PEERS, unavailable
 from simdrnn.bench.problem import Answers, make_problem, mismatch
@@ -242,6 +243,41 @@ def test_peers_agree_on_the_same_weights(case):
     assert mismatch(case, PyTorch(problem).answers(), OnnxRuntime(problem).answers()) is None
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        SMALL,
+        Case("gru", 5, 3, 4, 6),
+        Case("rnn", 5, 3, 4, 6),
+        Case("gru", 5, 3, 4, 6, layers=2, bidirectional=True),
+    ],
+    ids=lambda case: case.label,
+)
+def test_jax_agrees_on_the_same_weights(case, dtype):
+    pytest.importorskip("simdrnn._core", reason="the extension is not built")
+    pytest.importorskip("jax", reason="JAX is not installed")
+    from simdrnn.bench.peers import Jax, Ours
+
+    case = replace(case, dtype=dtype)
+    problem = make_problem(case, random_weights(case), 1)
+
+    theirs = Jax(problem).answers()
+
+    assert mismatch(case, Ours(problem).answers(), theirs) is None
+    assert set(theirs.gradients) == {"x", *problem.weights}
+    assert theirs.output.dtype == dtype
+
+
+def test_kernels_become_weights_again():
+    weights = random_weights(SMALL)
+
+    again = from_kernels(to_kernels(weights))
+
+    assert all(np.array_equal(again[name], value) for name, value in weights.items())
+
+
 # workers
 
 
@@ -249,6 +285,15 @@ def test_worker_environment_sets_every_thread_variable():
     environment = thread_environment(3)
 
     assert {environment[name] for name in ENVIRONMENT} == {"3"}
+    assert environment["JAX_PLATFORMS"] == "cpu"
+
+
+def test_one_thread_keeps_what_the_user_told_xla(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--some")
+
+    assert thread_environment(1)["XLA_FLAGS"].split()[0] == "--some"
+    assert "multi_thread_eigen=false" in thread_environment(1)["XLA_FLAGS"]
+    assert thread_environment(2)["XLA_FLAGS"] == "--some"
 
 
 @pytest.fixture
@@ -313,6 +358,16 @@ def test_rounds_alternate_their_order():
 
     assert len(diary) == 10
     assert diary[5:] == diary[:5][::-1]
+
+
+def test_ceilings_are_measured_in_every_round():
+    entrants = {"ours": FakeEntrant("ours", some_answers(), [], 0.01)}
+    report = Report(threads=1, rounds=4, peers=())
+
+    measure_case(SMALL, entrants, report, quiet, lambda: None, lambda: 7.0)
+
+    assert report.results[0].peak == []
+    assert report.results[0].bandwidth == [7.0] * 4
 
 
 def test_peer_without_gradients_is_timed_forward_only():

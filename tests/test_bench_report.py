@@ -11,7 +11,7 @@ import pytest
 from simdrnn.bench import cli
 from simdrnn.bench.cases import QUICK, Case
 from simdrnn.bench.machine import as_json
-from simdrnn.bench.plot import plot_report, plot_unavailable
+from simdrnn.bench.plot import plot_reports, plot_unavailable
 from simdrnn.bench.report import advice, plain_table, print_report
 from simdrnn.bench.run import Report
 from simdrnn.bench.stats import Band, CaseResult, geometric_mean
@@ -109,7 +109,7 @@ def test_table_without_results_is_two_lines_of_headings():
 
 
 def test_report_prints_without_rich(monkeypatch, capsys):
-    monkeypatch.setattr("simdrnn.bench.report.find_spec", lambda module: None)
+    monkeypatch.setattr("simdrnn.bench.table.find_spec", lambda module: None)
 
     print_report(made_up_report())
 
@@ -127,7 +127,7 @@ def test_report_prints_every_number_with_rich(capsys):
 
 
 def test_report_prints_mismatches(monkeypatch, capsys):
-    monkeypatch.setattr("simdrnn.bench.report.find_spec", lambda module: None)
+    monkeypatch.setattr("simdrnn.bench.table.find_spec", lambda module: None)
     report = Report(1, 2, ("pytorch",), [CaseResult(SMALL, mismatch="they disagree")])
 
     print_report(report)
@@ -166,10 +166,10 @@ def test_advice_without_measurements_admits_it():
 
 
 def test_json_holds_rounds_ratios_and_machine():
-    data = json.loads(json.dumps(as_json(made_up_report(), {"cpu": "some"})))
+    data = json.loads(json.dumps(as_json([made_up_report()], {"cpu": "some"})))
 
     assert data["machine"] == {"cpu": "some"}
-    case = data["cases"][0]
+    case = data["runs"][0]["cases"][0]
     assert (case["cell"], case["T"], case["mismatch"]) == ("lstm", 100, None)
     forward = case["results"]["pytorch"]["forward"]
     assert forward["rounds_seconds"] == [0.020, 0.020]
@@ -177,15 +177,23 @@ def test_json_holds_rounds_ratios_and_machine():
 
 
 def test_json_keys_are_the_documented_ones():
-    data = as_json(made_up_report(), {})
+    data = as_json([made_up_report()], {})
 
-    assert set(data) == {"schema", "date", "machine", "settings", "versions", "notes", "cases"}
+    assert set(data) == {"schema", "date", "machine", "runs", "targets", "notes"}
+    assert set(data["runs"][0]) == {
+        "threads",
+        "rounds",
+        "worker_environment",
+        "versions",
+        "notes",
+        "cases",
+    }
 
 
 def test_plot_writes_a_png(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
-    plot_report(made_up_report(), tmp_path / "speed.png")
+    plot_reports([made_up_report()], tmp_path / "speed.png")
 
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 

@@ -51,6 +51,7 @@ EXCUSE = re.compile(r"(//|#) Over the cap[:,]? \w+")
 
 # What only extras bring.
 OPTIONAL = {
+    "jax",
     "matplotlib",
     "onnx",
     "onnxruntime",

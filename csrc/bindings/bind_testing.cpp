@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/aligned_buffer.hpp"
 #include "bindings/numpy_view.hpp"
 #include "bindings/register.hpp"
 #include "dispatch/dispatch.hpp"
@@ -68,6 +69,38 @@ double fma_peak(const std::string& dtype, double seconds, int threads) {
   return best / 1e9;
 }
 
+// Every thread reads its own share of that many bytes again and again, as the threads of a gang
+// read the recurrent weights: what counts is the cache that a share fits.
+double read_bandwidth(Index bytes, double seconds, int threads) {
+  if (bytes < 1) throw std::invalid_argument("bytes: expected a positive integer");
+  if (threads < 1) throw std::invalid_argument("threads: expected a positive integer");
+  const auto read = dispatch::active().read_stream;
+  const py::gil_scoped_release unlocked;
+  constexpr Index kRoundBytes = Index(1) << 26;  // a few hundred microseconds of a fast cache
+  const Index count = std::max<Index>(1, bytes / Index(sizeof(float)) / threads);
+  const Index rounds = std::max<Index>(1, kRoundBytes / (count * Index(sizeof(float))));
+  std::vector<AlignedBuffer> shares(static_cast<std::size_t>(threads));
+  for (AlignedBuffer& share : shares) {
+    share.reserve(static_cast<std::size_t>(count) * sizeof(float));
+    std::fill_n(static_cast<float*>(share.data()), count, 0.0F);
+  }
+  double best = 0;
+  const auto begin = Clock::now();
+  do {
+    std::vector<double> done(shares.size());
+    const auto round = Clock::now();
+    team::run(threads, [&](int p) {
+      const auto k = static_cast<std::size_t>(p);
+      done[k] = read(static_cast<const float*>(shares[k].data()), count, rounds);
+    });
+    const double elapsed = seconds_since(round);
+    double total = 0;
+    for (const double d : done) total += d;
+    best = std::max(best, total / elapsed);
+  } while (seconds_since(begin) < seconds);
+  return best / 1e9;
+}
+
 // Runs `rounds` times a job of each of the sizes in turn; returns how many parts were not called
 // exactly once.
 Index miscounted_parts(const std::vector<int>& sizes, Index rounds) {
@@ -111,6 +144,10 @@ void register_testing(py::module_& m) {
               "exp, sigmoid or tanh of a 1-D float32 or float64 array, by the active ISA.");
   testing.def("fma_peak", &fma_peak, py::arg("dtype"), py::arg("seconds"), py::arg("threads"),
               "The best GFLOP/s that FMAs on registers reach within that time.");
+  testing.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::arg("seconds"),
+              py::arg("threads"),
+              "The best GB/s at which that many bytes, cut among the threads, are read over and "
+              "over within that time.");
   testing.def("miscounted_parts", &miscounted_parts, py::arg("sizes"), py::arg("rounds"),
               "How many parts of jobs of these sizes, in turn, were not called exactly once.");
   testing.def("plan", &plan, py::arg("steps"), py::arg("batch"), py::arg("input_size"),

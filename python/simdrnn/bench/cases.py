@@ -80,6 +80,14 @@ class Case:
         )
         return per_row * self.directions * self.T * self.B
 
+    def steps(self) -> int:
+        """Count the steps of all layers and directions, each of which reads its weights."""
+        return self.T * self.layers * self.directions
+
+    def recurrent_bytes(self) -> int:
+        """Size of the recurrent weights of one layer and direction: what every step reads."""
+        return CELLS[self.cell] * self.H * self.H * (4 if self.dtype == "float32" else 8)
+
     def training_flops(self) -> int:
         """Forward and backward: each product has two more as its derivatives."""
         return 3 * self.forward_flops()

@@ -1,23 +1,25 @@
-"""``simdrnn bench``: options, and what happens in which order."""
+"""``simdrnn bench``: what happens in which order."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from simdrnn.bench.cases import ACCEPTANCE, CELLS, DTYPES, QUICK, Case
+from simdrnn.bench.acceptance import Acceptance, run_acceptance
+from simdrnn.bench.cases import Case
 from simdrnn.bench.machine import as_json, machine_facts
-from simdrnn.bench.peers import PEERS
-from simdrnn.bench.plot import plot_report, plot_unavailable
+from simdrnn.bench.options import add_arguments, plan, plan_acceptance
+from simdrnn.bench.plot import plot_reports
 from simdrnn.bench.report import advice, print_report
 from simdrnn.bench.run import Report, run_cases
+from simdrnn.bench.verdicts import print_acceptance
 from simdrnn.bench.worker import WorkerError
 
 __all__ = ["add_arguments", "run"]
@@ -25,122 +27,71 @@ __all__ = ["add_arguments", "run"]
 # Exit codes: everything timed; our library failed or disagreed; a bad argument; Ctrl-C.
 _FINE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 
-_QUICK_ROUNDS = 6
-_ROUNDS = 10
-
-
-# Numbers in an array, 8 GiB of float32: every implementation holds a few of that size.
-_LARGEST = 2**31
-
-
-class _BadArgument(ValueError):
-    """A value the user gave; the message is one sentence."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``simdrnn bench`` to a parser."""
-    parser.add_argument(
-        "--quick", action="store_true", help="a dozen shapes instead of the whole grid"
-    )
-    parser.add_argument("--cell", help=f"only this cell: {', '.join(CELLS)}")
-    parser.add_argument("--shape", metavar="T,B,I,H", help="time your own shape, and advise")
-    parser.add_argument(
-        "--peers",
-        metavar="LIST",
-        default=",".join(PEERS),
-        help=f"what to compare with, by commas: {', '.join(PEERS)}, or none",
-    )
-    parser.add_argument("--threads", type=int, default=1, help="threads for everybody (1)")
-    parser.add_argument("--dtype", default="float32", help=" or ".join(DTYPES))
-    parser.add_argument(
-        "--rounds", type=int, help=f"rounds per case, even ({_ROUNDS}; quick: {_QUICK_ROUNDS})"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write every measurement and the machine")
-    parser.add_argument("--plot", metavar="FILE", help="write a picture (PNG)")
+_STOPPED = "Stopped by Ctrl-C: the rest was not measured."
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the benchmark the options describe; returns the exit code."""
     try:
-        cases, report = _plan(args)
+        planned = plan_acceptance(args) if args.acceptance else plan(args)
     except ValueError as error:
         print(f"simdrnn bench: {error}", file=sys.stderr)
         return _USAGE
+    if isinstance(planned, Acceptance):
+        return _run_acceptance(args, planned)
+    return _run_cases(args, *planned)
+
+
+def _run_cases(args: argparse.Namespace, cases: Sequence[Case], report: Report) -> int:
+    """Time the quick list, the grid or the user's shape."""
     code = _FINE
     try:
         with _Progress() as progress:
             run_cases(cases, report, progress.say)
     except KeyboardInterrupt:
-        report.note("Stopped by Ctrl-C: the rest was not measured.")
+        report.note(_STOPPED)
         code = _INTERRUPTED
     except WorkerError as error:
         report.note(f"Stopped: {error}")
         code = _FAILED
-    if any(result.mismatch is not None for result in report.results):
-        code = code or _FAILED
     print_report(report)
     if args.shape is not None and report.results:
         print("\n" + "\n".join(advice(report.results[0], report.peers)))
+    _write(args, [report])
+    return code or _disagreement([report])
+
+
+def _run_acceptance(args: argparse.Namespace, acceptance: Acceptance) -> int:
+    """Measure the table of targets. Falling short is a result, not a failure."""
+    code = _FINE
+    try:
+        with _Progress() as progress:
+            run_acceptance(acceptance, progress.say)
+    except KeyboardInterrupt:
+        acceptance.notes.append(_STOPPED)
+        code = _INTERRUPTED
+    print_acceptance(acceptance)
+    points = acceptance.points()
+    _write(
+        args, acceptance.reports, verdicts=acceptance.verdicts(), points=points,
+        notes=acceptance.notes,
+    )  # fmt: skip
+    return code or (_FAILED if acceptance.failed else _disagreement(acceptance.reports))
+
+
+def _disagreement(reports: Sequence[Report]) -> int:
+    """Return the exit code of answers that differ, if some do."""
+    differ = any(result.mismatch is not None for report in reports for result in report.results)
+    return _FAILED if differ else _FINE
+
+
+def _write(args: argparse.Namespace, reports: Sequence[Report], **table: Any) -> None:
+    """Write the files that were asked for."""
     if args.json is not None:
-        text = json.dumps(as_json(report, machine_facts()), indent=1)
+        text = json.dumps(as_json(reports, machine_facts(), **table), indent=1)
         Path(args.json).write_text(text + "\n", encoding="utf-8")
     if args.plot is not None:
-        plot_report(report, Path(args.plot))
-    return code
-
-
-def _plan(args: argparse.Namespace) -> tuple[list[Case], Report]:
-    """Check every option before anything is started."""
-    if args.threads < 1:
-        raise _BadArgument(f"--threads: expected a positive integer, got {args.threads}")
-    rounds = args.rounds
-    if rounds is None:
-        rounds = _QUICK_ROUNDS if args.quick else _ROUNDS
-    if rounds < 2 or rounds % 2:
-        raise _BadArgument(
-            f"--rounds: expected an even number from 2, as the order of rounds "
-            f"alternates, got {rounds}"
-        )
-    for option in ("json", "plot"):
-        value = getattr(args, option)
-        if value is not None and not Path(value).resolve().parent.is_dir():
-            raise _BadArgument(f"--{option}: there is no folder {Path(value).parent}")
-        if value is not None and Path(value).is_dir():
-            raise _BadArgument(f"--{option}: {value} is a folder, expected a file")
-    if args.plot is not None and (missing := plot_unavailable()) is not None:
-        raise _BadArgument(missing)
-    return _cases(args), Report(args.threads, rounds, _peers(args.peers))
-
-
-def _cases(args: argparse.Namespace) -> list[Case]:
-    """Cases the options ask for, in the dtype they ask for."""
-    if args.shape is not None:
-        if args.quick:
-            raise _BadArgument("--shape and --quick exclude each other")
-        sizes = args.shape.split(",")
-        if len(sizes) != 4 or not all(size.strip().isdecimal() for size in sizes):
-            raise _BadArgument(f"--shape: expected four integers T,B,I,H, got {args.shape!r}")
-        steps, batch, inputs, hidden = (int(size) for size in sizes)
-        case = Case(args.cell or "lstm", steps, batch, inputs, hidden, args.dtype)
-        if max(steps * batch, CELLS[case.cell] * hidden) * (inputs + hidden) > _LARGEST:
-            raise _BadArgument(f"--shape: {args.shape} does not fit into memory several times")
-        return [case]
-    listed = QUICK if args.quick else ACCEPTANCE
-    cases = [replace(case, dtype=args.dtype) for case in listed if args.cell in (None, case.cell)]
-    if not cases:
-        raise _BadArgument(f"--cell: expected one of {', '.join(CELLS)}, got {args.cell!r}")
-    return cases
-
-
-def _peers(text: str) -> tuple[str, ...]:
-    """Peers by name, in the order given, each once."""
-    if text.strip() == "none":
-        return ()
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name not in PEERS:
-            raise _BadArgument(f"--peers: expected names from {', '.join(PEERS)}, got {name!r}")
-    return names
+        plot_reports(reports, Path(args.plot))
 
 
 class _Progress:

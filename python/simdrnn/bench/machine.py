@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import numpy as np
 
 from simdrnn.bench.run import Report
 from simdrnn.bench.stats import PASSES, Band, CaseResult
+from simdrnn.bench.targets import Point, Verdict
 from simdrnn.bench.worker import ENVIRONMENT
 
-__all__ = ["as_json", "cpu_model", "machine_facts"]
+__all__ = ["as_json", "cpu_model", "machine_facts", "usable_cores"]
 
 # Raised when a reader of the files would have to change.
-SCHEMA = 1
+SCHEMA = 2
 
 # Settings of thread pools and dispatch that a user may have made and that change times.
 _PREFIXES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "SIMDRNN_")
@@ -34,15 +36,21 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def usable_cores() -> int:
+    """Return how many CPUs this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def machine_facts() -> dict[str, Any]:
     """Processor, cores, versions, build of the library and settings of the environment."""
     from simdrnn.config import config
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
-        "usable_cores": usable,
+        "usable_cores": usable_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -53,20 +61,57 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
-def as_json(report: Report, facts: dict[str, Any]) -> dict[str, Any]:
-    """Turn a run into plain data: every round of everything, and what the table shows of it."""
+def as_json(
+    reports: Sequence[Report],
+    facts: dict[str, Any],
+    verdicts: Sequence[Verdict] = (),
+    points: Sequence[Point] = (),
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Turn a run into plain data: every round of everything, and what the tables show of it.
+
+    Parameters
+    ----------
+    reports : one per number of threads.
+    facts : from `machine_facts`.
+    verdicts, points, notes : of a run against the targets; nothing in others.
+    """
     return {
         "schema": SCHEMA,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": facts,
-        "settings": {
-            "threads": report.threads,
-            "rounds": report.rounds,
-            "worker_environment": dict.fromkeys(ENVIRONMENT, str(report.threads)),
-        },
+        "runs": [_run(report) for report in reports],
+        "targets": [_verdict(verdict, points) for verdict in verdicts],
+        "notes": list(notes),
+    }
+
+
+def _run(report: Report) -> dict[str, Any]:
+    return {
+        "threads": report.threads,
+        "rounds": report.rounds,
+        "worker_environment": dict.fromkeys(ENVIRONMENT, str(report.threads)),
         "versions": report.versions,
         "notes": report.notes,
         "cases": [_case(result) for result in report.results],
+    }
+
+
+def _verdict(verdict: Verdict, points: Sequence[Point]) -> dict[str, Any]:
+    target, threads = verdict.target, verdict.threads
+    judged = [p for p in points if p.target == target.source and p.threads == threads]
+    return {
+        "target": target.key,
+        "row": target.row,
+        "what": target.what,
+        "bound": target.bound,
+        "at_least": target.least,
+        "judged_by_mean": target.mean,
+        "unit": target.unit,
+        "threads": threads or None,
+        "geometric_mean": verdict.mean,
+        "reached": verdict.reached,
+        "points": {point.label: _band(point.band) for point in judged},
     }
 
 
@@ -75,6 +120,8 @@ def _case(result: CaseResult) -> dict[str, Any]:
         **result.case.as_dict(),
         "flops": {which: result.flops(which) for which in PASSES},
         "peak_gflops": result.peak,
+        "bandwidth_gbytes": result.bandwidth,
+        "time_over_model": _band(result.over_model()),
         "mismatch": result.mismatch,
         "results": {
             name: {which: _pass(result, name, which, times) for which, times in passes.items()}

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from simdrnn.bench.jax_network import from_kernels, jax_network, to_kernels
 from simdrnn.bench.onnx_model import onnx_model
 from simdrnn.bench.problem import Answers, Problem, make_layer
 
@@ -156,6 +157,41 @@ class OnnxRuntime:
         return Answers(joined.reshape(case.T, case.B, case.directions * case.H))
 
 
+class Jax:
+    """JAX on the CPU: one compiled function for forward, one with its derivatives.
+
+    Parameters are arguments, not constants, so nothing is folded at compile time; compiling is
+    left out of the time, as answers are asked for first. The number of threads is that of the
+    process (`simdrnn.bench.worker.thread_environment`).
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        jax: Any = import_module("jax")
+        jax.config.update("jax_enable_x64", problem.case.dtype == "float64")
+        network = jax_network(problem.case)
+
+        def train(kernels: Any, x: Any, d_output: Any) -> Any:
+            output, pull_back = jax.vjp(network, kernels, x)
+            return output, pull_back(d_output)
+
+        self.version = str(jax.__version__)
+        self._wait = jax.block_until_ready
+        self._network, self._train = jax.jit(network), jax.jit(train)
+        data = (to_kernels(problem.weights), problem.x, problem.d_output)
+        self._kernels, self._x, self._d_output = jax.device_put(data)
+
+    def forward(self) -> Any:
+        return self._wait(self._network(self._kernels, self._x))
+
+    def train(self) -> Any:
+        return self._wait(self._train(self._kernels, self._x, self._d_output))
+
+    def answers(self) -> Answers:
+        _, (d_kernels, d_x) = self.train()
+        gradients = {"x": np.asarray(d_x), **from_kernels(d_kernels)}
+        return Answers(np.asarray(self.forward()), gradients)
+
+
 def _require_equal(inferred: Any, recorded: Any) -> None:
     """Inference and training share every bit in our library; timing relies on one check of both."""
     if not np.array_equal(inferred, recorded):
@@ -167,10 +203,11 @@ IMPLEMENTATIONS: dict[str, Callable[[Problem], Implementation]] = {
     BASELINE: Reference,
     "pytorch": PyTorch,
     "onnxruntime": OnnxRuntime,
+    "jax": Jax,
 }
 
 # What a peer needs: modules to find, and the names they are installed by (the same ones).
-_REQUIRES = {"pytorch": ("torch",), "onnxruntime": ("onnxruntime", "onnx")}
+_REQUIRES = {"pytorch": ("torch",), "onnxruntime": ("onnxruntime", "onnx"), "jax": ("jax",)}
 
 # Names a user may ask for.
 PEERS = tuple(name for name in IMPLEMENTATIONS if name != OURS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from simdrnn.bench.cases import Case
@@ -24,7 +23,7 @@ SLOW_SECONDS = 0.5
 SLOW_ROUNDS = 2
 
 Say = Callable[[str], None]
-Peak = Callable[[], "float | None"]
+Ceiling = Callable[[], "float | None"]
 
 
 class Entrant(Protocol):
@@ -109,11 +108,16 @@ def run_cases(cases: Sequence[Case], report: Report, say: Say) -> None:
             say(f"{case.label}: comparing answers")
             problem = make_problem(case, _initial_weights(case), report.threads)
             entrants = _build(workers, problem, report)
-            measure_case(case, entrants, report, say, partial(_peak, meter, case, report))
+            measure_case(case, entrants, report, say, *_ceilings(meter, case, report))
 
 
 def measure_case(
-    case: Case, entrants: Mapping[str, Entrant], report: Report, say: Say, peak: Peak
+    case: Case,
+    entrants: Mapping[str, Entrant],
+    report: Report,
+    say: Say,
+    peak: Ceiling,
+    bandwidth: Ceiling | None = None,
 ) -> None:
     """Check and time one case, and append its result to `report`.
 
@@ -121,6 +125,7 @@ def measure_case(
     ----------
     entrants : ours and everything to check it against; those in ``report.peers`` are timed too.
     peak : measures the FMA peak, in every round; None where it cannot.
+    bandwidth : the same for reading the recurrent weights, where wanted.
     """
     result = CaseResult(case)
     report.results.append(result)  # now: an interrupted case keeps the rounds it has
@@ -138,11 +143,11 @@ def measure_case(
         forwards = number % 2 == 0
         if not forwards:
             due.reverse()
-            _take_peak(result, peak)
+            _take_ceilings(result, peak, bandwidth)
         for slot in due:
             _take(result, slot, report)
         if forwards:
-            _take_peak(result, peak)
+            _take_ceilings(result, peak, bandwidth)
 
 
 def _take(result: CaseResult, slot: _Slot, report: Report) -> None:
@@ -153,19 +158,31 @@ def _take(result: CaseResult, slot: _Slot, report: Report) -> None:
         report.note(f"{slot.name} kept a core busy for half a second after a call")
 
 
-def _take_peak(result: CaseResult, peak: Peak) -> None:
-    value = peak()
-    if value is not None:
-        result.peak.append(value)
+def _take_ceilings(result: CaseResult, peak: Ceiling, bandwidth: Ceiling | None) -> None:
+    for known, ceiling in ((result.peak, peak), (result.bandwidth, bandwidth)):
+        value = None if ceiling is None else ceiling()
+        if value is not None:
+            known.append(value)
 
 
-def _peak(meter: Worker, case: Case, report: Report) -> float | None:
-    """Measure the peak; a machine on which that fails still gets its times and ratios."""
-    try:
-        return meter.peak(case.dtype, report.threads)
-    except WorkerError as error:
-        report.note(f"fractions of the peak are missing: {error}")
-        return None
+def _ceilings(meter: Worker, case: Case, report: Report) -> tuple[Ceiling, Ceiling | None]:
+    """How to measure the ceilings; a machine on which that fails still gets times and ratios."""
+
+    def peak() -> float | None:
+        try:
+            return meter.peak(case.dtype, report.threads)
+        except WorkerError as error:
+            report.note(f"fractions of the peak are missing: {error}")
+            return None
+
+    def bandwidth() -> float | None:
+        try:
+            return meter.bandwidth(case.recurrent_bytes(), report.threads)
+        except WorkerError as error:
+            report.note(f"the bandwidth is missing: {error}")
+            return None
+
+    return peak, bandwidth if case.B == 1 else None
 
 
 def _initial_weights(case: Case) -> Weights:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from simdrnn.bench.peak import measure_peak
+from simdrnn.bench.peak import measure_bandwidth, measure_peak
 from simdrnn.bench.peers import IMPLEMENTATIONS, Implementation
 from simdrnn.bench.problem import Answers, Problem
 
@@ -26,7 +26,11 @@ ENVIRONMENT = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "SIMDRNN_NUM_THREADS",
+    "PJRT_NPROC",  # JAX: the size of its thread pools, else the CPUs the process may run on
 )
+
+# With one thread JAX's products must not be cut for a pool either.
+_XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 # What one round of one implementation should last: long against the timer and a scheduler tick,
 # short enough that the machine is the same for everybody within a round.
@@ -45,6 +49,9 @@ def thread_environment(threads: int) -> dict[str, str]:
     """Environment of a worker: this process's, the number of threads, and the same packages."""
     environment = dict(os.environ)
     environment.update(dict.fromkeys(ENVIRONMENT, str(threads)))
+    if threads == 1:
+        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {_XLA_ONE_THREAD}".strip()
+    environment["JAX_PLATFORMS"] = "cpu"  # also where it could use an accelerator
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     environment["PYTHONSAFEPATH"] = "1"  # a stray torch.py in the current folder is not the peer
     return environment
@@ -92,6 +99,10 @@ class Worker:
         """FMA peak in GFLOP/s, now."""
         return float(self._ask("peak", dtype, threads))
 
+    def bandwidth(self, size: int, threads: int) -> float:
+        """Bandwidth in GB/s of reading `size` bytes, now."""
+        return float(self._ask("bandwidth", size, threads))
+
     def close(self) -> None:
         """End the process, whatever it is doing."""
         self._process.terminate()
@@ -123,7 +134,10 @@ class _Served:
 
     def build(self, problem: Problem) -> str:
         self._implementation = None  # the previous case's memory goes first
+        gc.unfreeze()
+        gc.collect()
         self._implementation = IMPLEMENTATIONS[self._name](problem)
+        gc.freeze()  # what stays for the whole case need not be walked around each timing
         return self._implementation.version
 
     def answers(self) -> Answers:
@@ -132,10 +146,13 @@ class _Served:
 
     def calibrate(self, what: str) -> tuple[int, float]:
         call = self._call(what)
-        seconds, spent, calls = float("inf"), 0.0, 0
-        while calls == 0 or spent < ROUND_SECONDS:
-            once = seconds_per_call(call, 1)
-            seconds, spent, calls = min(seconds, once), spent + once, calls + 1
+        calls, seconds, last = 1, float("inf"), 0.0
+        # Doubled, not one by one: around each timing garbage is collected, which takes as long as
+        # many calls of a small shape.
+        while last < ROUND_SECONDS / 2:
+            calls = calls if last == 0.0 else 2 * calls
+            last = calls * seconds_per_call(call, calls)
+            seconds = min(seconds, last / calls)
         settle()
         return max(1, round(ROUND_SECONDS / seconds)), seconds
 
@@ -149,6 +166,11 @@ class _Served:
         peak = measure_peak(dtype, threads)
         settle()
         return peak
+
+    def bandwidth(self, size: int, threads: int) -> float:
+        bandwidth = measure_bandwidth(size, threads)
+        settle()
+        return bandwidth
 
     def _call(self, what: str) -> Callable[[], Any]:
         assert self._implementation is not None
