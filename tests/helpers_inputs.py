@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
+
+import simdrnn as sr
+from helpers import CELLS, make_layer
+from simdrnn import reference
 
 REFUSED = object()  # what a refused argument stands for
 
@@ -205,3 +210,34 @@ def snapshot(argument: Any) -> Any:
     if isinstance(argument, dict):
         return {key: snapshot(member) for key, member in argument.items()}
     return None
+
+
+# What several files draw.
+
+I = D_H = 4  # noqa: E741  I = D*H, so that `out` may be `x` by mistake
+
+SEEDS = st.integers(0, 2**32 - 1)
+FLOATS = st.sampled_from(["float32", "float64"])
+BOOLS = values([True, False, np.True_], NO_BOOL)
+
+
+def set_of_counts() -> list[Any]:
+    """Return what is no number of threads; None is one."""
+    return [value for value in NO_COUNT if value is not None]
+
+
+@cache
+def twins(cell: str, dtype: str, first: bool, layers: int, both: bool) -> tuple[Any, ...]:
+    """Return layers with equal weights on the compiled engine and on the reference."""
+    arguments = {
+        "dtype": dtype, "batch_first": first, "num_layers": layers, "bidirectional": both, "seed": 0
+    }  # fmt: skip
+    hidden = D_H // (2 if both else 1)
+    return tuple(make_layer(engine, cell, I, hidden, **arguments) for engine in (sr, reference))
+
+
+@st.composite
+def layers(draw: Any) -> tuple[Any, ...]:
+    """Draw a pair of `twins`."""
+    cell, dtype, first = draw(st.sampled_from(CELLS)), draw(FLOATS), draw(st.booleans())
+    return twins(cell, dtype, first, draw(st.sampled_from([1, 2])), draw(st.booleans()))
