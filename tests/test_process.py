@@ -157,6 +157,27 @@ def test_import_needs_numpy_only():
     assert loaded == "[]"
 
 
+def test_import_leaves_for_later_what_most_programs_never_ask_for():
+    later = {
+        "gradcheck": "gradient_check",
+        "init": "init",
+        "reference": "reference",
+        "regularizers": "regularizers",
+        "tbptt": "truncated",
+    }
+
+    loaded = printed(f"""
+        import sys
+        import simdrnn
+        print([name for name in {list(later.values())} if f"simdrnn.{{name}}" in sys.modules])
+        import {", ".join(f"simdrnn.{module}" for module in later.values())}
+        print([name for name in {list(later)} if not hasattr(simdrnn, name)])
+        print(callable(simdrnn.gradcheck), callable(simdrnn.tbptt))
+    """)
+
+    assert loaded.splitlines() == ["[]", "[]", "True True"]
+
+
 # -- floating point --------------------------------------------------------------------------------
 
 # The control bits of the SSE unit (rounding, flush to zero, denormals are zero, traps): the last

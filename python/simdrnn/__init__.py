@@ -44,24 +44,37 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "get_num_threads",
+    "gradcheck",
+    "init",
     "isa",
     "mse",
     "optim",
     "reference",
+    "regularizers",
     "set_flush_denormals",
     "set_num_threads",
     "show_config",
     "softmax_cross_entropy",
+    "tbptt",
 ]
 
 if TYPE_CHECKING:
-    from simdrnn import reference
+    from simdrnn import init, reference, regularizers
+    from simdrnn.gradient_check import gradcheck
+    from simdrnn.truncated import tbptt
+
+# What most programs never ask for: modules, and functions with the modules they are in. These have
+# other names than the functions, which importing a module of that name would hide.
+_MODULES = {"init", "reference", "regularizers"}
+_FUNCTIONS = {"gradcheck": "gradient_check", "tbptt": "truncated"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the reference when it is first asked for: most programs never do."""
-    if name == "reference":
-        return import_module("simdrnn.reference")
+    """Import what most programs never ask for when it is first asked for."""
+    if name in _MODULES:
+        return import_module(f"simdrnn.{name}")
+    if name in _FUNCTIONS:
+        return getattr(import_module(f"simdrnn.{_FUNCTIONS[name]}"), name)
     raise AttributeError(f"module 'simdrnn' has no attribute {name!r}")
 
 

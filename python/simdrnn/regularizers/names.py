@@ -1,0 +1,124 @@
+"""Which parameters a regulariser acts on, and how its gradients join those of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from simdrnn.engine import EngineUser
+from simdrnn.gradients import Gradients
+from simdrnn.module import Trainable
+from simdrnn.validate import Array, as_array, check_shape
+
+__all__ = ["Names", "Penalty", "add_", "chosen", "gates_of", "penalise"]
+
+Names: TypeAlias = "str | Sequence[str]"
+
+
+class Penalty(NamedTuple):
+    """A penalty on parameters: what is added to the loss, and to its gradients.
+
+    Parameters
+    ----------
+    value : a Python float, accumulated in float64.
+    params : gradients of `value`, name -> array of the parameter's dtype, of those it acts on.
+    """
+
+    value: float
+    params: dict[str, Array]
+
+
+def chosen(layer: Trainable, names: Names) -> dict[str, Array]:
+    """Return the parameters whose names match, in the layer's order.
+
+    Parameters
+    ----------
+    layer : a recurrent layer, a cell, or a module such as `Linear`.
+    names : a pattern, or several, each of which must match a name: ``*`` is any text, as in a
+        shell.
+
+    Examples
+    --------
+    >>> import simdrnn as sr
+    >>> list(chosen(sr.GRU(2, 3, num_layers=2), ["weight_hh*", "bias_*_l1"]))
+    ['weight_hh_l0', 'weight_hh_l1', 'bias_ih_l1', 'bias_hh_l1']
+    """
+    if not isinstance(layer, Trainable):
+        raise TypeError(f"layer: expected a layer or module, got {type(layer).__name__}")
+    patterns = [names] if isinstance(names, str) else names
+    if not isinstance(patterns, (list, tuple)) or not all(isinstance(p, str) for p in patterns):
+        raise TypeError(f"names: expected a pattern or a list of patterns, got {names!r}")
+    parameters = layer.parameters()
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in parameters):
+            known = ", ".join(parameters)
+            raise ValueError(f"names: expected patterns of some of {known}, got {pattern!r}")
+    return {
+        name: array
+        for name, array in parameters.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+
+
+def gates_of(layer: Trainable) -> int:
+    """Return how many matrices lie on top of one another in a weight of `layer`."""
+    return layer._info.gates if isinstance(layer, EngineUser) else 1
+
+
+def penalise(
+    layer: Trainable, names: Names, penalty: Callable[[str, Array], tuple[float, Array]]
+) -> Penalty:
+    """Add up a penalty of single parameters, given as float64 with their names."""
+    value, params = 0.0, {}
+    for name, array in chosen(layer, names).items():
+        term, gradient = penalty(name, array.astype(np.float64))
+        value += term
+        params[name] = gradient.astype(array.dtype)
+    return Penalty(value, params)
+
+
+def add_(grads: Gradients | Mapping[str, Array], *penalties: Penalty | Mapping[str, Array]) -> None:
+    """Add gradients of penalties to gradients of a loss, in place.
+
+    Parameters
+    ----------
+    grads : what ``backward`` returned, or its ``params``; their arrays are changed.
+    penalties : what the regularisers returned, or dicts name -> array.
+
+    Raises
+    ------
+    TypeError, ValueError : an argument does not fit; then nothing has been changed.
+
+    Examples
+    --------
+    >>> import numpy as np, simdrnn as sr
+    >>> layer = sr.RNN(2, 3, seed=0)
+    >>> grads = layer.record(np.zeros((4, 1, 2), "float32")).backward()
+    >>> add_(grads, sr.regularizers.l2(layer, 0.5))
+    >>> bool((grads.params["weight_hh_l0"] == layer.weight_hh_l0).all())
+    True
+    """
+    params = grads.params if isinstance(grads, Gradients) else grads
+    if not isinstance(params, Mapping):
+        raise TypeError(f"grads: expected Gradients or a dict, got {type(grads).__name__}")
+    pairs = []
+    for index, penalty in enumerate(penalties):
+        label = f"penalties[{index}]"
+        found = penalty.params if isinstance(penalty, Penalty) else penalty
+        if not isinstance(found, Mapping):
+            raise TypeError(f"{label}: expected a Penalty or a dict, got {type(found).__name__}")
+        for name, value in found.items():
+            if name not in params:
+                known = ", ".join(params)
+                raise ValueError(f"{label}: expected names among {known}, got {name!r}")
+            target = params[name]
+            if not isinstance(target, np.ndarray) or not target.flags.writeable:
+                raise ValueError(f"grads[{name!r}]: expected a writable array")
+            array = as_array(f"{label}[{name!r}]", value, target.dtype)
+            check_shape(f"{label}[{name!r}]", array, ("...",), target.shape)
+            pairs.append((target, array))
+    for target, array in pairs:
+        target += array
