@@ -121,8 +121,8 @@ py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int
   if (!real_steps.is_none()) {
     for (const auto item : real_steps) counts.push_back(py::cast<Index>(item));
   }
-  const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, threads, threads,
-                               real_steps.is_none() ? nullptr : &counts});
+  const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, sizeof(float), threads,
+                               threads, real_steps.is_none() ? nullptr : &counts});
   py::dict result;
   py::list order, first_row;
   for (const auto row : made.order) order.append(row);

@@ -26,6 +26,7 @@ struct TileArgs {
   Index x_depth, h_depth;
   const T* x_panel;  // [k][vector][lane]
   const T* h_panel;
+  Index panel_stride;      // elements from k to k + 1: more than the tile's where it is part of one
   const T* init;           // [row][vector][lane], init_stride elements from row to row
   Index init_stride;       // 0: a bias, the same for all rows
   const T* init_separate;  // [vector][lane], for the separate recurrent parts
@@ -36,14 +37,14 @@ struct TileArgs {
 template <int kVectors, int kSeparate, class V, int J, int M, int kSlots>
 [[gnu::always_inline]] inline void accumulate(V (&acc)[J][M][kSlots],
                                               const typename V::Scalar* const* rows, Index depth,
-                                              const typename V::Scalar* panel) noexcept {
+                                              const typename V::Scalar* panel,
+                                              Index stride) noexcept {
   using T = typename V::Scalar;
-  constexpr Index kStep = kVectors * V::kLanes;
   const T* row[M];
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m) row[m] = rows[m];
-  const Index next = depth * kStep;  // from one tile's panel to its neighbour's
-  for (Index k = 0; k < depth; ++k, panel += kStep) {
+  const Index next = depth * stride;  // from one tile's panel to its neighbour's
+  for (Index k = 0; k < depth; ++k, panel += stride) {
 #pragma GCC unroll 8
     for (int j = 0; j < J; ++j) {
       V w[kVectors];
@@ -82,8 +83,8 @@ void tile(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexce
       }
     }
   }
-  if (a.x_depth > 0) accumulate<kVectors, 0>(acc, a.x_rows, a.x_depth, a.x_panel);
-  accumulate<kVectors, kSeparate>(acc, a.h_rows, a.h_depth, a.h_panel);
+  if (a.x_depth > 0) accumulate<kVectors, 0>(acc, a.x_rows, a.x_depth, a.x_panel, a.panel_stride);
+  accumulate<kVectors, kSeparate>(acc, a.h_rows, a.h_depth, a.h_panel, a.panel_stride);
 #pragma GCC unroll 8
   for (int j = 0; j < J; ++j) {
 #pragma GCC unroll 8

@@ -10,10 +10,10 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 // out[r][begin, end) = init + x_rows[r] * x_panels + h_rows[r] * h_panels; `begin` is the start of
-// a tile.
+// a vector, the matrices have `width` columns.
 template <class T>
 struct ProductArgs {
-  Index rows, begin, end;
+  Index rows, width, begin, end;
   const T* const* x_rows;
   const T* const* h_rows;
   Index x_depth, h_depth;
@@ -42,8 +42,10 @@ void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index 
   TileArgs<T> t{};
   t.x_depth = a.x_depth;
   t.h_depth = a.h_depth;
-  t.x_panel = a.x_panels + first * a.x_depth;
-  t.h_panel = a.h_panels + first * a.h_depth;
+  const Index tile = a.tile_vectors * kLanes, start = first / tile * tile;
+  t.panel_stride = tile < a.width - start ? tile : round_up(a.width - start, kLanes);
+  t.x_panel = a.x_panels + start * a.x_depth + (first - start);
+  t.h_panel = a.h_panels + start * a.h_depth + (first - start);
   t.init = init;
   if (a.bias != nullptr) {
     t.init = a.bias + first;
@@ -79,22 +81,29 @@ void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index 
 template <class V>
 void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
   const Index tile = a.tile_vectors * V::kLanes;
-  const auto span = [&](Index first, Index last) noexcept {
-    const bool wide = a.rows == 1 && last - first == kWideTiles * tile;
-    for (Index at = first; at < last && !wide; at += tile) {
-      multiply_tile<V>(a, at, tile < last - at ? tile : last - at, false);
-    }
-    if (wide) multiply_tile<V>(a, first, last - first, true);
-  };
   const Index width = a.rows == 1 ? kWideTiles * tile : tile;
+  // Columns that are in one stretch of `width`: it whole, or its tiles one by one.
+  const auto stretch = [&](Index first, Index last) noexcept {
+    if (a.rows == 1 && last - first == width) {
+      multiply_tile<V>(a, first, width, true);
+      return;
+    }
+    while (first < last) {
+      const Index next = (first / tile + 1) * tile, end = next < last ? next : last;
+      multiply_tile<V>(a, first, end - first, false);
+      first = end;
+    }
+  };
   if (!a.backwards) {
-    for (Index first = a.begin; first < a.end; first += width) {
-      span(first, width < a.end - first ? first + width : a.end);
+    for (Index first = a.begin, next = (first / width + 1) * width; first < a.end; next += width) {
+      const Index last = next < a.end ? next : a.end;
+      stretch(first, last);
+      first = last;
     }
   } else {
     for (Index last = a.end; last > a.begin;) {
-      const Index first = a.begin + (last - a.begin - 1) / width * width;
-      span(first, last);
+      const Index start = (last - 1) / width * width, first = start > a.begin ? start : a.begin;
+      stretch(first, last);
       last = first;
     }
   }

@@ -96,6 +96,7 @@ class Forward {
     constexpr Index kTileWidth = P::kUnitVectors * P::kGates * kLanes;
     const Share share = share_of(a_.gang, ceil_div(hoisted_stride_[kPhase], kTileWidth));
     p.rows = n;
+    p.width = hoisted_stride_[kPhase];
     p.begin = share.begin * kTileWidth;
     p.end = share.end * kTileWidth;
     if (p.end > hoisted_stride_[kPhase]) p.end = hoisted_stride_[kPhase];
@@ -175,6 +176,7 @@ class Forward {
     t.h_depth = run_.hidden_size;
     t.h_panel = run_.weights.h[kPhase] + first * t.h_depth;
     t.init_separate = run_.weights.bias_separate + q * P::kSeparate * kLanes;
+    t.panel_stride = (wide ? P::kUnitVectors : end - q) * P::kGates * kLanes;
     if (a_.hoist_steps > 0) {
       t.init_stride = hoisted_stride_[kPhase];
     } else {

@@ -35,10 +35,7 @@ class Backward {
     d_x_from_ = scratch_.template take<const T*>(a_.d_x.data != nullptr ? all : 0);
     d_x_to_ = scratch_.template take<T*>(a_.d_x.data != nullptr ? all : 0);
     if constexpr (kTwoPhases) d_operand_rows_ = scratch_.template take<T*>(count);
-    constexpr Index kTile = kTileVectors * kLanes;
-    const Share share = share_of(a_.gang, ceil_div(run_.hidden_size, kTile));
-    unit_begin_ = share.begin * kTile;
-    unit_end_ = share.end * kTile < run_.hidden_size ? share.end * kTile : run_.hidden_size;
+    units_ = own_part(run_.hidden_size);
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
@@ -67,6 +64,12 @@ class Backward {
     Index i, b, number;          // slot, batch index, row of d_pre
     const T* state[kMaxStates];  // before the step
   };
+
+  // This part's columns of `width`, in full vectors.
+  Share own_part(Index width) const noexcept {
+    const Share share = share_of(a_.gang, vectors_of<V>(width));
+    return {share.begin * kLanes, share.end * kLanes < width ? share.end * kLanes : width};
+  }
 
   // Lists the rows that took this step; hands the held outputs' gradients of the others on.
   Index begin_step(Index step) noexcept {
@@ -99,10 +102,10 @@ class Backward {
 
   void row(const Row& row) noexcept {
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
-    clip_step_gradient<V>(run_.limits, d_h + unit_begin_, unit_end_ - unit_begin_);
-    Index unit = unit_begin_;
-    for (; unit + kLanes <= unit_end_; unit += kLanes) cell<true>(row, d_h, unit, kLanes);
-    if (unit < unit_end_) cell<false>(row, d_h, unit, unit_end_ - unit);
+    clip_step_gradient<V>(run_.limits, d_h + units_.begin, units_.end - units_.begin);
+    Index unit = units_.begin;
+    for (; unit + kLanes <= units_.end; unit += kLanes) cell<true>(row, d_h, unit, kLanes);
+    if (unit < units_.end) cell<false>(row, d_h, unit, units_.end - unit);
   }
 
   template <bool kFull>
@@ -150,8 +153,9 @@ class Backward {
       d_operand_rows_[r] = a_.d_operand + r * a_.padded;
     }
     p.rows = n;
-    p.begin = unit_begin_;
-    p.end = unit_end_;
+    p.width = hidden;
+    p.begin = units_.begin;
+    p.end = units_.end;
     p.h_depth = hidden;
     p.x_rows = p.h_rows = first_;
     p.x_panels = p.h_panels = run_.weights.h_transposed[1];
@@ -159,9 +163,9 @@ class Backward {
     p.out = d_operand_rows_;
     multiply_rows<V>(p);
     for (Index r = 0; r < n; ++r) {
-      Index unit = unit_begin_;
-      for (; unit + kLanes <= unit_end_; unit += kLanes) operand<true>(rows_[r], r, unit, kLanes);
-      if (unit < unit_end_) operand<false>(rows_[r], r, unit, unit_end_ - unit);
+      Index unit = units_.begin;
+      for (; unit + kLanes <= units_.end; unit += kLanes) operand<true>(rows_[r], r, unit, kLanes);
+      if (unit < units_.end) operand<false>(rows_[r], r, unit, units_.end - unit);
     }
   }
 
@@ -193,8 +197,9 @@ class Backward {
       out_[r] = a_.d_state[0] + rows_[r].i * a_.padded;
     }
     p.rows = n;
-    p.begin = unit_begin_;
-    p.end = unit_end_;
+    p.width = hidden;
+    p.begin = units_.begin;
+    p.end = units_.end;
     if constexpr (kInfo.separate > 0) {
       p.x_rows = first_;
       p.x_depth = joint * hidden;
@@ -217,12 +222,12 @@ class Backward {
   // dL/dx = W^T d_pre for all rows of this call at once.
   void through_input() noexcept {
     if (d_x_rows_ == 0) return;
-    constexpr Index kTile = kTileVectors * kLanes;
-    const Share share = share_of(a_.gang, ceil_div(run_.input_size, kTile));
+    const Share share = own_part(run_.input_size);
     ProductArgs<T> p{};
     p.rows = d_x_rows_;
-    p.begin = share.begin * kTile;
-    p.end = share.end * kTile < run_.input_size ? share.end * kTile : run_.input_size;
+    p.width = run_.input_size;
+    p.begin = share.begin;
+    p.end = share.end;
     p.x_rows = p.h_rows = d_x_from_;
     p.h_depth = kInfo.gates * run_.hidden_size;
     p.x_panels = p.h_panels = run_.weights.x_transposed;
@@ -242,14 +247,14 @@ class Backward {
       for (int k = 0; k < kInfo.states; ++k) {
         T* const carried = a_.d_state[k] + i * a_.padded;
         add(carried, a_.d_initial[k] + b * hidden);
-        fill_zero(carried + unit_begin_, unit_end_ - unit_begin_);
+        fill_zero(carried + units_.begin, units_.end - units_.begin);
       }
     }
   }
 
   // to += from, on this part's units.
   void add(const T* from, T* to) noexcept {
-    for (Index i = unit_begin_; i < unit_end_; ++i) to[i] += from[i];
+    for (Index i = units_.begin; i < units_.end; ++i) to[i] += from[i];
   }
 
   const BackwardArgs<T>& a_;
@@ -263,7 +268,7 @@ class Backward {
   const T** d_x_from_ = nullptr;
   T** d_x_to_ = nullptr;
   Index d_x_rows_ = 0;
-  Index unit_begin_ = 0, unit_end_ = 0;  // hidden units of this part
+  Share units_{};  // hidden units of this part
   T** d_operand_rows_ = nullptr;
   Index t_ = 0;
 };

@@ -29,6 +29,7 @@ struct CallContext {
                     shape.input_size,
                     shape.hidden_size,
                     info.gates,
+                    sizeof(T),
                     call.threads,
                     1,
                     counts.empty() ? nullptr : &counts};

@@ -11,6 +11,7 @@ namespace simdrnn {
 struct PlanInput {
   Index steps, batch, input_size, hidden_size;
   int gates;
+  Index element_bytes;
   int thread_limit;
   int largest_gang;                      // how many threads may share the hidden units of a row
   const std::vector<Index>* real_steps;  // per row, or null: all rows take all steps

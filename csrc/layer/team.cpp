@@ -22,6 +22,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 namespace simdrnn::team {
 
@@ -70,7 +71,10 @@ class Pool {
     // Sequentially consistent with the counting in work(): either we see the sleeper or it sees the
     // round.
     round_.store(round, std::memory_order_seq_cst);
-    if (asleep_.load(std::memory_order_seq_cst) > 0) round_.notify_all();
+    if (asleep_.load(std::memory_order_seq_cst) > 0) {
+      leave_callers_cpu();
+      round_.notify_all();
+    }
     take_parts(round);
     for (std::uint32_t left; (left = unfinished_.load(std::memory_order_acquire)) != 0;) {
       wait_while(unfinished_, left);
@@ -86,11 +90,34 @@ class Pool {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const std::uint32_t round = round_.load(std::memory_order_relaxed);
     try {
-      for (; workers_ < wanted; ++workers_) std::thread([this, round] { work(round); }).detach();
+      for (; workers_ < wanted; ++workers_) {
+        std::thread worker([this, round] { work(round); });
+        handles_.push_back(worker.native_handle());
+        worker.detach();
+      }
+      left_cpu_ = -1;
     } catch (const std::system_error&) {
       // No more threads to be had: those there are, and the caller, do all parts.
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  // Lets the workers run where the caller may, but not on the CPU it is on now. A system may wake a
+  // thread on the CPU of the one that wakes it, although others are idle (Linux does in a virtual
+  // machine whose other CPUs its host has put to rest): it would then wait for its turn, and the
+  // caller for it, for milliseconds.
+  void leave_callers_cpu() {
+    const int cpu = sched_getcpu();
+    if (cpu < 0 || cpu == left_cpu_) return;
+    left_cpu_ = cpu;
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    if (CPU_COUNT(&allowed) < 2 || !CPU_ISSET(cpu, &allowed)) return;
+    CPU_CLR(cpu, &allowed);
+    for (const pthread_t worker : handles_) {
+      pthread_setaffinity_np(worker, sizeof allowed, &allowed);
+    }
   }
 
   void work(std::uint32_t round) {
@@ -121,6 +148,8 @@ class Pool {
   }
 
   int workers_ = 0;
+  std::vector<pthread_t> handles_;
+  int left_cpu_ = -1;  // the CPU that workers keep away from
   const std::function<void(int)>* body_ = nullptr;
   std::atomic<std::uint32_t> round_{0};
   std::atomic<std::uint32_t> unfinished_{0};
@@ -130,12 +159,19 @@ class Pool {
 
 std::atomic<int> own_limit{0};
 std::atomic<bool> busy{false};
-std::atomic<Clock::rep> stalled_until{0};  // no gangs before this time
+// No gangs before stalled_until. A stall may be an accident of a moment; where stalls follow each
+// other, the pauses between the attempts double.
+std::atomic<Clock::rep> stalled_until{0}, stall_pause{0};
 
 void note_stall() {
-  constexpr std::chrono::milliseconds kPause{100};
-  stalled_until.store((Clock::now() + kPause).time_since_epoch().count(),
-                      std::memory_order_relaxed);
+  constexpr Clock::rep kShortest = Clock::duration(std::chrono::milliseconds(2)).count();
+  constexpr Clock::rep kLongest = 64 * kShortest;
+  const Clock::rep now = Clock::now().time_since_epoch().count();
+  const Clock::rep pause = stall_pause.load(std::memory_order_relaxed);
+  const bool again = now - stalled_until.load(std::memory_order_relaxed) < 8 * pause;
+  const Clock::rep next = again ? std::min(2 * pause, kLongest) : kShortest;
+  stall_pause.store(next, std::memory_order_relaxed);
+  stalled_until.store(now + next, std::memory_order_relaxed);
 }
 
 std::atomic<Pool*> pool{nullptr};  // never deleted: its threads may outlive static destructors
@@ -228,16 +264,18 @@ void Barrier::meet() {
     return;
   }
   // Normally the others are less than a microsecond behind. After about 0.1 ms one of them has lost
-  // its CPU to another program. Giving up ours too would only hand it to that program for a whole
-  // time slice, so that comes much later.
-  constexpr int kStalled = 1 << 13, kPatience = 1 << 17;
+  // its CPU to another program; or it was asleep before the first meeting, and the system takes
+  // that long to wake it. Giving up our CPU too would only hand it to that program for a whole time
+  // slice, so that comes much later.
+  constexpr int kLate = 1 << 13, kWaking = 1 << 16, kPatience = 1 << 17;
+  const int stalled = round == first_round_ ? kWaking : kLate;
   for (int spin = 0; round_.load(std::memory_order_acquire) == round; ++spin) {
     if (spin < kPatience) {
       relax();
     } else {
       sched_yield();
     }
-    if (spin == kStalled) note_stall();
+    if (spin == stalled) note_stall();
   }
 }
 

@@ -25,13 +25,17 @@ class Barrier {
   Barrier() = default;
   Barrier(const Barrier& other) : parties_(other.parties_) {}  // copied only while nobody waits
   Barrier& operator=(const Barrier&) = delete;
-  void expect(int parties) { parties_ = static_cast<std::uint32_t>(parties); }
+  void expect(int parties) {
+    parties_ = static_cast<std::uint32_t>(parties);
+    first_round_ = round_.load(std::memory_order_relaxed);
+  }
   void meet();
   static void meet(void* barrier) { static_cast<Barrier*>(barrier)->meet(); }
 
  private:
   static constexpr std::size_t kLines = 128;  // neighbouring cache lines are fetched together
   std::uint32_t parties_ = 1;
+  std::uint32_t first_round_ = 0;  // some are still waking up then
   alignas(kLines) std::atomic<std::uint32_t> arrived_{0};
   alignas(kLines) std::atomic<std::uint32_t> round_{0};
 };
