@@ -16,7 +16,8 @@ struct CellKernels {
 template <class T>
 struct ProductKernels {
   int lanes;
-  int outer_width;  // columns of the operand that one OuterArgs may cover
+  int tile_rows;    // of the register tile
+  int outer_width;  // its columns, and the columns of the operand that one OuterArgs may cover
   void (*outer)(const OuterArgs<T>&);
   void (*sum)(const SumArgs<T>&);
 };

@@ -1,5 +1,12 @@
 // Memory aligned to cache lines, owned. Grows by replacing; the content is not kept.
+//
+// Large buffers start at a huge page and ask for such pages: weights that are streamed through at
+// every step would otherwise miss the translation cache at every fourth kilobyte.
 #pragma once
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -25,12 +32,17 @@ class AlignedBuffer {
   void reserve(std::size_t bytes) {
     if (bytes <= bytes_) return;
     release();
-    constexpr std::size_t kLine = 64;
-    const std::size_t rounded = (bytes + kLine - 1) / kLine * kLine;
-    if (rounded < bytes) throw std::bad_alloc();
-    data_ = std::aligned_alloc(kLine, rounded);
-    if (data_ == nullptr) throw std::bad_alloc();
-    bytes_ = rounded;
+    constexpr std::size_t kLine = 64, kHugePage = std::size_t{2} << 20;
+    const std::size_t alignment = bytes < 2 * kHugePage ? kLine : kHugePage;
+    if (posix_memalign(&data_, alignment, bytes) != 0) {
+      data_ = nullptr;
+      throw std::bad_alloc();
+    }
+    bytes_ = bytes;
+#if defined(__linux__)
+    // A wish: where it is not granted everything works as before.
+    if (alignment == kHugePage) madvise(data_, bytes, MADV_HUGEPAGE);
+#endif
   }
   void release() noexcept {
     std::free(data_);

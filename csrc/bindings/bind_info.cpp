@@ -4,6 +4,7 @@
 #include "bindings/register.hpp"
 #include "dispatch/dispatch.hpp"
 #include "layer/team.hpp"
+#include "layer/workspace.hpp"
 
 namespace simdrnn::bindings {
 
@@ -40,6 +41,8 @@ void register_info(py::module_& m) {
   m.def("thread_limit", &team::limit, "How many threads a call may use now.");
   m.def("set_thread_limit", &team::set_limit, py::arg("threads"),
         "Limit the threads of calls; 0 leaves it to OpenMP.");
+  m.def("release_memory", &release_workspaces,
+        "Give back the working memory kept between calls; returns its bytes.");
   m.attr("compiler") = SIMDRNN_COMPILER;
   m.attr("flags") = SIMDRNN_FLAGS;
   m.attr("thread_runtime") = team::runtime();

@@ -32,6 +32,11 @@ void register_as(py::module_& m, const char* name) {
            "Check and run a call without options; None if any argument needs a closer look.")
       .def("plain_cell", &Bound::plain_cell, py::arg("x"), py::arg("state"),
            "The same for one step of a single cell.")
+      .def("explain", &Bound::explain, py::arg("steps"), py::arg("batch"), py::arg("forward"),
+           py::arg("threads"), py::arg("lengths"), "How a call would be cut into work.")
+      .def("tile", &Bound::tile, "Rows and columns of the register tile.")
+      .def("isa", &Bound::isa, "The ISA that the weights are packed for.")
+      .def("packed_bytes", &Bound::packed_bytes, "Bytes of the packed weights.")
       .def("workspace_bytes", &Bound::workspace_bytes, py::arg("steps"), py::arg("batch"),
            py::arg("training"), "Bytes of working memory of a call.");
 }

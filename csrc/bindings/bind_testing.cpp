@@ -12,6 +12,7 @@
 
 #include "base/aligned_buffer.hpp"
 #include "bindings/numpy_view.hpp"
+#include "bindings/plan_names.hpp"
 #include "bindings/register.hpp"
 #include "dispatch/dispatch.hpp"
 #include "layer/plan.hpp"
@@ -116,19 +117,31 @@ Index miscounted_parts(const std::vector<int>& sizes, Index rounds) {
 }
 
 py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int gates, int threads,
-              const py::object& real_steps) {
+              const py::object& real_steps, Index layers, Index directions, bool forward) {
   std::vector<Index> counts;
   if (!real_steps.is_none()) {
     for (const auto item : real_steps) counts.push_back(py::cast<Index>(item));
   }
-  const Plan made = make_plan({steps, batch, input_size, hidden_size, gates, sizeof(float), threads,
-                               threads, real_steps.is_none() ? nullptr : &counts});
+  const Plan made = make_plan({.steps = steps,
+                               .batch = batch,
+                               .input_size = input_size,
+                               .hidden_size = hidden_size,
+                               .gates = gates,
+                               .element_bytes = sizeof(float),
+                               .layers = layers,
+                               .directions = directions,
+                               .forward = forward,
+                               .thread_limit = threads,
+                               .largest_gang = threads,
+                               .real_steps = real_steps.is_none() ? nullptr : &counts});
   py::dict result;
   py::list order, first_row;
   for (const auto row : made.order) order.append(row);
   for (const auto row : made.first_row) first_row.append(row);
   result["order"] = order;
   result["first_row"] = first_row;
+  result["schedule"] = name_of(made.schedule);
+  result["why"] = name_of(made.why);
   result["gang"] = made.gang;
   result["hoist_steps"] = made.hoist_steps;
   result["forward_chunk"] = made.forward_chunk;
@@ -152,7 +165,8 @@ void register_testing(py::module_& m) {
               "How many parts of jobs of these sizes, in turn, were not called exactly once.");
   testing.def("plan", &plan, py::arg("steps"), py::arg("batch"), py::arg("input_size"),
               py::arg("hidden_size"), py::arg("gates"), py::arg("threads"),
-              py::arg("real_steps") = py::none(), "How a call would be cut into work.");
+              py::arg("real_steps") = py::none(), py::arg("layers") = 1, py::arg("directions") = 1,
+              py::arg("forward") = true, "How a call would be cut into work.");
 }
 
 }  // namespace simdrnn::bindings

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bindings/numpy_view.hpp"
+#include "bindings/plan_names.hpp"
 #include "layer/network.hpp"
 
 namespace simdrnn::bindings {
@@ -95,10 +96,41 @@ class BoundNetwork {
     return network_.workspace_bytes(steps, batch, training);
   }
 
+  [[nodiscard]] py::dict explain(Index steps, Index batch, bool forward, int threads,
+                                 const py::object& lengths) const {
+    Call<T> call{};
+    call.steps = {steps, batch, optional_elements<const std::int64_t>(lengths, "lengths", batch),
+                  nullptr, nullptr};
+    call.threads = threads;
+    const Plan plan = network_.plan(call, forward);
+    py::dict result;
+    result["schedule"] = name_of(plan.schedule);
+    result["why"] = name_of(plan.why);
+    result["threads"] = plan.busy_threads;
+    result["hoisted_steps"] = forward ? plan.hoist_steps : 0;
+    result["chunk"] = forward ? plan.forward_chunk : plan.backward_chunk;
+    return result;
+  }
+
+  // Rows and columns of the register tile.
+  [[nodiscard]] std::pair<int, int> tile() const {
+    const ProductKernels<T>& products = products_of(network_.table(), T());
+    return {products.tile_rows, products.outer_width};
+  }
+  [[nodiscard]] const char* isa() const { return network_.table().isa; }
+  [[nodiscard]] std::size_t packed_bytes() const { return network_.packed_bytes(); }
+
   [[nodiscard]] py::object plain_layer(const py::handle& x, const py::handle& state) const;
   [[nodiscard]] py::object plain_cell(const py::handle& x, const py::handle& state) const;
 
  private:
+  static const ProductKernels<float>& products_of(const KernelTable& t, float) {
+    return t.products_f32;
+  }
+  static const ProductKernels<double>& products_of(const KernelTable& t, double) {
+    return t.products_f64;
+  }
+
   // Giving up the GIL costs more than a step of a small network.
   struct Unlocked {
     explicit Unlocked(bool unlock) {

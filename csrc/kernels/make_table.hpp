@@ -74,7 +74,7 @@ constexpr CellKernels<typename V::Scalar> kernels_of() noexcept {
 
 template <class V>
 constexpr ProductKernels<typename V::Scalar> products_of() noexcept {
-  return {V::kLanes, kTileVectors * V::kLanes, outer<V>, sum<V>};
+  return {V::kLanes, kTileRows, kTileVectors * V::kLanes, outer<V>, sum<V>};
 }
 
 template <class V>

@@ -39,7 +39,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
     return backward(without_steps(call), tape, d_output, d_final_states, d_x, d_initial_states,
                     d_parameters);
   }
-  const CallContext<T> context(shape_, info_, call, may_share_rows());
+  const CallContext<T> context(shape_, info_, call, false, may_share_rows());
   const Index width = shape_.directions * shape_.hidden_size, batch = call.steps.batch;
   const auto pass_at = [&](Index layer, Index direction) {
     const auto at = static_cast<std::size_t>(layer);
@@ -76,7 +76,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
 
 template <class T>
 std::size_t Network<T>::backward_bytes(const Call<T>& call) const {
-  return backward_bytes(call, CallContext<T>(shape_, info_, call, may_share_rows()));
+  return backward_bytes(call, CallContext<T>(shape_, info_, call, false, may_share_rows()));
 }
 
 template <class T>

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "dispatch/dispatch.hpp"
+#include "layer/pass.hpp"
 
 namespace simdrnn {
 
@@ -73,11 +74,25 @@ std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training)
   return training ? std::max(forward, backward_bytes(call)) : forward;
 }
 
+template <class T>
+Plan Network<T>::plan(const Call<T>& call, bool forward) const {
+  return CallContext<T>(shape_, info_, call, forward, forward || may_share_rows()).plan;
+}
+
+template <class T>
+std::size_t Network<T>::packed_bytes() const {
+  std::size_t total = 0;
+  for (const Packed& packed : packed_) total += packed.memory.bytes();
+  return total;
+}
+
 #define SIMDRNN_INSTANTIATE(T)                                                             \
   template Network<T>::Network(const NetworkShape&, const Limits<T>&);                     \
   template const KernelTable& Network<T>::table() const;                                   \
   template const CellKernels<T>& Network<T>::kernels() const;                              \
   template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*); \
+  template Plan Network<T>::plan(const Call<T>&, bool) const;                              \
+  template std::size_t Network<T>::packed_bytes() const;                                   \
   template std::size_t Network<T>::workspace_bytes(Index, Index, bool) const
 SIMDRNN_INSTANTIATE(float);
 SIMDRNN_INSTANTIATE(double);

@@ -11,6 +11,7 @@
 #include "abi/kernel_table.hpp"
 #include "base/aligned_buffer.hpp"
 #include "layer/dropout.hpp"
+#include "layer/plan.hpp"
 #include "layer/steps.hpp"
 
 namespace simdrnn {
@@ -85,6 +86,12 @@ class Network {
   // Bytes of working memory beside results and tape.
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training) const;
 
+  // How the engine would cut forward or backward of such a call. (Which threads are there to share
+  // hidden units is asked anew at every call.)
+  [[nodiscard]] Plan plan(const Call<T>& call, bool forward) const;
+  [[nodiscard]] std::size_t packed_bytes() const;
+  [[nodiscard]] const KernelTable& table() const;
+
   [[nodiscard]] Index layer_input(Index layer) const {
     return layer == 0 ? shape_.input_size : shape_.directions * shape_.hidden_size;
   }
@@ -110,7 +117,6 @@ class Network {
   [[nodiscard]] bool may_share_rows() const {
     return !(limits_.step_gradient_norm < static_cast<T>(__builtin_inf()));
   }
-  [[nodiscard]] const KernelTable& table() const;
   [[nodiscard]] const CellKernels<T>& kernels() const;
 
   NetworkShape shape_;

@@ -17,24 +17,28 @@ struct CallContext {
   Plan plan;
   std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
 
-  CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call, bool may_gang) {
+  CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call, bool forward,
+              bool may_gang) {
     std::vector<Index> counts;
     if (call.steps.any()) {
       counts = real_steps(call.steps);
       flags[0] = make_flags(call.steps, false);
       if (shape.directions == 2) flags[1] = make_flags(call.steps, true);
     }
-    PlanInput input{call.steps.steps,
-                    call.steps.batch,
-                    shape.input_size,
-                    shape.hidden_size,
-                    info.gates,
-                    sizeof(T),
-                    call.threads,
-                    1,
-                    counts.empty() ? nullptr : &counts};
+    PlanInput input{.steps = call.steps.steps,
+                    .batch = call.steps.batch,
+                    .input_size = shape.input_size,
+                    .hidden_size = shape.hidden_size,
+                    .gates = info.gates,
+                    .element_bytes = sizeof(T),
+                    .layers = shape.layers,
+                    .directions = shape.directions,
+                    .forward = forward,
+                    .thread_limit = call.threads,
+                    .largest_gang = 1,
+                    .real_steps = counts.empty() ? nullptr : &counts};
     // Asking for CPUs is a system call: not before it matters.
-    const bool several = useful_threads(input) > 1;
+    const bool several = worth_sharing(input);
     if (input.thread_limit == 0) input.thread_limit = several ? team::limit() : 1;
     // A gang whose threads take turns on a CPU would wait at every step.
     if (may_gang && several && input.thread_limit > 1 && !team::gangs_stall()) {

@@ -31,11 +31,19 @@ constexpr Index kBackwardRows = 384;
 // times as fast as one thread, at three quarters of it no faster.
 constexpr double kFlopsPerMeeting = 1.6e4;
 
+// A chunk of a pipeline takes about ten times as long as handing it over, a microsecond.
+constexpr double kFlopsPerChunk = 1e6;
+
+// Above this share of each a gang is as fast as rows on separate threads would be.
+constexpr double kFlopsWorthMeeting = 5e4;
+
 // Weights beyond these do not stay in a core's second-level cache, or in the last level beside the
 // rest of the call. They are then read again at every step, by each thread all of them, or by a
 // gang each once; with this many rows a thread the reading is hidden behind the products.
 constexpr double kPrivateBytes = 1.25 * (1 << 20), kSharedBytes = 16.0 * (1 << 20);
 constexpr Index kHidingPrivate = 24, kHidingShared = 96;
+
+Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
 Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x)); }
 
@@ -44,19 +52,29 @@ double flops_per_row_step(const PlanInput& in) {
          static_cast<double>(in.input_size + in.hidden_size);
 }
 
+// Steps of a pipeline's chunks: enough work to hand over, and no more, since a chunk is what layers
+// lag behind each other.
+Index pipeline_chunk(const PlanInput& in) {
+  const double step = flops_per_row_step(in) * static_cast<double>(std::max<Index>(1, in.batch));
+  return at_least_one(kFlopsPerChunk / step);
+}
+
 Index total_steps(const PlanInput& in) {
   if (in.real_steps == nullptr) return in.steps * in.batch;
   return std::accumulate(in.real_steps->begin(), in.real_steps->end(), Index{0});
 }
 
-}  // namespace
-
+// How many threads have enough to do in one layer and direction to be worth waking.
 int useful_threads(const PlanInput& in) {
   const double flops = flops_per_row_step(in) * static_cast<double>(total_steps(in));
   return static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, 1e6));
 }
 
-namespace {
+// Layers or directions that may run at the same time.
+Index passes(const PlanInput& in) {
+  if (!in.forward) return 1;  // gradients of two directions meet in one sum, those of layers follow
+  return in.directions == 2 ? 2 : in.layers;
+}
 
 // How many threads can share the hidden units of all rows to advantage, if they must.
 int largest_useful_gang(const PlanInput& in, int threads) {
@@ -76,18 +94,40 @@ bool uneven(const PlanInput& in) {
   return static_cast<double>(total_steps(in)) < 0.9 * longest * static_cast<double>(in.batch);
 }
 
+struct Choice {
+  int gang;
+  Why why;
+};
+
 // How many threads should share the hidden units of all rows; 1 where splitting the rows is better.
-int gang_size(const PlanInput& in, int threads) {
+Choice choose_gang(const PlanInput& in, int threads) {
   const int gang = largest_useful_gang(in, threads);
   // With fewer rows each than this, threads cannot hide latency and weight traffic without sharing.
-  if (in.batch < kFusedRows * threads) return gang;
-  if (gang < threads) return 1;
+  if (in.batch < kFusedRows * threads) return {gang, Why::kFewRows};
+  if (gang < threads) return {1, Why::kManyRows};
   const double weights = static_cast<double>(in.element_bytes * in.gates * in.hidden_size *
                                              (in.input_size + in.hidden_size));
   const Index rows = in.batch / threads;
-  if (weights > kPrivateBytes && rows < kHidingPrivate) return gang;
-  if (weights > kSharedBytes && rows < kHidingShared) return gang;
-  return uneven(in) && weights > kPrivateBytes / 4 ? gang : 1;
+  if ((weights > kPrivateBytes && rows < kHidingPrivate) ||
+      (weights > kSharedBytes && rows < kHidingShared)) {
+    return {gang, Why::kHeavyWeights};
+  }
+  if (uneven(in) && weights > kPrivateBytes / 4) return {gang, Why::kUnevenRows};
+  return {1, Why::kManyRows};
+}
+
+// Whether layers or directions side by side, each on one thread, beat what `threads` can do in one
+// of them: where they find no work in it, or would meet for little.
+bool better_side_by_side(const PlanInput& in, int gang, Index groups) {
+  if (passes(in) < 2 || in.largest_gang < 2 || in.thread_limit < 2) return false;
+  const double row_steps = static_cast<double>(total_steps(in));
+  if (flops_per_row_step(in) * row_steps < kFlopsPerThread) return false;
+  if (gang > passes(in) || groups > 1) return false;
+  const double hidden = static_cast<double>(in.hidden_size);
+  const double product = 2.0 * in.gates * hidden * hidden * static_cast<double>(in.batch);
+  if (gang > 1 && (product / gang > kFlopsWorthMeeting || passes(in) % gang != 0)) return false;
+  // A pipeline is as long as its chunks and layers together: few chunks leave threads without work.
+  return in.directions == 2 || in.steps >= 4 * in.layers * pipeline_chunk(in);
 }
 
 // What a row adds to the steps it takes: the first of a group, with which the weights are read,
@@ -141,23 +181,46 @@ void share_rows(const PlanInput& in, Index groups, Plan& plan) {
 
 }  // namespace
 
+bool worth_sharing(const PlanInput& in) {
+  const double flops = flops_per_row_step(in) * static_cast<double>(total_steps(in));
+  return flops * static_cast<double>(std::min<Index>(2, passes(in))) >= 2 * kFlopsPerThread;
+}
+
 Plan make_plan(const PlanInput& in) {
   Plan plan{};
   const int useful = std::max(1, std::min(in.thread_limit, useful_threads(in)));
-  plan.gang = gang_size(in, useful);
-  const Index threads = plan.gang > 1 ? 1 : std::max<Index>(1, std::min<Index>(useful, in.batch));
+  const Choice choice = choose_gang(in, useful);
+  plan.gang = choice.gang;
+  const Index most = std::min<Index>(useful, in.batch);
+  Index groups = plan.gang > 1 ? 1 : std::max<Index>(1, most);
+  if (better_side_by_side(in, plan.gang, groups)) {
+    plan.schedule = in.directions == 2 ? Schedule::kDirections : Schedule::kLayers;
+    plan.why = Why::kSeveralPasses;
+    plan.gang = 1;
+    groups = 1;
+  } else {
+    plan.schedule = plan.gang > 1 ? Schedule::kUnits
+                    : groups > 1  ? Schedule::kRows
+                                  : Schedule::kOneThread;
+    plan.why = !worth_sharing(in)                      ? Why::kLittleWork
+               : in.thread_limit < 2                   ? Why::kOneAllowed
+               : useful < 2                            ? Why::kLittleWork
+               : plan.schedule == Schedule::kOneThread ? Why::kLittleStep
+                                                       : choice.why;
+  }
+  share_rows(in, groups, plan);
+  plan.busy_threads = plan.side_by_side()
+                          ? static_cast<int>(std::min<Index>(in.thread_limit, passes(in)))
+                          : plan.threads();
 
-  share_rows(in, threads, plan);
-
-  const Index rows = std::max<Index>(1, in.batch / threads);
+  const Index rows = std::max<Index>(1, in.batch / groups);
   plan.hoist_steps = rows < kFusedRows ? std::min(in.steps, kHoistedRows / rows) : 0;
   const double step_flops =
       flops_per_row_step(in) * static_cast<double>(std::max<Index>(1, in.batch));
-  plan.forward_chunk =
-      std::min(std::max<Index>(1, in.steps), at_least_one(kFlopsPerRegion * useful / step_flops));
-  plan.backward_chunk =
-      std::min(std::max<Index>(1, in.steps),
-               (kBackwardRows + std::max<Index>(1, in.batch) - 1) / std::max<Index>(1, in.batch));
+  const Index steps = std::max<Index>(1, in.steps);
+  plan.forward_chunk = std::min(steps, at_least_one(kFlopsPerRegion * useful / step_flops));
+  if (plan.schedule == Schedule::kLayers) plan.forward_chunk = pipeline_chunk(in);
+  plan.backward_chunk = std::min(steps, ceil_div(kBackwardRows, std::max<Index>(1, in.batch)));
   return plan;
 }
 

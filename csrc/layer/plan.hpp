@@ -8,34 +8,63 @@
 
 namespace simdrnn {
 
+// What threads share.
+enum class Schedule {
+  kOneThread,
+  kRows,        // each runs rows of its own over all steps, meeting nobody
+  kUnits,       // a gang: all rows, each its part of the hidden units, meeting at every step
+  kDirections,  // both directions of a layer side by side
+  kLayers,      // a pipeline: each layer a chunk of steps behind the one below
+};
+
+// Why it was chosen.
+enum class Why {
+  kOneAllowed,
+  kLittleWork,
+  kLittleStep,
+  kManyRows,
+  kFewRows,
+  kHeavyWeights,
+  kUnevenRows,
+  kSeveralPasses,
+};
+
 struct PlanInput {
   Index steps, batch, input_size, hidden_size;
   int gates;
   Index element_bytes;
+  Index layers, directions;
+  bool forward;
   int thread_limit;
-  int largest_gang;                      // how many threads may share the hidden units of a row
+  int largest_gang;                      // how many threads are there at the same time
   const std::vector<Index>* real_steps;  // per row, or null: all rows take all steps
 };
 
 struct Plan {
+  Schedule schedule;
+  Why why;
   // Rows sorted so that each group's are neighbours and the longest come first; group p has
   // order[first_row[p]] ... order[first_row[p + 1] - 1], and a thread of its own.
   std::vector<std::int32_t> order;
   std::vector<Index> first_row;
-  // More than 1: there is one group of rows, all of them, and this many threads share its hidden
-  // units, meeting at every step.
-  int gang;
+  int gang;              // threads that share the hidden units of the one group there is then, or 1
+  int busy_threads;      // over all layers and directions that run at the same time
   Index hoist_steps;     // forward: W x for this many steps at once, 0: fused into the step
   Index forward_chunk;   // steps per parallel region: bounds the wait of Ctrl-C
   Index backward_chunk;  // steps whose gate gradients are kept at once
 
   [[nodiscard]] int groups() const { return static_cast<int>(first_row.size()) - 1; }
+  // Of one layer and direction.
   [[nodiscard]] int threads() const { return groups() * gang; }
+  // Whether several layers or directions run at the same time, each on one thread.
+  [[nodiscard]] bool side_by_side() const {
+    return schedule == Schedule::kDirections || schedule == Schedule::kLayers;
+  }
 };
 
 Plan make_plan(const PlanInput& input);
 
-// How many threads have enough to do to be worth waking.
-int useful_threads(const PlanInput& input);
+// Whether there is work for a second thread.
+bool worth_sharing(const PlanInput& input);
 
 }  // namespace simdrnn

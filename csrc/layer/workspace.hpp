@@ -20,6 +20,9 @@ class Workspace {
   AlignedBuffer* buffer_;
 };
 
+// Gives the buffers of all threads that are not in a call back to the system; returns their bytes.
+std::size_t release_workspaces();
+
 // Two passes over one layout: the first counts (base null), the second hands out addresses.
 class Carver {
  public:

@@ -24,6 +24,7 @@ from simdrnn.config import show_config
 from simdrnn.gradients import Gradients
 from simdrnn.layers import GRU, LSTM, RNN
 from simdrnn.losses import mse, softmax_cross_entropy
+from simdrnn.memory import release_memory
 from simdrnn.nn import Embedding, Linear
 from simdrnn.numerics import set_flush_denormals
 from simdrnn.tape import Tape
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "explain",
     "get_num_threads",
     "gradcheck",
     "init",
@@ -51,6 +53,7 @@ __all__ = [
     "optim",
     "reference",
     "regularizers",
+    "release_memory",
     "set_flush_denormals",
     "set_num_threads",
     "show_config",
@@ -60,13 +63,14 @@ __all__ = [
 
 if TYPE_CHECKING:
     from simdrnn import init, reference, regularizers
+    from simdrnn.explanation import explain
     from simdrnn.gradient_check import gradcheck
     from simdrnn.truncated import tbptt
 
 # What most programs never ask for: modules, and functions with the modules they are in. These have
 # other names than the functions, which importing a module of that name would hide.
 _MODULES = {"init", "reference", "regularizers"}
-_FUNCTIONS = {"gradcheck": "gradient_check", "tbptt": "truncated"}
+_FUNCTIONS = {"explain": "explanation", "gradcheck": "gradient_check", "tbptt": "truncated"}
 
 
 def __getattr__(name: str) -> Any:

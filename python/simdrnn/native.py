@@ -55,6 +55,24 @@ class Network:
         """Return the bytes of working memory of a call besides arguments, results and tape."""
         return self._core.workspace_bytes(steps, batch, training)
 
+    def explain(
+        self, steps: int, batch: int, forward: bool, threads: int, lengths: Array | None
+    ) -> dict[str, Any]:
+        """Return the fields of `simdrnn.explanation.PassPlan` for such a call."""
+        return self._core.explain(steps, batch, forward, threads, lengths)
+
+    def tile(self) -> tuple[int, int]:
+        """Return rows and columns of the register tile."""
+        return self._core.tile()
+
+    def isa(self) -> str:
+        """Return the instruction set that the weights are packed for."""
+        return self._core.isa()
+
+    def packed_bytes(self) -> int:
+        """Return the bytes of the packed weights."""
+        return self._core.packed_bytes()
+
     def set_parameters(
         self,
         index: int,
