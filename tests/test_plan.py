@@ -166,7 +166,7 @@ def test_little_work_is_for_one_thread():
 
 # -- memory ----------------------------------------------------------------------------------------
 
-STEPS = 1000  # more than the engine works on at once, whatever the batch
+STEPS = 2000  # more than the engine works on at once, and enough for threads to share
 
 
 @pytest.mark.parametrize("training", [False, True])

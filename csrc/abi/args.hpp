@@ -45,6 +45,7 @@ struct Sequence {
 template <class T>
 struct RunArgs {
   Index steps, batch, input_size, hidden_size;
+  Index turn;  // steps of the calls before: tiles are gone through forth and back in turn
   bool reverse;
   bool hold;                  // a step that is not real outputs the carried h, else 0
   const std::uint8_t* flags;  // (T, B) StepFlag, or null: every step is real

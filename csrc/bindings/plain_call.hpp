@@ -17,8 +17,20 @@ bool is_plain(const py::handle& object, py::ssize_t dimensions) {
   const auto* array = py::detail::array_proxy(object.ptr());
   constexpr int kFlags =
       py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  return array->nd == dimensions && (array->flags & kFlags) == kFlags &&
-         py::isinstance<py::array_t<T>>(object);
+  if (array->nd != dimensions || (array->flags & kFlags) != kFlags) return false;
+  // NumPy's own arrays of T share one descriptor; others may still be equivalent.
+  return array->descr == py::dtype::of<T>().ptr() || py::isinstance<py::array_t<T>>(object);
+}
+
+// A new C-contiguous array. py::array_t's constructor would work out the strides first.
+template <class T>
+py::array_t<T> new_array(const std::vector<py::ssize_t>& shape) {
+  const auto& api = py::detail::npy_api::get();
+  PyObject* const made = api.PyArray_NewFromDescr_(
+      api.PyArray_Type_, py::dtype::of<T>().release().ptr(), static_cast<int>(shape.size()),
+      reinterpret_cast<const Py_intptr_t*>(shape.data()), nullptr, nullptr, 0, nullptr);
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::array_t<T>>(made);
 }
 
 inline const py::ssize_t* shape_of(const py::handle& array) {
@@ -78,7 +90,7 @@ struct PlainCall {
     }
     made.reserve(count);
     for (std::size_t k = 0; k < count; ++k) {
-      made.emplace_back(shape);
+      made.push_back(new_array<T>(shape));
       finals.push_back(made.back().mutable_data());
     }
     return true;
@@ -103,7 +115,7 @@ py::object BoundNetwork<T>::plain_layer(const py::handle& x, const py::handle& s
                          {directions(), batch, network_.shape().hidden_size})) {
     return py::none();
   }
-  py::array_t<T> output({steps, batch, width()});
+  py::array_t<T> output = new_array<T>({steps, batch, width()});
   TapeViews<T> tape;
   tape.hidden.push_back({output.mutable_data(), batch * width(), width()});
   {

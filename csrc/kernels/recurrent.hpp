@@ -155,7 +155,8 @@ class Forward {
     // Divided by constants: a division by a variable is felt at H = 16.
     const Index count = n == 1 ? ceil_div(end - begin, kWide) : ceil_div(end - begin, kTile);
     for (Index j = 0; j < count; ++j) {
-      const Index first = begin + (n > kTileRows || t_ % 2 == 0 ? j : count - 1 - j) * width;
+      const Index first =
+          begin + (n > kTileRows || (t_ + run_.turn) % 2 == 0 ? j : count - 1 - j) * width;
       const Index last = first + width < end ? first + width : end;
       const bool wide = n == 1 && last - first == width;
       const Index step = wide ? kWide : kTile;

@@ -15,6 +15,7 @@ namespace simdrnn {
 template <class T>
 struct CallContext {
   Plan plan;
+  Index turn;                          // see RunArgs
   std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
 
   CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call, bool forward,
@@ -45,6 +46,9 @@ struct CallContext {
       input.largest_gang = team::cpus();
     }
     plan = make_plan(input);
+    thread_local Index steps_before = 0;
+    turn = steps_before;
+    steps_before = (steps_before + input.steps) % 2;
     // Dropped inputs exist for one chunk at a time.
     if (call.dropout.on()) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);
   }
@@ -74,6 +78,7 @@ class LayerPass {
     run.batch = call_.steps.batch;
     run.input_size = network_.layer_input(layer_);
     run.hidden_size = shape.hidden_size;
+    run.turn = context_.turn;
     run.reverse = direction_ == 1;
     run.hold = call_.hold;
     run.flags = flags();

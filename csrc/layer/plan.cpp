@@ -214,7 +214,8 @@ Plan make_plan(const PlanInput& in) {
                           : plan.threads();
 
   const Index rows = std::max<Index>(1, in.batch / groups);
-  plan.hoist_steps = rows < kFusedRows ? std::min(in.steps, kHoistedRows / rows) : 0;
+  const bool hoisted = rows < kFusedRows && in.steps > 1;  // one step has nothing to share W with
+  plan.hoist_steps = hoisted ? std::min(in.steps, kHoistedRows / rows) : 0;
   const double step_flops =
       flops_per_row_step(in) * static_cast<double>(std::max<Index>(1, in.batch));
   const Index steps = std::max<Index>(1, in.steps);

@@ -87,15 +87,21 @@ class EngineUser(Parametrised):
 
     def _ready(self) -> Network:
         """Return the engine, holding the present parameters."""
-        stamp = (self._version, self._engine.token())
-        if self._stamp != stamp:
-            with self._lock:  # of several first callers one prepares; the others must not again
-                if self._stamp != stamp:
-                    for index in range(len(self._groups)):
-                        arrays = self._direction(self._parameters, index)
-                        self._engine.set_parameters(index, *arrays)
-                    self._stamp = stamp
-        return self._engine
+        engine = self._engine
+        stamp = self._stamp
+        if stamp is None or stamp[0] != self._version or stamp[1] != engine.token():
+            self._prepare()
+        return engine
+
+    def _prepare(self) -> None:
+        """Hand the present parameters to the engine."""
+        with self._lock:  # of several first callers one prepares; the others must not again
+            stamp = (self._version, self._engine.token())
+            if self._stamp == stamp:
+                return
+            for index in range(len(self._groups)):
+                self._engine.set_parameters(index, *self._direction(self._parameters, index))
+            self._stamp = stamp
 
     def _direction(self, arrays: Mapping[str, Array], index: int) -> ParameterArrays:
         """Pick what belongs to one layer and direction, as engines take it, from named arrays."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ class Network:
     """A stack of layers of one cell on the compiled kernels."""
 
     __slots__ = ("_core", "plain_cell", "plain_layer")
+
+    # What prepared parameters depend on besides their values: packed weights are laid out for one
+    # ISA. Asked at every call, so without a Python function in between.
+    token = staticmethod(_core.active_isa)
 
     def __init__(
         self,
@@ -46,10 +50,6 @@ class Network:
         )
         self.plain_layer = self._core.plain_layer
         self.plain_cell = self._core.plain_cell
-
-    def token(self) -> Hashable:
-        """Return the active ISA: packed weights are laid out for one."""
-        return _core.active_isa()
 
     def workspace_bytes(self, steps: int, batch: int, training: bool) -> int:
         """Return the bytes of working memory of a call besides arguments, results and tape."""
