@@ -158,8 +158,9 @@ class _Served:
 
     def measure(self, what: str, calls: int) -> tuple[float, bool]:
         call = self._call(what)
-        if calls > 1:
-            call()  # wakes threads and brings back the weights another process pushed out
+        # Wakes threads, and brings back what other processes pushed out: weights from the caches,
+        # and freed memory, which some hosts of virtual machines take away within seconds.
+        call()
         return seconds_per_call(call, calls), settle()
 
     def peak(self, dtype: str, threads: int) -> float:
