@@ -277,6 +277,8 @@ def test_shape_command_gives_advice_and_json(tmp_path, capsys):
     words = ("--shape", "5,2,3,4", "--rounds", "2", "--peers", "reference", "--json", str(path))
     code = cli.run(arguments(*words))
 
+    printed = capsys.readouterr().out
     assert code == 0
-    assert "nothing installed to compare with" in capsys.readouterr().out
+    assert "nothing installed to compare with" in printed
+    assert "LSTM(3, 4), T=5, B=2" in printed  # sr.explain
     assert json.loads(path.read_text())["machine"]["cpu"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import simdrnn as sr
 from helpers import CELLS, Case, assert_same_bits, results
-from simdrnn.explanation import _REASONS, _SCHEDULES
+from simdrnn.explanation import _REASONS, _SCHEDULES, _broken
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
 PATTERNS = ("plain", "all")
@@ -191,6 +191,13 @@ def test_explain_hoists_the_input_product_of_a_lone_row():
     assert 0 < found.forward.hoisted_steps <= 100
 
 
+@pytest.mark.parametrize(("T", "B"), [(0, 3), (3, 0), (0, 0)])
+def test_explain_of_nothing_to_do_is_one_thread(T, B):
+    found = sr.explain(sr.LSTM(2, 3, num_layers=2, bidirectional=True, seed=0), T, B)
+
+    assert (found.forward.schedule, found.backward.schedule) == ("one_thread", "one_thread")
+
+
 @pytest.mark.parametrize("schedule", _SCHEDULES)
 @pytest.mark.parametrize("why", _REASONS)
 def test_every_schedule_and_reason_has_words(schedule, why):
@@ -198,6 +205,7 @@ def test_every_schedule_and_reason_has_words(schedule, why):
 
     assert "{" not in str(plan)
     assert "because" in str(plan)
+    assert max(map(len, f"  forward   {_broken(plan)}".splitlines())) <= 100
 
 
 def test_explanations_are_printed_in_full():

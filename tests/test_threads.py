@@ -229,6 +229,24 @@ def test_calls_start_the_threads_they_are_given(setting, wanted):
     assert started == (wanted or limit)
 
 
+@has_affinity
+@has_tasks
+def test_workers_keep_off_the_cpu_of_their_caller():
+    counts = printed(
+        program("""
+        before = set(os.listdir("/proc/self/task"))
+        run(2)
+        time.sleep(0.3)  # the worker falls asleep; being woken it gets its CPUs
+        run(2)
+        (worker,) = set(os.listdir("/proc/self/task")) - before
+        print(len(os.sched_getaffinity(0)), len(os.sched_getaffinity(int(worker))))
+    """)
+    )
+
+    callers, workers = (int(word) for word in counts.split())
+    assert workers == max(1, callers - 1)
+
+
 # -- signals ---------------------------------------------------------------------------------------
 
 

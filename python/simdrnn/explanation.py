@@ -28,7 +28,7 @@ _REASONS = {
     "little_work": "there is too little work to be worth waking a second thread",
     "little_step": "a step is too short for threads to meet in it",
     "many_rows": "there are rows enough for every thread",
-    "few_rows": "there are too few rows to split, and each thread reads only its share of weights",
+    "few_rows": "rows are few, and each thread then reads only its share of the weights",
     "heavy_weights": "the weights outgrow a core's caches: each thread reads only its share",
     "uneven_rows": "lengths differ too much for a cut by rows that keeps every thread busy",
     "several_passes": "this keeps the threads busier than sharing one step would",
@@ -92,9 +92,9 @@ class Explanation:
         return "\n".join(
             (
                 self.call,
-                f"  forward   {self.forward}",
+                f"  forward   {_broken(self.forward)}",
                 f"            input product {product}",
-                f"  backward  {self.backward}",
+                f"  backward  {_broken(self.backward)}",
                 f"            weight gradients once in {self.backward.chunk} steps",
                 f"  kernels   {self.isa}, register tile {rows} rows x {columns} columns",
                 f"  memory    {_size(self.packed_bytes)} packed weights, "
@@ -161,6 +161,11 @@ def explain(
         packed_bytes=engine.packed_bytes(),
         workspace_bytes=workspace,
     )
+
+
+def _broken(plan: PassPlan) -> str:
+    """Put the reason on a line of its own."""
+    return str(plan).replace(", because", ",\n            because")
 
 
 def _kind(value: Any) -> str:

@@ -57,8 +57,17 @@ def _run_cases(args: argparse.Namespace, cases: Sequence[Case], report: Report) 
     print_report(report)
     if args.shape is not None and report.results:
         print("\n" + "\n".join(advice(report.results[0], report.peers)))
+        print(f"\n{_explanation(report.results[0].case, report.threads)}")
     _write(args, [report])
     return code or _disagreement([report])
+
+
+def _explanation(case: Case, threads: int) -> str:
+    """Say what the engine does with a case."""
+    import simdrnn
+    from simdrnn.bench.special import layer_of
+
+    return str(simdrnn.explain(layer_of(case), case.T, case.B, num_threads=threads))
 
 
 def _run_acceptance(args: argparse.Namespace, acceptance: Acceptance) -> int:
