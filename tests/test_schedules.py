@@ -168,6 +168,16 @@ def test_sharing_units_of_many_rows_changes_no_bit(cell, lengths):
         assert_same_bits(results(problem, num_threads=threads), want)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_lengths_that_leave_nothing_out_change_no_bit(cell, dtype):
+    problem = Case(cell, dtype, T=7, B=5, layers=2, directions=2).draw(sr)
+    want = results(problem)
+
+    problem.call["lengths"] = np.full(5, 7)
+
+    assert_same_bits(results(problem), want)
+
+
 # -- explain ---------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 // The Python class behind NetworkF32 and NetworkF64: arrays to views, GIL released, call.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <optional>
@@ -164,6 +165,12 @@ class BoundNetwork {
     call.steps = {
         steps, batch, optional_elements<const std::int64_t>(run[kLengths], "lengths", batch),
         bytes(run[kMask], "mask", steps * batch), bytes(run[kReset], "reset", steps * batch)};
+    // Lengths that leave nothing out cost nothing.
+    const std::int64_t* const lengths = call.steps.lengths;
+    if (lengths != nullptr &&
+        std::all_of(lengths, lengths + batch, [&](std::int64_t n) { return n == steps; })) {
+      call.steps.lengths = nullptr;
+    }
     call.x = sequence<const T>(x, "x", steps, batch, network_.shape().input_size);
     call.states = states_of<const T>(py::cast<py::tuple>(run[kStates]), "states", call);
     call.hold = py::cast<bool>(run[kHold]);
