@@ -122,7 +122,8 @@ def test_chunks_are_positive_and_no_longer_than_the_call(call):
 def test_rows_of_gradients_kept_at_once_are_bounded(call):
     plan = make_plan(**call)
 
-    assert plan["backward_chunk"] * call["B"] <= 2 * max(call["B"], 400)
+    most = 400 if call["real"] is None else 1600  # more where lengths differ
+    assert plan["backward_chunk"] * call["B"] <= 2 * max(call["B"], most)
 
 
 @many

@@ -221,7 +221,9 @@ Plan make_plan(const PlanInput& in) {
   const Index steps = std::max<Index>(1, in.steps);
   plan.forward_chunk = std::min(steps, at_least_one(kFlopsPerRegion * useful / step_flops));
   if (plan.schedule == Schedule::kLayers) plan.forward_chunk = pipeline_chunk(in);
-  plan.backward_chunk = std::min(steps, ceil_div(kBackwardRows, std::max<Index>(1, in.batch)));
+  // Of uneven rows one group's may be the only ones left in the last chunks: longer ones even out.
+  const Index kept = groups > 1 && uneven(in) ? 4 * kBackwardRows : kBackwardRows;
+  plan.backward_chunk = std::min(steps, ceil_div(kept, std::max<Index>(1, in.batch)));
   return plan;
 }
 

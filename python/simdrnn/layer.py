@@ -188,7 +188,8 @@ class RecurrentLayer(EngineUser):
         Parameters
         ----------
         T, B : steps and batch size of the call. ``lengths``, ``mask`` and ``reset`` add a few
-            bytes per step and row, dropout a chunk of its input.
+            bytes per step and row, and to training up to four times the gate gradients kept at
+            once where threads share rows of different lengths; dropout adds a chunk of its input.
         training : of `record` and `Tape.backward`; else of calling the layer.
         """
         steps, batch = as_count("T", T), as_count("B", B)
