@@ -264,7 +264,7 @@ def test_calls_take_the_memory_they_say():
     assert abs(taken - said) < slack
 
 
-# Resident memory after 10 and after 60 rounds of everything that allocates.
+# How much resident memory grows over each of four stretches of everything that allocates.
 REPEATED = """
     from pathlib import Path
     import numpy as np
@@ -283,16 +283,19 @@ REPEATED = """
 
     for i in range(15):
         round_(i)
-    before = resident()
-    for i in range(60):
-        round_(i)
-    print(resident() - before)
+    for _ in range(4):
+        before = resident()
+        for i in range(30):
+            round_(i)
+        print(resident() - before)
 """
 
 
 @on_linux
 def test_repeated_calls_do_not_grow():
-    growth = int(printed(REPEATED))
+    growths = [int(line) for line in printed(REPEATED).splitlines()]
 
+    # What leaks does so in every stretch; the allocator keeps or returns a round's memory now and
+    # then. The smallest thing a round allocates for good would be a layer's weights.
     one_layers_weights = 4 * 4 * 128 * (64 + 128)
-    assert growth < 4 * one_layers_weights
+    assert min(growths) < one_layers_weights
