@@ -58,3 +58,8 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     choice.use(request.param)
     yield request.param
     choice.use(before)
+
+
+@pytest.fixture
+def built():
+    pytest.importorskip("simdrnn._core", reason="the extension is not built")

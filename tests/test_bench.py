@@ -221,8 +221,7 @@ def test_onnx_weights_stack_directions():
     assert (W.shape, R.shape, B.shape) == ((2, 24, 4), (2, 24, 6), (2, 48))
 
 
-@pytest.mark.peers
-@pytest.mark.parametrize(
+over_peer_cases = pytest.mark.parametrize(
     "case",
     [
         SMALL,
@@ -232,6 +231,10 @@ def test_onnx_weights_stack_directions():
     ],
     ids=lambda case: case.label,
 )
+
+
+@pytest.mark.peers
+@over_peer_cases
 def test_peers_agree_on_the_same_weights(case):
     pytest.importorskip("torch", reason="PyTorch is not installed")
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
@@ -245,16 +248,7 @@ def test_peers_agree_on_the_same_weights(case):
 
 @pytest.mark.peers
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    "case",
-    [
-        SMALL,
-        Case("gru", 5, 3, 4, 6),
-        Case("rnn", 5, 3, 4, 6),
-        Case("gru", 5, 3, 4, 6, layers=2, bidirectional=True),
-    ],
-    ids=lambda case: case.label,
-)
+@over_peer_cases
 def test_jax_agrees_on_the_same_weights(case, dtype):
     pytest.importorskip("simdrnn._core", reason="the extension is not built")
     pytest.importorskip("jax", reason="JAX is not installed")

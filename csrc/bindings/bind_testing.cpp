@@ -47,27 +47,33 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+// The best rate, in billions a second, at which all threads together do what work(p) returns.
+template <class Work>
+double best_rate(int threads, double seconds, Work work) {
+  const py::gil_scoped_release unlocked;
+  double best = 0;
+  const auto begin = Clock::now();
+  do {
+    std::vector<double> done(static_cast<std::size_t>(threads));
+    const auto round = Clock::now();
+    team::run(threads, [&](int p) { done[static_cast<std::size_t>(p)] = work(p); });
+    const double elapsed = seconds_since(round);
+    double total = 0;
+    for (const double d : done) total += d;
+    best = std::max(best, total / elapsed);
+  } while (seconds_since(begin) < seconds);
+  return best / 1e9;
+}
+
 double fma_peak(const std::string& dtype, double seconds, int threads) {
   if (dtype != "float32" && dtype != "float64") {
     throw std::invalid_argument("dtype: expected float32 or float64, got " + dtype);
   }
   const KernelTable& table = dispatch::active();
   const auto chain = dtype == "float32" ? table.fma_chain_f32 : table.fma_chain_f64;
-  const py::gil_scoped_release unlocked;
   constexpr Index kRounds =
       200000;  // a few hundred microseconds: long enough to time, short enough to repeat
-  double best = 0;
-  const auto begin = Clock::now();
-  do {
-    std::vector<double> flops(static_cast<std::size_t>(threads));
-    const auto round = Clock::now();
-    team::run(threads, [&](int p) { flops[static_cast<std::size_t>(p)] = chain(kRounds); });
-    const double elapsed = seconds_since(round);
-    double total = 0;
-    for (const double f : flops) total += f;
-    best = std::max(best, total / elapsed);
-  } while (seconds_since(begin) < seconds);
-  return best / 1e9;
+  return best_rate(threads, seconds, [&](int) { return chain(kRounds); });
 }
 
 // Every thread reads its own share of that many bytes again and again, as the threads of a gang
@@ -76,7 +82,6 @@ double read_bandwidth(Index bytes, double seconds, int threads) {
   if (bytes < 1) throw std::invalid_argument("bytes: expected a positive integer");
   if (threads < 1) throw std::invalid_argument("threads: expected a positive integer");
   const auto read = dispatch::active().read_stream;
-  const py::gil_scoped_release unlocked;
   constexpr Index kRoundBytes = Index(1) << 26;  // a few hundred microseconds of a fast cache
   const Index count = std::max<Index>(1, bytes / Index(sizeof(float)) / threads);
   const Index rounds = std::max<Index>(1, kRoundBytes / (count * Index(sizeof(float))));
@@ -85,21 +90,10 @@ double read_bandwidth(Index bytes, double seconds, int threads) {
     share.reserve(static_cast<std::size_t>(count) * sizeof(float));
     std::fill_n(static_cast<float*>(share.data()), count, 0.0F);
   }
-  double best = 0;
-  const auto begin = Clock::now();
-  do {
-    std::vector<double> done(shares.size());
-    const auto round = Clock::now();
-    team::run(threads, [&](int p) {
-      const auto k = static_cast<std::size_t>(p);
-      done[k] = read(static_cast<const float*>(shares[k].data()), count, rounds);
-    });
-    const double elapsed = seconds_since(round);
-    double total = 0;
-    for (const double d : done) total += d;
-    best = std::max(best, total / elapsed);
-  } while (seconds_since(begin) < seconds);
-  return best / 1e9;
+  return best_rate(threads, seconds, [&](int p) {
+    const auto* const share = shares[static_cast<std::size_t>(p)].data();
+    return read(static_cast<const float*>(share), count, rounds);
+  });
 }
 
 // Runs `rounds` times a job of each of the sizes in turn; returns how many parts were not called

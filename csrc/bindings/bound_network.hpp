@@ -115,8 +115,7 @@ class BoundNetwork {
 
   // Rows and columns of the register tile.
   [[nodiscard]] std::pair<int, int> tile() const {
-    const ProductKernels<T>& products = products_of(network_.table(), T());
-    return {products.tile_rows, products.outer_width};
+    return {network_.products().tile_rows, network_.products().outer_width};
   }
   [[nodiscard]] const char* isa() const { return network_.table().isa; }
   [[nodiscard]] std::size_t packed_bytes() const { return network_.packed_bytes(); }
@@ -125,13 +124,6 @@ class BoundNetwork {
   [[nodiscard]] py::object plain_cell(const py::handle& x, const py::handle& state) const;
 
  private:
-  static const ProductKernels<float>& products_of(const KernelTable& t, float) {
-    return t.products_f32;
-  }
-  static const ProductKernels<double>& products_of(const KernelTable& t, double) {
-    return t.products_f64;
-  }
-
   // Giving up the GIL costs more than a step of a small network.
   struct Unlocked {
     explicit Unlocked(bool unlock) {

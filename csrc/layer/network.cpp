@@ -14,6 +14,9 @@ namespace {
 const CellKernels<float>& kernels_of(const CellEntry& entry, float) { return entry.f32; }
 const CellKernels<double>& kernels_of(const CellEntry& entry, double) { return entry.f64; }
 
+const ProductKernels<float>& products_of(const KernelTable& t, float) { return t.products_f32; }
+const ProductKernels<double>& products_of(const KernelTable& t, double) { return t.products_f64; }
+
 int find_cell(const std::string& name) {
   const KernelTable& table = dispatch::active();
   for (int i = 0; i < table.cell_count; ++i) {
@@ -42,6 +45,11 @@ const KernelTable& Network<T>::table() const {
 template <class T>
 const CellKernels<T>& Network<T>::kernels() const {
   return kernels_of(table().cells[cell_], T());
+}
+
+template <class T>
+const ProductKernels<T>& Network<T>::products() const {
+  return products_of(table(), T());
 }
 
 template <class T>
@@ -90,6 +98,7 @@ std::size_t Network<T>::packed_bytes() const {
   template Network<T>::Network(const NetworkShape&, const Limits<T>&);                     \
   template const KernelTable& Network<T>::table() const;                                   \
   template const CellKernels<T>& Network<T>::kernels() const;                              \
+  template const ProductKernels<T>& Network<T>::products() const;                          \
   template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*); \
   template Plan Network<T>::plan(const Call<T>&, bool) const;                              \
   template std::size_t Network<T>::packed_bytes() const;                                   \

@@ -91,6 +91,7 @@ class Network {
   [[nodiscard]] Plan plan(const Call<T>& call, bool forward) const;
   [[nodiscard]] std::size_t packed_bytes() const;
   [[nodiscard]] const KernelTable& table() const;
+  [[nodiscard]] const ProductKernels<T>& products() const;
 
   [[nodiscard]] Index layer_input(Index layer) const {
     return layer == 0 ? shape_.input_size : shape_.directions * shape_.hidden_size;

@@ -65,9 +65,8 @@ class LayerPass {
         layer_(layer),
         direction_(direction),
         x_(x),
-        table_(network.table()),
         kernels_(network.kernels()),
-        products_(products(table_)) {}
+        products_(network.products()) {}
 
   // The layer's packed weights, limits and flags, for the rows of thread p.
   RunArgs<T> run_args(int p) const {
@@ -94,14 +93,6 @@ class LayerPass {
   }
 
  protected:
-  static const ProductKernels<float>& products(const KernelTable& t, float) {
-    return t.products_f32;
-  }
-  static const ProductKernels<double>& products(const KernelTable& t, double) {
-    return t.products_f64;
-  }
-  static const ProductKernels<T>& products(const KernelTable& t) { return products(t, T()); }
-
   [[nodiscard]] Index index() const { return layer_ * network_.shape_.directions + direction_; }
   [[nodiscard]] Index hidden() const { return network_.shape_.hidden_size; }
   [[nodiscard]] Index batch() const { return call_.steps.batch; }
@@ -196,7 +187,6 @@ class LayerPass {
   const CallContext<T>& context_;
   Index layer_, direction_;
   Sequence<const T> x_;
-  const KernelTable& table_;
   const CellKernels<T>& kernels_;
   const ProductKernels<T>& products_;
 };

@@ -64,10 +64,20 @@ Index total_steps(const PlanInput& in) {
   return std::accumulate(in.real_steps->begin(), in.real_steps->end(), Index{0});
 }
 
+// Of one layer and direction.
+double total_flops(const PlanInput& in) {
+  return flops_per_row_step(in) * static_cast<double>(total_steps(in));
+}
+
+// Of all rows' recurrent product in one step, which is what a gang shares.
+double recurrent_flops(const PlanInput& in) {
+  const double hidden = static_cast<double>(in.hidden_size);
+  return 2.0 * in.gates * hidden * hidden * static_cast<double>(in.batch);
+}
+
 // How many threads have enough to do in one layer and direction to be worth waking.
 int useful_threads(const PlanInput& in) {
-  const double flops = flops_per_row_step(in) * static_cast<double>(total_steps(in));
-  return static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, 1e6));
+  return static_cast<int>(std::clamp(total_flops(in) / kFlopsPerThread, 1.0, 1e6));
 }
 
 // Layers or directions that may run at the same time.
@@ -78,11 +88,9 @@ Index passes(const PlanInput& in) {
 
 // How many threads can share the hidden units of all rows to advantage, if they must.
 int largest_useful_gang(const PlanInput& in, int threads) {
-  const double hidden = static_cast<double>(in.hidden_size);
-  const double product = 2.0 * in.gates * hidden * hidden * static_cast<double>(in.batch);
   // Tiles of the forward product: 16 units of three or four gates, more of fewer.
-  const double tiles = hidden * std::min(in.gates, 4) / 64.0;
-  const double useful = std::min(product / kFlopsPerMeeting, tiles);
+  const double tiles = static_cast<double>(in.hidden_size) * std::min(in.gates, 4) / 64.0;
+  const double useful = std::min(recurrent_flops(in) / kFlopsPerMeeting, tiles);
   const int most = std::max(1, std::min(threads, in.largest_gang));
   return static_cast<int>(std::clamp(useful, 1.0, static_cast<double>(most)));
 }
@@ -120,12 +128,10 @@ Choice choose_gang(const PlanInput& in, int threads) {
 // of them: where they find no work in it, or would meet for little.
 bool better_side_by_side(const PlanInput& in, int gang, Index groups) {
   if (passes(in) < 2 || in.largest_gang < 2 || in.thread_limit < 2) return false;
-  const double row_steps = static_cast<double>(total_steps(in));
-  if (flops_per_row_step(in) * row_steps < kFlopsPerThread) return false;
+  if (total_flops(in) < kFlopsPerThread) return false;
   if (gang > passes(in) || groups > 1) return false;
-  const double hidden = static_cast<double>(in.hidden_size);
-  const double product = 2.0 * in.gates * hidden * hidden * static_cast<double>(in.batch);
-  if (gang > 1 && (product / gang > kFlopsWorthMeeting || passes(in) % gang != 0)) return false;
+  const bool worth_meeting = recurrent_flops(in) / gang > kFlopsWorthMeeting;
+  if (gang > 1 && (worth_meeting || passes(in) % gang != 0)) return false;
   // A pipeline is as long as its chunks and layers together: few chunks leave threads without work.
   return in.directions == 2 || in.steps >= 4 * in.layers * pipeline_chunk(in);
 }
@@ -182,8 +188,8 @@ void share_rows(const PlanInput& in, Index groups, Plan& plan) {
 }  // namespace
 
 bool worth_sharing(const PlanInput& in) {
-  const double flops = flops_per_row_step(in) * static_cast<double>(total_steps(in));
-  return flops * static_cast<double>(std::min<Index>(2, passes(in))) >= 2 * kFlopsPerThread;
+  const auto at_once = static_cast<double>(std::min<Index>(2, passes(in)));
+  return total_flops(in) * at_once >= 2 * kFlopsPerThread;
 }
 
 Plan make_plan(const PlanInput& in) {
