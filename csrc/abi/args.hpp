@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "abi/cell_info.hpp"
+#include "abi/options.hpp"
 
 namespace simdrnn {
 
@@ -13,13 +14,6 @@ namespace simdrnn {
 enum StepFlag : std::uint8_t {
   kStepReal = 1,   // the step is consumed
   kStepFresh = 2,  // before this step the states are replaced by the initial ones
-};
-
-// Clips; infinity switches one off.
-template <class T>
-struct Limits {
-  T gate, cell, hidden;                 // forward
-  T step_gradient, step_gradient_norm;  // inside BPTT
 };
 
 // Packed weights of one layer and direction, one entry per phase; see gemm/pack.hpp for the layout.
@@ -32,6 +26,8 @@ struct PackedWeights {
   const T* h_transposed[kMaxPhases];  // R^T, for dL/dh
   const T* h_transposed_separate;     // its rows of the separate gates
   const T* x_transposed;              // W^T, for dL/dx
+  const T* parameters;                // of the cell itself: (params, parameter_stride)
+  Index parameter_stride;
 };
 
 // A (T, B, width) array whose innermost stride is one element.
@@ -52,10 +48,14 @@ struct RunArgs {
   const std::int32_t* rows;   // the thread's rows of the batch
   Index count;                // how many
   Sequence<const T> x;
-  const T* initial[kMaxStates];  // (B, H) each
+  const T* initial[kMaxStates];      // (B, H) each
+  const T* after_reset[kMaxStates];  // what a reset puts in their place; often the same
   PackedWeights<T> weights;
-  Limits<T> limits;
-  bool clipped;  // whether a forward clip is on
+  CellOptions<T> options;
+  bool optioned;  // whether one of them acts on the step itself
+  Draw draw;
+  Index saved_width;  // values per unit on the tape: the cell's, then those of saved_states
+  bool saved_states;  // whether the states as they were carried on are saved, h first
 };
 
 // A gang shares the same rows: each part computes its own tiles of hidden units and meets the
@@ -64,6 +64,13 @@ struct Gang {
   Index part, parts;
   void (*meet)(void* place);
   void* place;
+};
+
+// Where a row's states are before a step.
+enum StateOrigin : std::uint8_t {
+  kCarried,     // in the row's own memory
+  kInitial,     // still the initial ones
+  kAfterReset,  // those that a reset put there
 };
 
 template <class T>
@@ -78,12 +85,12 @@ struct ForwardArgs {
   // step.
   T** h;  // count pointers to (padded H)
   T** h_next;
-  std::uint8_t* at_initial;  // count: whether the row's states are still the initial ones
-  T* state[kMaxStates];      // states other than h, from index 1: (count, padded H)
-  Index padded;              // H rounded up for full vectors
-  T* operand;                // cells of two phases: (count, padded) and
-  T* gates;                  // (count, gates - 1, padded) of the step at hand
-  void* scratch;             // forward_scratch bytes
+  std::uint8_t* origin;  // count: StateOrigin
+  T* state[kMaxStates];  // states other than h, from index 1: (count, padded H)
+  Index padded;          // H rounded up for full vectors
+  T* operand;            // cells of two phases: (count, padded) and
+  T* gates;              // (count, gates - 1, padded) of the step at hand
+  void* scratch;         // forward_scratch bytes
 };
 
 template <class T>
@@ -96,7 +103,8 @@ struct BackwardArgs {
   const T* saved;
   T* d_state[kMaxStates];  // (count, padded H): gradient carried to the step before
   Index padded;
-  T* d_initial[kMaxStates];  // (B, H), accumulated
+  T* d_initial[kMaxStates];      // (B, H), accumulated
+  T* d_after_reset[kMaxStates];  // the same; often the same memory
   // One row per real step of all threads, in the order the weight gradients sum them:
   const std::int32_t*
       position;  // (end - begin, B) row number by (end - 1 - s, b), or null: (end-1-s)*B + b
@@ -106,6 +114,7 @@ struct BackwardArgs {
   const T** h_rows;
   T* operand;           // (rows, H): second phase's operand, or null if there is none
   T* d_operand;         // (count, padded H): its gradient in the step at hand
+  T* dropped_h;         // (rows, H): h_{t-1} as recurrent dropout left it, or null
   Sequence<T> d_x;      // or null data
   bool accumulate_d_x;  // add to d_x: the other direction was there before
   void* scratch;        // backward_scratch bytes
@@ -134,6 +143,18 @@ struct SumArgs {
   bool overwrite;
 };
 
+// out[i] = in[i], or 0, times the scale of what is kept: dropout of one row.
+template <class T>
+struct DropArgs {
+  Draw draw;
+  Feature feature;
+  Index t, b;
+  Chance<T> chance;
+  const T* in;
+  T* out;  // may be `in`
+  Index width;
+};
+
 // Weights of one layer and direction as the user gave them, and where their packed form goes.
 template <class T>
 struct PackArgs {
@@ -142,8 +163,9 @@ struct PackArgs {
   const T* weight_hh;  // (gates*H, H)
   const T* bias_ih;    // (gates*H), or null
   const T* bias_hh;
-  T* out;                    // packed_size elements, 64-byte aligned; null: only lay out
-  PackedWeights<T>* packed;  // filled with pointers into out
+  const T* const* parameters;  // params pointers to (H): the cell's own
+  T* out;                      // packed_size elements, 64-byte aligned; null: only lay out
+  PackedWeights<T>* packed;    // filled with pointers into out
 };
 
 }  // namespace simdrnn

@@ -10,16 +10,30 @@ using Index = std::ptrdiff_t;
 // `pre` has gates + separate rows: the gates' sums in the order of the rows of weight_ih, where the
 // last `separate` gates hold only their input part (bias_ih + W x); their recurrent part (bias_hh +
 // R h) follows behind the gates. `saved` ends with the new states other than h.
+//
+// A cell may have parameters of its own, `params` values per unit: they arrive behind `pre`, and in
+// the backward pass behind `saved`; their gradients leave behind those of `pre`.
 struct CellInfo {
   const char* name;
-  int gates;     // rows of weight_ih and weight_hh are gates * H
-  int separate;  // how many of the last gates see W x and R h apart
-  int states;    // h first
-  int saved;     // values per unit that backward needs, beside h itself
-  int phases;    // 2: the last gate's recurrent product takes an operand made by the other gates
+  int gates;       // rows of weight_ih and weight_hh are gates * H
+  int separate;    // how many of the last gates see W x and R h apart
+  int states;      // h first
+  int saved;       // values per unit that backward needs, beside h itself
+  int phases;      // 2: the last gate's recurrent product takes an operand made by the other gates
+  int params = 0;  // values per unit beside weights and biases
+  // Their names, separated by blanks; "name:1" is one number that all units share.
+  const char* parameters = "";
+  // Whether it is compiled a second time without options, as plain/optioned twins: a few per cent
+  // faster, and twice the code. Other cells always run the twin with options.
+  bool common = false;
+  int candidate = -1;  // the gate that is written to the state, on which candidate dropout acts
+  // The activations that can be exchanged, by default: one per gate, "-" where there is none, and
+  // behind a "/" what squashes a state on its way to h.
+  const char* activations = "";
 };
 
-inline constexpr int kMaxStates = 3;
+inline constexpr int kMaxStates = 4;
 inline constexpr int kMaxPhases = 2;
+inline constexpr int kMaxActivations = 6;
 
 }  // namespace simdrnn

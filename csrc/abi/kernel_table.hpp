@@ -20,6 +20,7 @@ struct ProductKernels {
   int outer_width;  // its columns, and the columns of the operand that one OuterArgs may cover
   void (*outer)(const OuterArgs<T>&);
   void (*sum)(const SumArgs<T>&);
+  void (*drop)(const DropArgs<T>&);
 };
 
 // Functions of one argument, over arrays, for the tests of simd/math.hpp.

@@ -24,6 +24,9 @@ py::list cells() {
     entry["states"] = info.states;
     entry["saved"] = info.saved;
     entry["phases"] = info.phases;
+    entry["candidate"] = info.candidate;
+    entry["parameters"] = info.parameters;
+    entry["activations"] = info.activations;
     list.append(entry);
   }
   return list;

@@ -14,20 +14,19 @@ template <class T>
 void register_as(py::module_& m, const char* name) {
   using Bound = BoundNetwork<T>;
   py::class_<Bound>(m, name, "A stack of recurrent layers; see simdrnn.run.Network.")
-      .def(py::init<const std::string&, Index, Index, Index, Index, const std::vector<T>&>(),
+      .def(py::init<const std::string&, Index, Index, Index, Index, const OptionValues&>(),
            py::arg("cell"), py::arg("input_size"), py::arg("hidden_size"), py::arg("layers"),
-           py::arg("directions"), py::arg("limits"),
-           "limits: gate, cell, hidden, step_gradient, step_gradient_norm; infinity is off.")
+           py::arg("directions"), py::arg("options"))
       .def("set_parameters", &Bound::set_parameters, py::arg("index"), py::arg("weight_ih"),
-           py::arg("weight_hh"), py::arg("bias_ih"), py::arg("bias_hh"),
+           py::arg("weight_hh"), py::arg("bias_ih"), py::arg("bias_hh"), py::arg("own"),
            "Pack the parameters of layer * D + direction for the active ISA.")
       .def("forward", &Bound::forward, py::arg("run"), py::arg("output"), py::arg("final_states"),
            py::arg("saved"), py::arg("hidden"),
            "Run the stack; saved and hidden are None unless the run is recorded.")
       .def("backward", &Bound::backward, py::arg("run"), py::arg("saved"), py::arg("hidden"),
            py::arg("d_output"), py::arg("d_final_states"), py::arg("d_x"),
-           py::arg("d_initial_states"), py::arg("d_parameters"),
-           "Overwrite the last three arguments with gradients.")
+           py::arg("d_initial_states"), py::arg("d_reset_states"), py::arg("d_parameters"),
+           "Overwrite the last four arguments with gradients.")
       .def("plain_layer", &Bound::plain_layer, py::arg("x"), py::arg("state"),
            "Check and run a call without options; None if any argument needs a closer look.")
       .def("plain_cell", &Bound::plain_cell, py::arg("x"), py::arg("state"),
@@ -44,6 +43,14 @@ void register_as(py::module_& m, const char* name) {
 }  // namespace
 
 void register_network(py::module_& m) {
+  py::class_<OptionValues>(m, "Options", "The options of a layer, as numbers.")
+      .def(py::init<std::vector<double>, std::vector<std::tuple<int, double, double>>, bool,
+                    std::vector<double>>(),
+           py::arg("limits"), py::arg("activations"), py::arg("own_activations"),
+           py::arg("chances"),
+           "limits: gate, cell, hidden, step_gradient, step_gradient_norm; infinity is off.\n"
+           "activations: (kind, alpha, beta) of each that the cell has.\n"
+           "chances: dropout, input, recurrent, candidate, then zoneout by state; 0 is off.");
   register_as<float>(m, "NetworkF32");
   register_as<double>(m, "NetworkF64");
   m.def(

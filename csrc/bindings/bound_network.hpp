@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/numpy_view.hpp"
+#include "bindings/option_values.hpp"
 #include "bindings/plan_names.hpp"
 #include "layer/network.hpp"
 
@@ -35,18 +36,29 @@ class SignalPoll {
 };
 
 // Fields of simdrnn.run.Run, in its order.
-enum RunField { kX, kStates, kLengths, kMask, kReset, kHold, kDropout, kDropoutKey, kNumThreads };
+enum RunField {
+  kX,
+  kStates,
+  kLengths,
+  kMask,
+  kReset,
+  kHold,
+  kTraining,
+  kKey,
+  kNumThreads,
+  kResetStates
+};
 
 template <class T>
 class BoundNetwork {
  public:
   BoundNetwork(const std::string& cell, Index input_size, Index hidden_size, Index layers,
-               Index directions, const std::vector<T>& limits)
-      : network_({cell, input_size, hidden_size, layers, directions},
-                 {limits.at(0), limits.at(1), limits.at(2), limits.at(3), limits.at(4)}) {}
+               Index directions, const OptionValues& options)
+      : network_({cell, input_size, hidden_size, layers, directions}, options_of<T>(options)) {}
 
   void set_parameters(Index index, const py::array& weight_ih, const py::array& weight_hh,
-                      const py::object& bias_ih, const py::object& bias_hh) {
+                      const py::object& bias_ih, const py::object& bias_hh,
+                      const py::tuple& parameters) {
     const NetworkShape& shape = network_.shape();
     const Index rows = network_.info().gates * shape.hidden_size;
     const T* w_ih = elements<const T>(weight_ih, "weight_ih",
@@ -54,8 +66,9 @@ class BoundNetwork {
     const T* w_hh = elements<const T>(weight_hh, "weight_hh", rows * shape.hidden_size);
     const T* b_ih = optional_elements<const T>(bias_ih, "bias_ih", rows);
     const T* b_hh = optional_elements<const T>(bias_hh, "bias_hh", rows);
+    const auto own = parameters_of<const T>(parameters);
     const py::gil_scoped_release unlocked;
-    network_.set_parameters(index, w_ih, w_hh, b_ih, b_hh);
+    network_.set_parameters(index, w_ih, w_hh, b_ih, b_hh, own);
   }
 
   void forward(const py::tuple& run, py::array& output, const py::tuple& final_states,
@@ -75,11 +88,16 @@ class BoundNetwork {
 
   void backward(const py::tuple& run, const py::list& saved, const py::list& hidden,
                 const py::array& d_output, const py::tuple& d_final_states, py::array& d_x,
-                const py::tuple& d_initial_states, const py::list& d_parameters) const {
+                const py::tuple& d_initial_states, const py::object& d_reset_states,
+                const py::list& d_parameters) const {
     const Call<T> call = make_call(run);
     const TapeViews<T> tape = make_tape<const T>(call, saved, hidden);
     const auto d_finals = states_of<const T>(d_final_states, "d_final_states", call);
     const auto d_initials = states_of<T>(d_initial_states, "d_initial_states", call);
+    std::vector<T*> d_resets;
+    if (!d_reset_states.is_none()) {
+      d_resets = states_of<T>(py::cast<py::tuple>(d_reset_states), "d_reset_states", call);
+    }
     const auto d_y =
         sequence<const T>(d_output, "d_output", call.steps.steps, call.steps.batch, width());
     const auto d_input =
@@ -90,7 +108,7 @@ class BoundNetwork {
           gradients_of(py::cast<py::tuple>(d_parameters[static_cast<std::size_t>(index)]), index));
     }
     const py::gil_scoped_release unlocked;
-    network_.backward(call, tape, d_y, d_finals, d_input, d_initials, gradients);
+    network_.backward(call, tape, d_y, d_finals, d_input, d_initials, d_resets, gradients);
   }
 
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training) const {
@@ -165,8 +183,13 @@ class BoundNetwork {
     }
     call.x = sequence<const T>(x, "x", steps, batch, network_.shape().input_size);
     call.states = states_of<const T>(py::cast<py::tuple>(run[kStates]), "states", call);
+    if (!run[kResetStates].is_none()) {
+      call.reset_states =
+          states_of<const T>(py::cast<py::tuple>(run[kResetStates]), "reset_states", call);
+    }
     call.hold = py::cast<bool>(run[kHold]);
-    call.dropout = {py::cast<double>(run[kDropout]), py::cast<std::uint64_t>(run[kDropoutKey])};
+    call.training = py::cast<bool>(run[kTraining]);
+    call.key = py::cast<std::uint64_t>(run[kKey]);
     call.threads = py::cast<int>(run[kNumThreads]);
     call.flush_denormals = flush_denormals.load(std::memory_order_relaxed);
     call.poll = SignalPoll();
@@ -201,7 +224,7 @@ class BoundNetwork {
                          const py::object& hidden) const {
     TapeViews<T> tape;
     const Index size =
-        call.steps.steps * call.steps.batch * network_.info().saved * network_.shape().hidden_size;
+        call.steps.steps * call.steps.batch * network_.saved_width() * network_.shape().hidden_size;
     for (const auto& item : py::cast<py::list>(saved)) {
       auto array = py::cast<py::array>(item);
       tape.saved.push_back(const_cast<T*>(elements<Access>(array, "saved", size)));
@@ -226,7 +249,21 @@ class BoundNetwork {
     return {optional_elements<T>(arrays[0], "d_weight_ih", rows * columns),
             optional_elements<T>(arrays[1], "d_weight_hh", rows * shape.hidden_size),
             optional_elements<T>(arrays[2], "d_bias_ih", rows),
-            optional_elements<T>(arrays[3], "d_bias_hh", rows)};
+            optional_elements<T>(arrays[3], "d_bias_hh", rows),
+            parameters_of<T>(py::cast<py::tuple>(arrays[4]))};
+  }
+
+  // The cell's own parameters.
+  template <class E>
+  std::vector<E*> parameters_of(const py::tuple& arrays) const {
+    if (arrays.size() != static_cast<std::size_t>(network_.info().params)) {
+      reject("own", "one array per parameter of the cell");
+    }
+    std::vector<E*> parameters;
+    for (const auto& item : arrays) {
+      parameters.push_back(optional_elements<E>(item, "own", network_.shape().hidden_size));
+    }
+    return parameters;
   }
 
   Network<T> network_;

@@ -4,6 +4,7 @@
 #include "cells/elman.hpp"
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"
+#include "cells/lstm_variants.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
@@ -12,6 +13,8 @@ struct CellList {
   static constexpr int kCount = sizeof...(Cells);
 };
 
-using AllCells = CellList<ElmanTanh, ElmanRelu, Lstm, Gru, GruResetBefore>;
+using AllCells =
+    CellList<ElmanTanh, ElmanRelu, Lstm, LstmPeephole, LstmCoupledInput, LstmCoupledForget,
+             LstmPeepholeCoupledInput, LstmPeepholeCoupledForget, Gru, GruResetBefore>;
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -7,25 +7,31 @@
 #pragma once
 #include "abi/cell_info.hpp"
 #include "simd/lanes.hpp"
-#include "simd/math.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
 struct Lstm {
-  enum Gate { kInput, kForget, kCandidate, kOutput };  // order of rows in weight_ih and weight_hh
+  enum Gate { kInput, kForget, kCandidate, kOutput, kSquash };  // rows of the weights; c's tanh
   enum State { kHidden, kCell };
-  static constexpr CellInfo info{
-      .name = "lstm", .gates = 4, .separate = 0, .states = 2, .saved = 5, .phases = 1};
+  static constexpr CellInfo info{.name = "lstm",
+                                 .gates = 4,
+                                 .separate = 0,
+                                 .states = 2,
+                                 .saved = 5,
+                                 .phases = 1,
+                                 .common = true,
+                                 .candidate = kCandidate,
+                                 .activations = "sigmoid sigmoid tanh sigmoid / tanh"};
 
   template <class V, class P>
   static void forward(const Lanes<V, 4>& pre, const Lanes<V, 2>& state, const P& p,
                       Lanes<V, 2>& next, Lanes<V, 5>& saved) noexcept {
-    const V i = p.sigmoid(pre[kInput]);
-    const V f = p.sigmoid(pre[kForget]);
-    const V g = p.tanh(pre[kCandidate]);
-    const V o = p.sigmoid(pre[kOutput]);
-    const V c = p.clip_cell(fma(f, state[kCell], i * g));
-    next = {o * tanh(c), c};
+    const V i = p.sigmoid(pre[kInput], kInput);
+    const V f = p.sigmoid(pre[kForget], kForget);
+    const V g = p.tanh(pre[kCandidate], kCandidate);
+    const V o = p.sigmoid(pre[kOutput], kOutput);
+    const V c = p.clip_cell(fma(f, state[kCell], i * p.drop(g)));
+    next = {o * p.squash(c, kSquash), c};
     saved = {i, f, g, o, c};
   }
 
@@ -34,11 +40,13 @@ struct Lstm {
                        const Lanes<V, 2>& d_next, const P& p, Lanes<V, 4>& d_pre,
                        Lanes<V, 2>& d_state) noexcept {
     const V i = saved[0], f = saved[1], g = saved[2], o = saved[3], c = saved[4];
-    const V squashed = tanh(c);  // recomputed: cheaper than one more saved value
-    const V d_c =
-        p.through_cell_clip(c, fma(d_next[kHidden] * o, tanh_slope(squashed), d_next[kCell]));
-    d_pre = {d_c * g * p.sigmoid_slope(i), d_c * state[kCell] * p.sigmoid_slope(f),
-             d_c * i * p.tanh_slope(g), d_next[kHidden] * squashed * p.sigmoid_slope(o)};
+    const V squashed = p.squash(c, kSquash);  // recomputed: cheaper than one more saved value
+    const V d_c = p.through_cell_clip(
+        c, fma(d_next[kHidden] * o, p.squash_slope(squashed, kSquash), d_next[kCell]));
+    d_pre = {d_c * p.drop(g) * p.sigmoid_slope(i, kInput),
+             d_c * state[kCell] * p.sigmoid_slope(f, kForget),
+             p.drop(d_c * i) * p.tanh_slope(g, kCandidate),
+             d_next[kHidden] * squashed * p.sigmoid_slope(o, kOutput)};
     d_state = {V(typename V::Scalar(0)), d_c * f};  // h's part goes through R: the driver's
   }
 };

@@ -143,6 +143,16 @@ Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
     pack_rows<V>(a.weight_ih, depth, a.input_size, x);
     a.packed->x_transposed = x;
   }
+  const Index stride = vectors_of<V>(a.hidden_size) * V::kLanes;
+  auto* parameters = pieces.take(Cell::info.params * stride);
+  if (pieces.base != nullptr) {
+    a.packed->parameters = parameters;
+    a.packed->parameter_stride = stride;
+    for (Index i = 0; i < Cell::info.params * stride; ++i) {
+      const Index unit = i % stride;
+      parameters[i] = unit < a.hidden_size ? a.parameters[i / stride][unit] : 0;
+    }
+  }
   return pieces.used;
 }
 

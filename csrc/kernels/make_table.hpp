@@ -4,9 +4,9 @@
 #include "cells/all.hpp"
 #include "gemm/pack.hpp"
 #include "gemm/product.hpp"
+#include "kernels/noise.hpp"
 #include "kernels/recurrent.hpp"
 #include "kernels/recurrent_grad.hpp"
-#include "options/clip.hpp"
 #include "simd/math.hpp"
 #include "simd/partial.hpp"
 
@@ -74,7 +74,7 @@ constexpr CellKernels<typename V::Scalar> kernels_of() noexcept {
 
 template <class V>
 constexpr ProductKernels<typename V::Scalar> products_of() noexcept {
-  return {V::kLanes, kTileRows, kTileVectors * V::kLanes, outer<V>, sum<V>};
+  return {V::kLanes, kTileRows, kTileVectors * V::kLanes, outer<V>, sum<V>, drop<V>};
 }
 
 template <class V>

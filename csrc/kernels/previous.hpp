@@ -5,18 +5,19 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-inline constexpr Index kNoStep = -1;
+inline constexpr Index kNoStep = -1, kReset = -2;
 
-// The last real step of row b before `step`, or kNoStep if its states were the initial ones then.
+// The last real step of row b before `step`; kNoStep or kReset if its states were the initial ones
+// then, or those of a reset.
 // Each gap is walked once per real step behind it, so a whole row costs O(T).
 template <class T>
 inline Index step_before(const RunArgs<T>& run, Index step, Index b) noexcept {
   if (run.flags == nullptr) return step - 1;
-  if (flags_at(run, time_of(run, step), b) & kStepFresh) return kNoStep;
+  if (flags_at(run, time_of(run, step), b) & kStepFresh) return kReset;
   for (Index s = step - 1; s >= 0; --s) {
     const unsigned flags = flags_at(run, time_of(run, s), b);
     if (flags & kStepReal) return s;
-    if (flags & kStepFresh) break;
+    if (flags & kStepFresh) return kReset;
   }
   return kNoStep;
 }
@@ -28,15 +29,16 @@ inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index 
                           const T** state) noexcept {
   const RunArgs<T>& run = a.run;
   const Index hidden = run.hidden_size, before = step_before(run, step, b);
-  if (before == kNoStep) {
-    for (int k = 0; k < info.states; ++k) state[k] = run.initial[k] + b * hidden;
+  if (before < 0) {
+    const T* const* const given = before == kReset ? run.after_reset : run.initial;
+    for (int k = 0; k < info.states; ++k) state[k] = given[k] + b * hidden;
     return;
   }
   const Index t = time_of(run, before);
   state[0] = row_at(a.y, t, b);
   for (int k = 1; k < info.states; ++k) {
-    const Index value = info.saved - info.states + k;
-    state[k] = a.saved + ((t * run.batch + b) * info.saved + value) * hidden;
+    const Index value = run.saved_width - info.states + k;
+    state[k] = a.saved + ((t * run.batch + b) * run.saved_width + value) * hidden;
   }
 }
 

@@ -1,4 +1,4 @@
-// The forward time loop of cells with a recurrent product, generic over cell, clips and vector
+// The forward time loop of cells with a recurrent product, generic over cell, options and vector
 // type.
 //
 // One thread, or a gang that shares the tiles, runs all steps of its rows: per step, for each tile
@@ -7,15 +7,18 @@
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/product.hpp"
+#include "kernels/forward_rows.hpp"
+#include "kernels/noise.hpp"
 #include "kernels/steps.hpp"
-#include "options/clip.hpp"
+#include "options/optioned.hpp"
 #include "simd/lanes.hpp"
 #include "simd/partial.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
-template <class Cell, class V, template <class> class Clips>
-class Forward {
+template <class Cell, class V, template <class> class Options>
+class Forward : ForwardRows<Cell, V> {
+  using Rows = ForwardRows<Cell, V>;
   using T = typename V::Scalar;
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
@@ -23,119 +26,56 @@ class Forward {
 
  public:
   explicit Forward(const ForwardArgs<T>& args) noexcept
-      : a_(args), run_(args.run), clips_(args.run.limits), scratch_(args.scratch) {
-    const Index hoisted_rows = a_.hoist_steps > 0 ? a_.hoist_steps * run_.count : run_.count;
-    const Index vectors = vectors_of<V>(run_.hidden_size);
-    x_rows_ = scratch_.template take<const T*>(hoisted_rows);
-    h_rows_ = scratch_.template take<const T*>(run_.count);
-    slots_ = scratch_.template take<Index>(run_.count);
-    for (int k = 1; k < kInfo.states; ++k) {
-      state_rows_[k] = scratch_.template take<const T*>(run_.count);
-    }
-    if (a_.hoist_steps > 0) {
-      hoisted_out_ = scratch_.template take<T*>(hoisted_rows);
-      for (int p = 0; p < kInfo.phases; ++p) {
-        hoisted_stride_[p] = vectors * gates_of(p) * kLanes;
-        hoisted_[p] = scratch_.template take<T>(hoisted_rows * hoisted_stride_[p]);
-      }
-    }
+      : Rows(args),
+        options_(run_.options),
+        noise_(run_, a_.padded, scratch_),
+        dropout_(run_, a_.padded, scratch_) {
     if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(run_.count);
+    if (dropout_.counted()) {
+      dropped_ = scratch_.template take<T>(run_.count * a_.padded);
+      dropped_rows_ = scratch_.template take<const T*>(run_.count);
+    }
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
 
   void run() noexcept {
+    dropout_.start(run_);
     const Index chunk = a_.hoist_steps > 0 ? a_.hoist_steps : 1;
     for (Index s = a_.begin; s < a_.end; s += chunk) {
       const Index end = s + chunk < a_.end ? s + chunk : a_.end;
-      if (a_.hoist_steps > 0) hoist(s, end);
+      if (a_.hoist_steps > 0) this->hoist(s, end);
       hoisted_row_ = 0;
       for (Index step = s; step < end; ++step) {
-        const Index n = begin_step(step);
+        const Index n = this->begin_step(step);
         if (n == 0) continue;
         t_ = time_of(run_, step);
+        if constexpr (Options<V>::kActs) prepare(n);
         phase<0>(n);
         if constexpr (kTwoPhases) phase<1>(n);
-        for (Index r = 0; r < n; ++r) {
-          const Index i = slots_[r];
-          T* const swap = a_.h[i];
-          a_.h[i] = a_.h_next[i];
-          a_.h_next[i] = swap;
-          a_.at_initial[i] = 0;
-        }
-        hoisted_row_ += n;
+        this->end_step(n);
       }
     }
   }
 
  private:
-  static constexpr Index gates_of(int p) noexcept {
-    return kInfo.phases == 1 ? kInfo.gates : p == 0 ? kInfo.gates - 1 : 1;
-  }
+  using Rows::a_, Rows::run_, Rows::scratch_;
+  using Rows::hoisted_, Rows::hoisted_stride_, Rows::hoisted_row_;
+  using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_;
 
-  // W x + bias of all real steps in [begin, end), row after row in the order the steps will ask for
-  // them.
-  void hoist(Index begin, Index end) noexcept {
-    Index n = 0;
-    for (Index step = begin; step < end; ++step) {
-      const Index t = time_of(run_, step);
-      for (Index i = 0; i < run_.count; ++i) {
-        const Index b = run_.rows[i];
-        if (flags_at(run_, t, b) & kStepReal) x_rows_[n++] = row_at(run_.x, t, b);
-      }
+  // Draws what is random about the step, and drops h for the recurrent product.
+  void prepare(Index n) noexcept {
+    constexpr Index kUnits = Phase<Cell, kInfo.phases - 1>::kUnitVectors * kLanes;
+    const Share share = share_of(a_.gang, ceil_div(run_.hidden_size, kUnits));
+    const Index last = round_up(run_.hidden_size, kLanes);
+    const Index end = share.end * kUnits < last ? share.end * kUnits : last;
+    for (Index r = 0; r < n; ++r) {
+      noise_.prepare(r, t_, run_.rows[slots_[r]], share.begin * kUnits, end);
+      if (!dropout_.on()) continue;
+      T* const to = dropped_ + r * a_.padded;
+      multiply(h_rows_[r], dropout_.mask(slots_[r]), to, run_.hidden_size);
+      dropped_rows_[r] = to;
     }
-    hoist_phase<0>(n);
-    if constexpr (kTwoPhases) hoist_phase<1>(n);
-  }
-
-  template <int kPhase>
-  void hoist_phase(Index n) noexcept {
-    using P = Phase<Cell, kPhase>;
-    for (Index r = 0; r < n; ++r) hoisted_out_[r] = hoisted_[kPhase] + r * hoisted_stride_[kPhase];
-    ProductArgs<T> p{};
-    constexpr Index kTileWidth = P::kUnitVectors * P::kGates * kLanes;
-    const Share share = share_of(a_.gang, ceil_div(hoisted_stride_[kPhase], kTileWidth));
-    p.rows = n;
-    p.width = hoisted_stride_[kPhase];
-    p.begin = share.begin * kTileWidth;
-    p.end = share.end * kTileWidth;
-    if (p.end > hoisted_stride_[kPhase]) p.end = hoisted_stride_[kPhase];
-    p.x_rows = p.h_rows = x_rows_;
-    p.h_depth = run_.input_size;
-    p.x_panels = p.h_panels = run_.weights.x[kPhase];
-    p.tile_vectors = P::kUnitVectors * P::kGates;
-    p.bias = run_.weights.bias[kPhase];
-    p.out = hoisted_out_;
-    multiply_rows<V>(p);
-  }
-
-  // Lists the rows that take the step, and where their states are; fills the outputs of the others.
-  Index begin_step(Index step) noexcept {
-    const Index t = time_of(run_, step), hidden = run_.hidden_size;
-    Index n = 0;
-    for (Index i = 0; i < run_.count; ++i) {
-      const Index b = run_.rows[i];
-      const unsigned flags = flags_at(run_, t, b);
-      if (flags & kStepFresh) a_.at_initial[i] = 1;
-      const T* const h = a_.at_initial[i] != 0 ? run_.initial[0] + b * hidden : a_.h[i];
-      if (flags & kStepReal) {
-        if (a_.hoist_steps == 0) x_rows_[n] = row_at(run_.x, t, b);
-        h_rows_[n] = h;
-        for (int k = 1; k < kInfo.states; ++k) {
-          state_rows_[k][n] =
-              a_.at_initial[i] != 0 ? run_.initial[k] + b * hidden : a_.state[k] + i * a_.padded;
-        }
-        slots_[n++] = i;
-      } else if (a_.gang.part == 0) {
-        T* const y = row_at(a_.y, t, b);
-        if (run_.hold) {
-          copy(h, y, hidden);
-        } else {
-          fill_zero(y, hidden);
-        }
-      }
-    }
-    return n;
   }
 
   template <int kPhase>
@@ -185,7 +125,7 @@ class Forward {
       t.x_panel = run_.weights.x[kPhase] + first * t.x_depth;
       t.init = run_.weights.bias[kPhase] + first;
     }
-    const T* const* const h_rows = kPhase == 0 ? h_rows_ : operand_rows_;
+    const T* const* const h_rows = kPhase == 1 ? operand_rows_ : seen_rows();
     RowBlocks blocks(n);
     for (Index row = 0; row < n;) {
       const Index rows = blocks.next();
@@ -198,6 +138,12 @@ class Forward {
       epilogue<kPhase>(q, end - q, row, rows, out);
       row += rows;
     }
+  }
+
+  // h_{t-1} as the recurrent product sees it.
+  const T* const* seen_rows() const noexcept {
+    if constexpr (Options<V>::kActs) return dropout_.on() ? dropped_rows_ : h_rows_;
+    return h_rows_;
   }
 
   template <class P>
@@ -231,68 +177,68 @@ class Forward {
   [[gnu::always_inline]] void cell(Index row, Index unit, Index n, const T* tile) noexcept {
     using P = Phase<Cell, kPhase>;
     const Index i = slots_[row];
-    const Index b = run_.rows[i];
-    Lanes<V, P::kSlots> pre;
+    Lanes<V, P::kSlots + kInfo.params> pre;
     for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
+    load_parameters(run_.weights, kInfo.params, unit, pre, P::kSlots);
     Lanes<V, kInfo.states> state, next;
     state[0] = load_n<kFull, V>(h_rows_[row] + unit, n);
     for (int k = 1; k < kInfo.states; ++k)
       state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
+    if constexpr (Options<V>::kActs) options_.enter(noise_.row(row, unit), noise_.stride());
     Lanes<V, kInfo.saved> saved;
     if constexpr (kTwoPhases) {
       Lanes<V, kInfo.gates - 1> gates;
       T* const kept = a_.gates + row * (kInfo.gates - 1) * a_.padded + unit;
       if constexpr (kPhase == 0) {
-        Cell::operand(pre, state, clips_, gates).store(a_.operand + row * a_.padded + unit);
+        state[0] = load_n<kFull, V>(seen_rows()[row] + unit, n);
+        Cell::operand(pre, state, options_, gates).store(a_.operand + row * a_.padded + unit);
         for (int g = 0; g < kInfo.gates - 1; ++g) gates[g].store(kept + g * a_.padded);
         return;
       } else {
         for (int g = 0; g < kInfo.gates - 1; ++g) gates[g] = V::load(kept + g * a_.padded);
-        Cell::forward(pre, gates, state, clips_, next, saved);
+        Cell::forward(pre, gates, state, options_, next, saved);
       }
     } else {
-      Cell::forward(pre, state, clips_, next, saved);
+      Cell::forward(pre, state, options_, next, saved);
     }
-    next[0] = clips_.clip_hidden(next[0]);
+    const V h = options_.template finish<kInfo.states>(state, next);
     next[0].store(a_.h_next[i] + unit);
     for (int k = 1; k < kInfo.states; ++k) next[k].store(a_.state[k] + i * a_.padded + unit);
+    const Index b = run_.rows[i];
     store_n<kFull>(next[0], row_at(a_.y, t_, b) + unit, n);
-    if (a_.saved != nullptr) {
-      T* to = a_.saved + (t_ * run_.batch + b) * kInfo.saved * run_.hidden_size + unit;
-      for (int k = 0; k < kInfo.saved; ++k, to += run_.hidden_size) store_n<kFull>(saved[k], to, n);
+    if (a_.saved == nullptr) return;
+    T* to = a_.saved + (t_ * run_.batch + b) * run_.saved_width * run_.hidden_size + unit;
+    for (int k = 0; k < kInfo.saved; ++k, to += run_.hidden_size) store_n<kFull>(saved[k], to, n);
+    if constexpr (Options<V>::kActs) {
+      if (!run_.saved_states) return;
+      next[0] = h;
+      for (int k = 0; k < kInfo.states; ++k, to += run_.hidden_size) store_n<kFull>(next[k], to, n);
     }
   }
 
-  const ForwardArgs<T>& a_;
-  const RunArgs<T>& run_;
-  Clips<V> clips_;
-  Scratch scratch_;
-  const T** x_rows_ = nullptr;  // of the rows that take the step, in slot order
-  const T** h_rows_ = nullptr;
-  Index* slots_ = nullptr;  // which of the thread's rows they are
-  T** hoisted_out_ = nullptr;
-  T* hoisted_[kMaxPhases] = {};  // [row][unit vector][gate][lane]
-  Index hoisted_stride_[kMaxPhases] = {};
-  Index hoisted_row_ = 0;  // first row of the current step
-  const T** state_rows_[kMaxStates] = {};
+  Options<V> options_;
+  StepNoise<V, Options<V>, kInfo.states> noise_;
+  RecurrentDropout<V, Options<V>> dropout_;
+  T* dropped_ = nullptr;
+  const T** dropped_rows_ = nullptr;
   const T** operand_rows_ = nullptr;
   Index t_ = 0;
 };
 
 template <class Cell, class V>
 void forward(const ForwardArgs<typename V::Scalar>& args) noexcept {
-  if (args.run.clipped) {
-    Forward<Cell, V, Clipped>(args).run();
-  } else {
-    Forward<Cell, V, Unclipped>(args).run();
+  if constexpr (Cell::info.common) {
+    if (!args.run.optioned) return Forward<Cell, V, Plain>(args).run();
   }
+  Forward<Cell, V, Optioned>(args).run();
 }
 
 template <class Cell, class V>
 Index forward_scratch(const ForwardArgs<typename V::Scalar>& args) noexcept {
   ForwardArgs<typename V::Scalar> sizes = args;
   sizes.scratch = nullptr;
-  return Forward<Cell, V, Unclipped>(sizes).scratch_used();
+  return Forward<Cell, V, Optioned>(sizes)
+      .scratch_used();  // with no option on, the same as Plain's
 }
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -7,45 +7,48 @@
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/product.hpp"
-#include "kernels/previous.hpp"
+#include "kernels/backward_rows.hpp"
+#include "kernels/noise.hpp"
 #include "kernels/steps.hpp"
-#include "options/clip.hpp"
+#include "options/optioned.hpp"
 #include "options/step_gradient.hpp"
 #include "simd/lanes.hpp"
 #include "simd/partial.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
-template <class Cell, class V, template <class> class Clips>
-class Backward {
+template <class Cell, class V, template <class> class Options>
+class Backward : BackwardRows<Cell, V> {
+  using Rows = BackwardRows<Cell, V>;
   using T = typename V::Scalar;
+  using Row = typename Rows::Row;
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
   static constexpr int kSlots = kInfo.gates + kInfo.separate;
+  using Saved = Lanes<V, kInfo.saved + kInfo.params>;
 
  public:
   explicit Backward(const BackwardArgs<T>& args) noexcept
-      : a_(args), run_(args.run), clips_(args.run.limits), scratch_(args.scratch) {
-    const Index count = run_.count, all = count * (a_.end - a_.begin);
-    rows_ = scratch_.template take<Row>(count);
-    first_ = scratch_.template take<const T*>(count);
-    second_ = scratch_.template take<const T*>(count);
-    out_ = scratch_.template take<T*>(count);
-    d_x_from_ = scratch_.template take<const T*>(a_.d_x.data != nullptr ? all : 0);
-    d_x_to_ = scratch_.template take<T*>(a_.d_x.data != nullptr ? all : 0);
-    if constexpr (kTwoPhases) d_operand_rows_ = scratch_.template take<T*>(count);
-    units_ = own_part(run_.hidden_size);
+      : Rows(args),
+        options_(run_.options),
+        noise_(run_, a_.padded, scratch_),
+        dropout_(run_, a_.padded, scratch_) {
+    first_ = scratch_.template take<const T*>(run_.count);
+    second_ = scratch_.template take<const T*>(run_.count);
+    out_ = scratch_.template take<T*>(run_.count);
+    if constexpr (kTwoPhases) d_operand_rows_ = scratch_.template take<T*>(run_.count);
+    if (dropout_.counted()) d_dropped_ = scratch_.template take<T>(run_.count * a_.padded);
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
 
   void run() noexcept {
+    dropout_.start(run_);
     for (Index step = a_.end - 1; step >= a_.begin; --step) {
-      t_ = time_of(run_, step);
-      const Index n = begin_step(step);
+      const Index n = this->begin_step(step);
       if (n > 0) {
-        for (Index r = 0; r < n; ++r) row(rows_[r]);
+        for (Index r = 0; r < n; ++r) row(rows_[r], r);
         meet(a_.gang);
         if constexpr (kTwoPhases) {
           through_operand(n);
@@ -53,92 +56,75 @@ class Backward {
         }
         through_recurrent(n);
       }
-      leave_fresh();
+      this->leave_fresh();
     }
-    if (a_.d_x.data != nullptr) through_input();
+    if (a_.d_x.data != nullptr) this->through_input();
   }
 
  private:
-  // One row of the step at hand. Null pointers stand for zeros.
-  struct Row {
-    Index i, b, number;          // slot, batch index, row of d_pre
-    const T* state[kMaxStates];  // before the step
-  };
+  using Rows::a_, Rows::run_, Rows::scratch_;
+  using Rows::rows_, Rows::units_, Rows::t_;
 
-  // This part's columns of `width`, in full vectors.
-  Share own_part(Index width) const noexcept {
-    const Share share = share_of(a_.gang, vectors_of<V>(width));
-    return {share.begin * kLanes, share.end * kLanes < width ? share.end * kLanes : width};
+  // What was random about the n-th row of the step.
+  void prepare(Row& row, Index n) noexcept {
+    noise_.prepare(n, t_, row.b, units_.begin, round_up(units_.end, kLanes));
+    if (!dropout_.on()) return;
+    const Index at = units_.begin;
+    T* const dropped = a_.dropped_h + row.number * run_.hidden_size;
+    multiply(row.state[0] + at, dropout_.mask(row.i) + at, dropped + at, units_.end - at);
+    row.seen_h = dropped;
   }
 
-  // Lists the rows that took this step; hands the held outputs' gradients of the others on.
-  Index begin_step(Index step) noexcept {
-    const Index at = (a_.end - 1 - step) * run_.batch;
-    Index n = 0;
-    for (Index i = 0; i < run_.count; ++i) {
-      const Index b = run_.rows[i];
-      if (!(flags_at(run_, t_, b) & kStepReal)) {
-        if (run_.hold && a_.d_y.data != nullptr) {
-          add(row_at(a_.d_y, t_, b), a_.d_state[0] + i * a_.padded);
-        }
-        continue;
-      }
-      Row& row = rows_[n++];
-      row.i = i;
-      row.b = b;
-      row.number = a_.position == nullptr ? at + b : a_.position[at + b];
-      states_before(a_, kInfo, step, b, row.state);
-      if (a_.gang.part == 0) {
-        a_.x_rows[row.number] = row_at(run_.x, t_, b);
-        a_.h_rows[row.number] = row.state[0];
-      }
-      if (a_.d_x.data != nullptr) {
-        d_x_from_[d_x_rows_] = a_.d_pre + row.number * a_.d_pre_stride;
-        d_x_to_[d_x_rows_++] = row_at(a_.d_x, t_, b);
-      }
+  void row(Row& row, Index r) noexcept {
+    if constexpr (Options<V>::kActs) prepare(row, r);
+    if (a_.gang.part == 0) {
+      a_.x_rows[row.number] = row_at(run_.x, t_, row.b);
+      a_.h_rows[row.number] = row.seen_h;
     }
-    return n;
-  }
-
-  void row(const Row& row) noexcept {
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
-    clip_step_gradient<V>(run_.limits, d_h + units_.begin, units_.end - units_.begin);
+    clip_step_gradient<V>(run_.options.limits, d_h + units_.begin, units_.end - units_.begin);
     Index unit = units_.begin;
-    for (; unit + kLanes <= units_.end; unit += kLanes) cell<true>(row, d_h, unit, kLanes);
-    if (unit < units_.end) cell<false>(row, d_h, unit, units_.end - unit);
+    for (; unit + kLanes <= units_.end; unit += kLanes) cell<true>(row, r, d_h, unit, kLanes);
+    if (unit < units_.end) cell<false>(row, r, d_h, unit, units_.end - unit);
   }
 
+  // The saved values, and behind them the cell's own parameters.
   template <bool kFull>
-  [[gnu::always_inline]] void load_saved(const Row& row, Index unit, Index n,
-                                         Lanes<V, kInfo.saved>& saved) noexcept {
+  [[gnu::always_inline]] const T* load_saved(const Row& row, Index unit, Index n,
+                                             Saved& saved) noexcept {
     const Index hidden = run_.hidden_size;
-    const T* p = a_.saved + (t_ * run_.batch + row.b) * kInfo.saved * hidden + unit;
+    const T* p = a_.saved + (t_ * run_.batch + row.b) * run_.saved_width * hidden + unit;
     for (int k = 0; k < kInfo.saved; ++k, p += hidden) saved[k] = load_n<kFull, V>(p, n);
+    load_parameters(run_.weights, kInfo.params, unit, saved, kInfo.saved);
+    return p;
   }
 
   template <bool kFull>
-  [[gnu::always_inline]] void cell(const Row& row, T* d_h, Index unit, Index n) noexcept {
-    Lanes<V, kInfo.saved> saved;
-    load_saved<kFull>(row, unit, n, saved);
-    Lanes<V, kInfo.states> state, next, d_next, d_state;
+  [[gnu::always_inline]] void cell(const Row& row, Index r, T* d_h, Index unit, Index n) noexcept {
+    Saved saved;
+    const T* h = load_saved<kFull>(row, unit, n, saved);
+    if (!Options<V>::kActs || !run_.saved_states) h = row_at(a_.y, t_, row.b) + unit;
+    Lanes<V, kInfo.states> state, next, d_next, d_state, past;
     for (int k = 0; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
-    next[0] = load_n<kFull, V>(row_at(a_.y, t_, row.b) + unit, n);
+    next[0] = load_n<kFull, V>(h, n);
     for (int k = 1; k < kInfo.states; ++k) next[k] = saved[kInfo.saved - kInfo.states + k];
     d_next[0] = V::load(d_h + unit);
     if (a_.d_y.data != nullptr)
       d_next[0] = d_next[0] + load_n<kFull, V>(row_at(a_.d_y, t_, row.b) + unit, n);
-    d_next[0] = clips_.through_hidden_clip(next[0], d_next[0]);
     for (int k = 1; k < kInfo.states; ++k) {
       d_next[k] = V::load(a_.d_state[k] + row.i * a_.padded + unit);
     }
-    Lanes<V, kSlots> d_pre;
-    Cell::backward(saved, state, next, d_next, clips_, d_pre, d_state);
+    if constexpr (Options<V>::kActs) options_.enter(noise_.row(r, unit), noise_.stride());
+    options_.template begin_backward<kInfo.states>(next[0], d_next, past);
+    Lanes<V, kSlots + kInfo.params> d_pre;
+    Cell::backward(saved, state, next, d_next, options_, d_pre, d_state);
+    options_.template finish_backward<kInfo.states>(past, d_state);
     d_state[0].store(d_h + unit);
     for (int k = 1; k < kInfo.states; ++k) {
       d_state[k].store(a_.d_state[k] + row.i * a_.padded + unit);
     }
     T* const to = a_.d_pre + row.number * a_.d_pre_stride + unit;
-    for (int g = kTwoPhases ? 1 : 0; g < kSlots; ++g) {
+    for (int g = kTwoPhases ? 1 : 0; g < kSlots + kInfo.params; ++g) {
       store_n<kFull>(d_pre[g], to + g * run_.hidden_size, n);
     }
   }
@@ -172,15 +158,19 @@ class Backward {
   template <bool kFull>
   [[gnu::always_inline]] void operand(const Row& row, Index r, Index unit, Index n) noexcept {
     if constexpr (kTwoPhases) {
-      Lanes<V, kInfo.saved> saved;
+      Saved saved;
       load_saved<kFull>(row, unit, n, saved);
       Lanes<V, kInfo.states> state;
-      for (int k = 0; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
+      state[0] = load_n<kFull, V>(row.seen_h + unit, n);
+      for (int k = 1; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
       V d_pre, value;
       T* const d_h = a_.d_state[0] + row.i * a_.padded + unit;
       const V d_operand = V::load(a_.d_operand + r * a_.padded + unit);
-      (V::load(d_h) + Cell::operand_backward(saved, state, d_operand, clips_, d_pre, value))
-          .store(d_h);
+      V d_seen = Cell::operand_backward(saved, state, d_operand, options_, d_pre, value);
+      if constexpr (Options<V>::kActs) {
+        if (dropout_.on()) d_seen = d_seen * V::load(dropout_.mask(row.i) + unit);
+      }
+      (V::load(d_h) + d_seen).store(d_h);
       store_n<kFull>(d_pre, a_.d_pre + row.number * a_.d_pre_stride + unit, n);
       store_n<kFull>(value, a_.operand + row.number * run_.hidden_size + unit, n);
     }
@@ -194,7 +184,7 @@ class Backward {
     for (Index r = 0; r < n; ++r) {
       first_[r] = a_.d_pre + rows_[r].number * a_.d_pre_stride;
       second_[r] = first_[r] + kInfo.gates * hidden;  // the separate recurrent parts
-      out_[r] = a_.d_state[0] + rows_[r].i * a_.padded;
+      out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows_[r].i * a_.padded;
     }
     p.rows = n;
     p.width = hidden;
@@ -213,80 +203,43 @@ class Backward {
       p.x_panels = p.h_panels = run_.weights.h_transposed[0];
     }
     p.tile_vectors = kTileVectors;
-    p.accumulate = true;
+    p.accumulate = !dropout_.on();
     p.backwards = n <= kTileRows && t_ % 2 != 0;
     p.out = out_;
     multiply_rows<V>(p);
-  }
-
-  // dL/dx = W^T d_pre for all rows of this call at once.
-  void through_input() noexcept {
-    if (d_x_rows_ == 0) return;
-    const Share share = own_part(run_.input_size);
-    ProductArgs<T> p{};
-    p.rows = d_x_rows_;
-    p.width = run_.input_size;
-    p.begin = share.begin;
-    p.end = share.end;
-    p.x_rows = p.h_rows = d_x_from_;
-    p.h_depth = kInfo.gates * run_.hidden_size;
-    p.x_panels = p.h_panels = run_.weights.x_transposed;
-    p.tile_vectors = kTileVectors;
-    p.accumulate = a_.accumulate_d_x;
-    p.out = d_x_to_;
-    multiply_rows<V>(p);
-  }
-
-  // Where the states were made fresh before this step, their gradient is the initial states'.
-  void leave_fresh() noexcept {
-    if (run_.flags == nullptr) return;
-    const Index hidden = run_.hidden_size;
-    for (Index i = 0; i < run_.count; ++i) {
-      const Index b = run_.rows[i];
-      if (!(flags_at(run_, t_, b) & kStepFresh)) continue;
-      for (int k = 0; k < kInfo.states; ++k) {
-        T* const carried = a_.d_state[k] + i * a_.padded;
-        add(carried, a_.d_initial[k] + b * hidden);
-        fill_zero(carried + units_.begin, units_.end - units_.begin);
+    if constexpr (Options<V>::kActs) {
+      for (Index r = 0; dropout_.on() && r < n; ++r) {
+        const T* const mask = dropout_.mask(rows_[r].i);
+        T* const d_h = a_.d_state[0] + rows_[r].i * a_.padded;
+        for (Index u = units_.begin; u < units_.end; ++u) d_h[u] += mask[u] * out_[r][u];
       }
     }
   }
 
-  // to += from, on this part's units.
-  void add(const T* from, T* to) noexcept {
-    for (Index i = units_.begin; i < units_.end; ++i) to[i] += from[i];
-  }
-
-  const BackwardArgs<T>& a_;
-  const RunArgs<T>& run_;
-  Clips<V> clips_;
-  Scratch scratch_;
-  Row* rows_ = nullptr;
+  Options<V> options_;
+  StepNoise<V, Options<V>, kInfo.states> noise_;
+  RecurrentDropout<V, Options<V>> dropout_;
   const T** first_ = nullptr;
   const T** second_ = nullptr;
   T** out_ = nullptr;
-  const T** d_x_from_ = nullptr;
-  T** d_x_to_ = nullptr;
-  Index d_x_rows_ = 0;
-  Share units_{};  // hidden units of this part
   T** d_operand_rows_ = nullptr;
-  Index t_ = 0;
+  T* d_dropped_ = nullptr;  // (count, padded H): gradients for h as recurrent dropout left it
 };
 
 template <class Cell, class V>
 void backward(const BackwardArgs<typename V::Scalar>& args) noexcept {
-  if (args.run.clipped) {
-    Backward<Cell, V, Clipped>(args).run();
-  } else {
-    Backward<Cell, V, Unclipped>(args).run();
+  if constexpr (Cell::info.common) {
+    if (!args.run.optioned) return Backward<Cell, V, Plain>(args).run();
   }
+  Backward<Cell, V, Optioned>(args).run();
 }
 
 template <class Cell, class V>
 Index backward_scratch(const BackwardArgs<typename V::Scalar>& args) noexcept {
   BackwardArgs<typename V::Scalar> sizes = args;
   sizes.scratch = nullptr;
-  return Backward<Cell, V, Unclipped>(sizes).scratch_used();
+  return Backward<Cell, V, Optioned>(sizes)
+      .scratch_used();  // with no option on, the same as Plain's
 }
 
 }  // namespace simdrnn::SIMDRNN_ISA

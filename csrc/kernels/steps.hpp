@@ -2,6 +2,7 @@
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/pack.hpp"
+#include "simd/lanes.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
@@ -52,6 +53,21 @@ inline T* row_at(const Sequence<T>& sequence, Index t, Index b) noexcept {
 template <class T>
 inline void copy(const T* from, T* to, Index n) noexcept {
   for (Index i = 0; i < n; ++i) to[i] = from[i];
+}
+
+template <class T>
+inline void multiply(const T* a, const T* b, T* to, Index n) noexcept {
+  for (Index i = 0; i < n; ++i) to[i] = a[i] * b[i];
+}
+
+// The cell's own parameters of the units from `unit` on, into lanes[at] and following.
+template <class V, int N, class T>
+[[gnu::always_inline]] inline void load_parameters(const PackedWeights<T>& weights, Index params,
+                                                   Index unit, Lanes<V, N>& lanes,
+                                                   int at) noexcept {
+  for (int k = 0; k < params; ++k) {
+    lanes[at + k] = V::load(weights.parameters + k * weights.parameter_stride + unit);
+  }
 }
 
 template <class T>

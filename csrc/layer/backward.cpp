@@ -13,16 +13,16 @@ void fill_zero(const Sequence<T>& s, Index steps, Index batch, Index width) {
   }
 }
 
-template <class T>
-void drop_gradient(const Call<T>& call, const Plan& plan, Index layer, const Sequence<T>& d,
-                   Index width) {
+// The way back through what drops a layer's input.
+template <class T, class Drop>
+void drop_gradient(const Call<T>& call, const Plan& plan, const Sequence<T>& d, Drop drop) {
   const Index batch = call.steps.batch;
   team::run(plan.threads(), [&](int p) {
     const Index begin = batch * p / plan.threads(), end = batch * (p + 1) / plan.threads();
     for (Index t = 0; t < call.steps.steps; ++t) {
       for (Index b = begin; b < end; ++b) {
         T* const row = d.data + t * d.stride_t + b * d.stride_b;
-        drop_row(call.dropout, layer, t, b, row, row, width);
+        drop(t, b, row);
       }
     }
   });
@@ -34,12 +34,13 @@ template <class T>
 void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequence<const T> d_output,
                           const std::vector<const T*>& d_final_states, Sequence<T> d_x,
                           const std::vector<T*>& d_initial_states,
+                          const std::vector<T*>& d_reset_states,
                           const std::vector<ParameterGradients<T>>& d_parameters) const {
   if (walks_nothing(call)) {
     return backward(without_steps(call), tape, d_output, d_final_states, d_x, d_initial_states,
-                    d_parameters);
+                    d_reset_states, d_parameters);
   }
-  const CallContext<T> context(shape_, info_, call, false, may_share_rows());
+  const CallContext<T> context(shape_, info_, call, false, may_share_rows(), drops_inputs(call));
   const Index width = shape_.directions * shape_.hidden_size, batch = call.steps.batch;
   const auto pass_at = [&](Index layer, Index direction) {
     const auto at = static_cast<std::size_t>(layer);
@@ -67,16 +68,22 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
       Sequence<const T> d_half = d_y;
       if (d_half.data != nullptr) d_half.data += direction * shape_.hidden_size;
       const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
-      pass.run({d_half, d_final_states, d_in, d_initial_states, d_parameters[index]});
+      pass.run(
+          {d_half, d_final_states, d_in, d_initial_states, d_reset_states, d_parameters[index]});
     }
-    if (layer > 0 && call.dropout.on()) drop_gradient(call, context.plan, layer - 1, d_in, width);
+    if (d_in.data != nullptr && drops_input(call, layer)) {
+      drop_gradient(call, context.plan, d_in, [&](Index t, Index b, T* row) {
+        drop_input(call, layer, t, b, row, row, layer_input(layer));
+      });
+    }
     d_y = as_const(d_in);
   }
 }
 
 template <class T>
 std::size_t Network<T>::backward_bytes(const Call<T>& call) const {
-  return backward_bytes(call, CallContext<T>(shape_, info_, call, false, may_share_rows()));
+  return backward_bytes(
+      call, CallContext<T>(shape_, info_, call, false, may_share_rows(), drops_inputs(call)));
 }
 
 template <class T>
@@ -101,10 +108,12 @@ std::size_t Network<T>::backward_bytes(const Call<T>& call, const CallContext<T>
 template void Network<float>::backward(const Call<float>&, const TapeViews<float>&,
                                        Sequence<const float>, const std::vector<const float*>&,
                                        Sequence<float>, const std::vector<float*>&,
+                                       const std::vector<float*>&,
                                        const std::vector<ParameterGradients<float>>&) const;
 template void Network<double>::backward(const Call<double>&, const TapeViews<double>&,
                                         Sequence<const double>, const std::vector<const double*>&,
                                         Sequence<double>, const std::vector<double*>&,
+                                        const std::vector<double*>&,
                                         const std::vector<ParameterGradients<double>>&) const;
 template std::size_t Network<float>::backward_bytes(const Call<float>&) const;
 template std::size_t Network<double>::backward_bytes(const Call<double>&) const;

@@ -26,6 +26,7 @@ class BackwardPass : public LayerPass<T> {
     std::vector<const T*> d_final_states;  // entries may be null
     Sequence<T> d_x;
     std::vector<T*> d_initial_states;
+    std::vector<T*> d_reset_states;  // empty: a reset leads back to the initial states
     ParameterGradients<T> parameters;
   };
 
@@ -40,13 +41,16 @@ class BackwardPass : public LayerPass<T> {
     const Index hidden = this->hidden(), chunk = this->context_.plan.backward_chunk;
     const Index rows = chunk * this->batch();
     // Padded by two lines: rows a power of two apart would share a set of the first-level cache.
-    const Index slots = info_.gates + info_.separate, line = 64 / Index(sizeof(T));
+    const Index slots = slots_of(info_) + info_.params, line = 64 / Index(sizeof(T));
     d_pre_stride_ = ((slots * hidden + line - 1) / line | 1) * line;
     d_pre_ = memory.take<T>(rows * d_pre_stride_);
     x_rows_ = memory.take<const T*>(rows);
     h_rows_ = memory.take<const T*>(rows);
     operand_ = memory.take<T>(info_.phases == 2 ? rows * hidden : 0);
     operand_rows_ = memory.take<const T*>(info_.phases == 2 ? rows : 0);
+    drops_h_ = this->run_args(0).optioned && this->call_.training &&
+               this->network_.options().cell.recurrent_dropout.on;
+    dropped_h_ = memory.take<T>(drops_h_ ? rows * hidden : 0);
     position_ = memory.take<std::int32_t>(this->flags() != nullptr ? rows : 0);
     dropped_ =
         memory.take<T>(this->drops_input() ? rows * this->network_.layer_input(this->layer_) : 0);
@@ -72,6 +76,8 @@ class BackwardPass : public LayerPass<T> {
   }
 
  private:
+  static Index slots_of(const CellInfo& info) { return info.gates + info.separate; }
+
   void lay_out_thread(int p, Index rows, Carver& memory) {
     BackwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
     if (p > 0 && this->is_gang()) {
@@ -91,6 +97,7 @@ class BackwardPass : public LayerPass<T> {
       a.x_rows = x_rows_;
       a.h_rows = h_rows_;
       a.operand = operand_;
+      a.dropped_h = dropped_h_;
     }
     a.gang = this->gang_of(p, barrier_);
     T room_for_d_x{};
@@ -122,6 +129,8 @@ class BackwardPass : public LayerPass<T> {
     }
     for (std::size_t k = 0; k < this->states(); ++k) {
       std::fill_n(this->of_layer(g.d_initial_states[k]), this->state_size(), T(0));
+      if (g.d_reset_states.empty()) continue;
+      std::fill_n(this->of_layer(g.d_reset_states[k]), this->state_size(), T(0));
     }
     const Index operands =
         info_.phases == 2 ? this->context_.plan.backward_chunk * this->batch() : 0;
@@ -167,6 +176,8 @@ class BackwardPass : public LayerPass<T> {
     a.position = this->flags() == nullptr ? nullptr : position_;
     for (std::size_t k = 0; k < this->states(); ++k) {
       a.d_initial[k] = this->of_layer(g.d_initial_states[k]);
+      a.d_after_reset[k] =
+          g.d_reset_states.empty() ? a.d_initial[k] : this->of_layer(g.d_reset_states[k]);
     }
     a.d_x = g.d_x;
     a.accumulate_d_x = this->direction_ > 0;
@@ -191,6 +202,10 @@ class BackwardPass : public LayerPass<T> {
     const Index rest = two_phases ? joint : all;
     product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_, hidden,
             d.weight_hh + joint * hidden);
+    for (Index k = 0; k < info_.params; ++k) {
+      total(p, rows, overwrite, (slots_of(info_) + k) * hidden, hidden,
+            d.parameters[static_cast<std::size_t>(k)]);
+    }
     if (d.bias_ih == nullptr) return;
     total(p, rows, overwrite, 0, all, d.bias_ih);
     total(p, rows, overwrite, 0, joint, d.bias_hh);
@@ -232,6 +247,7 @@ class BackwardPass : public LayerPass<T> {
     const Index rows = info_.gates * this->hidden();
     std::fill_n(d.weight_ih, rows * this->network_.layer_input(this->layer_), T(0));
     std::fill_n(d.weight_hh, rows * this->hidden(), T(0));
+    for (T* const parameter : d.parameters) std::fill_n(parameter, this->hidden(), T(0));
     if (d.bias_ih == nullptr) return;
     std::fill_n(d.bias_ih, rows, T(0));
     std::fill_n(d.bias_hh, rows, T(0));
@@ -250,7 +266,9 @@ class BackwardPass : public LayerPass<T> {
   T* operand_ = nullptr;
   const T** operand_rows_ = nullptr;
   std::int32_t* position_ = nullptr;
-  T* dropped_ = nullptr;
+  T* dropped_ = nullptr;  // the layer's input
+  bool drops_h_ = false;  // whether recurrent dropout is on
+  T* dropped_h_ = nullptr;
 };
 
 }  // namespace simdrnn

@@ -36,7 +36,7 @@ class ForwardPass : public LayerPass<T> {
       a.gang = this->gang_of(p, barrier_);
       a.h = memory.take<T*>(a.run.count);
       a.h_next = memory.take<T*>(a.run.count);
-      a.at_initial = memory.take<std::uint8_t>(a.run.count);
+      a.origin = memory.take<std::uint8_t>(a.run.count);
       a.scratch = memory.take<char>(this->kernels_.forward_scratch(a));
     }
     const Index width = this->network_.layer_input(this->layer_);
@@ -83,7 +83,7 @@ class ForwardPass : public LayerPass<T> {
     for (Index i = 0; i < a.run.count; ++i) {
       a.h[i] = home + 2 * i * a.padded;
       a.h_next[i] = a.h[i] + a.padded;
-      a.at_initial[i] = 1;
+      a.origin[i] = kInitial;
     }
   }
 
@@ -94,7 +94,7 @@ class ForwardPass : public LayerPass<T> {
       const ForwardArgs<T>& first = per_thread_.front();
       std::copy_n(first.h, a.run.count, a.h);
       std::copy_n(first.h_next, a.run.count, a.h_next);
-      std::copy_n(first.at_initial, a.run.count, a.at_initial);
+      std::copy_n(first.origin, a.run.count, a.origin);
     }
     a.gang.meet(a.gang.place);
   }
@@ -117,12 +117,11 @@ class ForwardPass : public LayerPass<T> {
     const Index hidden = this->hidden();
     for (Index i = 0; i < a.run.count; ++i) {
       const Index at = a.run.rows[i] * hidden;
-      const bool initial = a.at_initial[i] != 0;
-      std::copy_n(initial ? a.run.initial[0] + at : a.h[i], hidden,
-                  this->of_layer(final_states[0]) + at);
-      for (std::size_t k = 1; k < this->states(); ++k) {
-        std::copy_n(initial ? a.run.initial[k] + at : a.state[k] + i * a.padded, hidden,
-                    this->of_layer(final_states[k]) + at);
+      const bool carried = a.origin[i] == kCarried;
+      const T* const* const given = a.origin[i] == kAfterReset ? a.run.after_reset : a.run.initial;
+      for (std::size_t k = 0; k < this->states(); ++k) {
+        const T* const own = k == 0 ? a.h[i] : a.state[k] + i * a.padded;
+        std::copy_n(carried ? own : given[k] + at, hidden, this->of_layer(final_states[k]) + at);
       }
     }
   }
@@ -160,7 +159,7 @@ class ForwardStack {
       : shape_(network.shape()),
         call_(call),
         tape_(tape),
-        context_(shape_, network.info(), call, true, true) {
+        context_(shape_, network.info(), call, true, true, network.drops_inputs(call)) {
     const Index count = shape_.layers * shape_.directions;
     passes_.reserve(static_cast<std::size_t>(count));
     for (Index i = 0; i < count; ++i) {

@@ -28,9 +28,9 @@ int find_cell(const std::string& name) {
 }  // namespace
 
 template <class T>
-Network<T>::Network(const NetworkShape& shape, const Limits<T>& limits)
+Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options)
     : shape_(shape),
-      limits_(limits),
+      options_(options),
       cell_(find_cell(shape.cell)),
       info_(dispatch::active().cells[cell_].info),
       packed_(static_cast<std::size_t>(shape.layers * shape.directions)) {}
@@ -54,7 +54,8 @@ const ProductKernels<T>& Network<T>::products() const {
 
 template <class T>
 void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight_hh,
-                                const T* bias_ih, const T* bias_hh) {
+                                const T* bias_ih, const T* bias_hh,
+                                const std::vector<const T*>& parameters) {
   const KernelTable& isa = dispatch::active();
   const auto pack = kernels_of(isa.cells[cell_], T()).pack;
   Packed& packed = packed_.at(static_cast<std::size_t>(index));
@@ -64,6 +65,7 @@ void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight
                    weight_hh,
                    bias_ih,
                    bias_hh,
+                   parameters.data(),
                    nullptr,
                    &packed.weights};
   const Index size = pack(args);
@@ -74,17 +76,56 @@ void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight
 }
 
 template <class T>
+bool Network<T>::keeps_states() const {
+  const auto& zoneout = options_.cell.zoneout;
+  return std::any_of(zoneout, zoneout + info_.states, [](const auto& z) { return z.on; });
+}
+
+template <class T>
+bool Network<T>::acts(const Call<T>& call) const {
+  const CellOptions<T>& cell = options_.cell;
+  const T off = static_cast<T>(__builtin_inf());
+  const bool clips = cell.limits.gate < off || cell.limits.cell < off || cell.limits.hidden < off;
+  const bool drops = cell.recurrent_dropout.on || cell.candidate_dropout.on;
+  return clips || cell.own_activations || keeps_states() || (drops && call.training);
+}
+
+template <class T>
+void Network<T>::drop_input(const Call<T>& call, Index layer, Index t, Index b, const T* in, T* out,
+                            Index width) const {
+  DropArgs<T> args{{call.key, static_cast<std::uint32_t>(layer), true},
+                   Feature::kInput,
+                   0,
+                   b,
+                   options_.input_dropout,
+                   in,
+                   out,
+                   width};
+  if (options_.input_dropout.on) {
+    products().drop(args);
+    args.in = out;
+  }
+  if (layer == 0 || !options_.dropout.on) return;
+  args.draw.stream = static_cast<std::uint32_t>(layer - 1);  // the layer whose output it is
+  args.feature = Feature::kBetweenLayers;
+  args.t = t;
+  args.chance = options_.dropout;
+  products().drop(args);
+}
+
+template <class T>
 std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training) const {
   Call<T> call{};
   call.steps = {steps, batch, nullptr, nullptr, nullptr};
   call.states.resize(static_cast<std::size_t>(info_.states));
+  call.training = training;
   const std::size_t forward = forward_bytes(call, training);
   return training ? std::max(forward, backward_bytes(call)) : forward;
 }
 
 template <class T>
 Plan Network<T>::plan(const Call<T>& call, bool forward) const {
-  return CallContext<T>(shape_, info_, call, forward, forward || may_share_rows()).plan;
+  return CallContext<T>(shape_, info_, call, forward, forward || may_share_rows(), false).plan;
 }
 
 template <class T>
@@ -94,14 +135,19 @@ std::size_t Network<T>::packed_bytes() const {
   return total;
 }
 
-#define SIMDRNN_INSTANTIATE(T)                                                             \
-  template Network<T>::Network(const NetworkShape&, const Limits<T>&);                     \
-  template const KernelTable& Network<T>::table() const;                                   \
-  template const CellKernels<T>& Network<T>::kernels() const;                              \
-  template const ProductKernels<T>& Network<T>::products() const;                          \
-  template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*); \
-  template Plan Network<T>::plan(const Call<T>&, bool) const;                              \
-  template std::size_t Network<T>::packed_bytes() const;                                   \
+#define SIMDRNN_INSTANTIATE(T)                                                                   \
+  template Network<T>::Network(const NetworkShape&, const NetworkOptions<T>&);                   \
+  template const KernelTable& Network<T>::table() const;                                         \
+  template const CellKernels<T>& Network<T>::kernels() const;                                    \
+  template const ProductKernels<T>& Network<T>::products() const;                                \
+  template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*,        \
+                                           const std::vector<const T*>&);                        \
+  template bool Network<T>::keeps_states() const;                                                \
+  template void Network<T>::drop_input(const Call<T>&, Index, Index, Index, const T*, T*, Index) \
+      const;                                                                                     \
+  template bool Network<T>::acts(const Call<T>&) const;                                          \
+  template Plan Network<T>::plan(const Call<T>&, bool) const;                                    \
+  template std::size_t Network<T>::packed_bytes() const;                                         \
   template std::size_t Network<T>::workspace_bytes(Index, Index, bool) const
 SIMDRNN_INSTANTIATE(float);
 SIMDRNN_INSTANTIATE(double);

@@ -10,7 +10,6 @@
 
 #include "abi/kernel_table.hpp"
 #include "base/aligned_buffer.hpp"
-#include "layer/dropout.hpp"
 #include "layer/plan.hpp"
 #include "layer/steps.hpp"
 
@@ -27,10 +26,12 @@ template <class T>
 struct Call {
   StepSources steps;
   Sequence<const T> x;
-  std::vector<const T*> states;  // (L*D, B, H) each
+  std::vector<const T*> states;        // (L*D, B, H) each
+  std::vector<const T*> reset_states;  // the same, after a reset; empty: those of `states`
   bool hold;
-  Dropout dropout;
-  int threads;  // 0: team::limit()
+  bool training;      // whether what is random is drawn
+  std::uint64_t key;  // of what is random
+  int threads;        // 0: team::limit()
   bool flush_denormals;
   std::function<void()> poll;  // called between parallel regions; may throw to stop
 };
@@ -60,6 +61,15 @@ struct ParameterGradients {
   T* weight_hh;
   T* bias_ih;  // null without biases
   T* bias_hh;
+  std::vector<T*> parameters;  // the cell's own, (H) each
+};
+
+// What a stack does beside its cells' equations.
+template <class T>
+struct NetworkOptions {
+  CellOptions<T> cell;
+  Chance<T> dropout;        // of a layer's output on its way to the next, at every step
+  Chance<T> input_dropout;  // of a layer's input, once per sequence
 };
 
 template <class T>
@@ -68,19 +78,20 @@ struct CallContext;  // layer/pass.hpp
 template <class T>
 class Network {
  public:
-  Network(const NetworkShape& shape, const Limits<T>& limits);
+  Network(const NetworkShape& shape, const NetworkOptions<T>& options);
 
   // index = layer * D + direction. The weights are packed for the ISA active now.
   void set_parameters(Index index, const T* weight_ih, const T* weight_hh, const T* bias_ih,
-                      const T* bias_hh);
+                      const T* bias_hh, const std::vector<const T*>& parameters);
 
   void forward(const Call<T>& call, const TapeViews<T>& tape,
                const std::vector<T*>& final_states) const;
 
   // d_output.data and d_final_states' entries may be null: zero. Everything else is overwritten.
+  // d_reset_states is empty where the call has no reset_states.
   void backward(const Call<T>& call, const TapeViews<T>& tape, Sequence<const T> d_output,
                 const std::vector<const T*>& d_final_states, Sequence<T> d_x,
-                const std::vector<T*>& d_initial_states,
+                const std::vector<T*>& d_initial_states, const std::vector<T*>& d_reset_states,
                 const std::vector<ParameterGradients<T>>& d_parameters) const;
 
   // Bytes of working memory beside results and tape.
@@ -97,7 +108,22 @@ class Network {
     return layer == 0 ? shape_.input_size : shape_.directions * shape_.hidden_size;
   }
   [[nodiscard]] const CellInfo& info() const { return info_; }
+  [[nodiscard]] const NetworkOptions<T>& options() const { return options_; }
+  // Values per unit that a step leaves on the tape.
+  [[nodiscard]] Index saved_width() const {
+    return info_.saved + (keeps_states() ? info_.states : 0);
+  }
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
+
+  // Dropout on the way into a layer: from the layer below at every step, and once per sequence.
+  [[nodiscard]] bool drops_input(const Call<T>& call, Index layer) const {
+    return call.training && ((layer > 0 && options_.dropout.on) || options_.input_dropout.on);
+  }
+  [[nodiscard]] bool drops_inputs(const Call<T>& call) const {
+    return drops_input(call, 0) || (shape_.layers > 1 && drops_input(call, 1));
+  }
+  void drop_input(const Call<T>& call, Index layer, Index t, Index b, const T* in, T* out,
+                  Index width) const;
 
  private:
   struct Packed {
@@ -116,12 +142,16 @@ class Network {
   // Whether threads may share the hidden units of a row in backward: not where a norm needs the
   // whole row.
   [[nodiscard]] bool may_share_rows() const {
-    return !(limits_.step_gradient_norm < static_cast<T>(__builtin_inf()));
+    return !(options_.cell.limits.step_gradient_norm < static_cast<T>(__builtin_inf()));
   }
+  // Whether the states that are carried are not those the cell made, so that both are saved.
+  [[nodiscard]] bool keeps_states() const;
+  // Whether an option acts on the steps of such a call.
+  [[nodiscard]] bool acts(const Call<T>& call) const;
   [[nodiscard]] const CellKernels<T>& kernels() const;
 
   NetworkShape shape_;
-  Limits<T> limits_;
+  NetworkOptions<T> options_;
   int cell_ = 0;  // index in the table
   CellInfo info_;
   std::vector<Packed> packed_;

@@ -19,7 +19,7 @@ struct CallContext {
   std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
 
   CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call, bool forward,
-              bool may_gang) {
+              bool may_gang, bool drops_inputs) {
     std::vector<Index> counts;
     if (call.steps.any()) {
       counts = real_steps(call.steps);
@@ -50,7 +50,7 @@ struct CallContext {
     turn = steps_before;
     steps_before = (steps_before + input.steps) % 2;
     // Dropped inputs exist for one chunk at a time.
-    if (call.dropout.on()) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);
+    if (drops_inputs) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);
   }
 };
 
@@ -84,11 +84,17 @@ class LayerPass {
     run.rows = context_.plan.order.data() + first_row(group_of(p));
     run.count = first_row(group_of(p) + 1) - first_row(group_of(p));
     run.x = x_;
-    for (std::size_t k = 0; k < states(); ++k) run.initial[k] = of_layer(call_.states[k]);
+    for (std::size_t k = 0; k < states(); ++k) {
+      run.initial[k] = of_layer(call_.states[k]);
+      run.after_reset[k] =
+          call_.reset_states.empty() ? run.initial[k] : of_layer(call_.reset_states[k]);
+    }
     run.weights = packed.weights;
-    run.limits = network_.limits_;
-    const T off = static_cast<T>(__builtin_inf());
-    run.clipped = run.limits.gate < off || run.limits.cell < off || run.limits.hidden < off;
+    run.options = network_.options_.cell;
+    run.optioned = network_.acts(call_);
+    run.draw = {call_.key, static_cast<std::uint32_t>(index()), call_.training};
+    run.saved_width = network_.saved_width();
+    run.saved_states = network_.keeps_states();
     return run;
   }
 
@@ -159,7 +165,7 @@ class LayerPass {
     if (whole.data != nullptr) whole.data += direction_ * hidden();
     return whole;
   }
-  [[nodiscard]] bool drops_input() const { return layer_ > 0 && call_.dropout.on(); }
+  [[nodiscard]] bool drops_input() const { return network_.drops_input(call_, layer_); }
 
   // A (chunk, B, width) buffer seen as the (T, B, width) sequence of which it holds the steps
   // [begin, end) in processing order.
@@ -176,8 +182,8 @@ class LayerPass {
       const Index t = direction_ == 1 ? steps() - 1 - step : step;
       for (Index r = first_row(group); r < first_row(group + 1); ++r) {
         const Index b = context_.plan.order[static_cast<std::size_t>(r)];
-        drop_row(call_.dropout, layer_ - 1, t, b, x_.data + t * x_.stride_t + b * x_.stride_b,
-                 to.data + t * to.stride_t + b * to.stride_b, width);
+        network_.drop_input(call_, layer_, t, b, x_.data + t * x_.stride_t + b * x_.stride_b,
+                            to.data + t * to.stride_t + b * to.stride_b, width);
       }
     }
   }

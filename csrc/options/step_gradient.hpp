@@ -7,7 +7,7 @@
 // Not differentiated: they change the gradient itself. Sources: Graves 2013, arXiv:1308.0850
 // (elementwise); Pascanu et al. 2013, arXiv:1211.5063 (norm).
 #pragma once
-#include "abi/args.hpp"
+#include "abi/options.hpp"
 #include "simd/vec.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {

@@ -44,6 +44,15 @@ class _Testing:
 
 testing: _Testing
 
+class Options:
+    def __init__(
+        self,
+        limits: Sequence[float],
+        activations: Sequence[tuple[int, float, float]],
+        own_activations: bool,
+        chances: Sequence[float],
+    ) -> None: ...
+
 class _Network:
     def __init__(
         self,
@@ -52,7 +61,7 @@ class _Network:
         hidden_size: int,
         layers: int,
         directions: int,
-        limits: Sequence[float],
+        options: Options,
     ) -> None: ...
     def set_parameters(
         self,
@@ -61,6 +70,7 @@ class _Network:
         weight_hh: npt.NDArray[Any],
         bias_ih: npt.NDArray[Any] | None,
         bias_hh: npt.NDArray[Any] | None,
+        own: tuple[npt.NDArray[Any], ...],
     ) -> None: ...
     def forward(
         self,
@@ -79,6 +89,7 @@ class _Network:
         d_final_states: tuple[npt.NDArray[Any], ...],
         d_x: npt.NDArray[Any],
         d_initial_states: tuple[npt.NDArray[Any], ...],
+        d_reset_states: tuple[npt.NDArray[Any], ...] | None,
         d_parameters: list[ParameterArrays],
     ) -> None: ...
     def plain_layer(self, x: object, state: object) -> tuple[npt.NDArray[Any], State] | None: ...

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 __all__ = ["CellInfo", "compiled_cells"]
+
+
+class OwnParameter(NamedTuple):
+    """What a cell has beside weights and biases: a value per unit, or one for all of them."""
+
+    name: str
+    shared: bool
+    initial: tuple[float, float] | None
+
+    @classmethod
+    def parse(cls, text: str) -> OwnParameter:
+        """Read one word of `CellInfo.parameters`."""
+        name, _, value = text.partition("=")
+        low, _, high = value.partition("..")
+        initial = (float(low), float(high or low)) if value else None
+        return cls(name.removesuffix(":1"), name.endswith(":1"), initial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +37,12 @@ class CellInfo:
     states : arrays carried from step to step, h first.
     saved : values per unit that the forward pass keeps for the backward pass.
     phases : recurrent products per step; with 2, the last gate's product waits for the others.
+    candidate : the gate that is written to the state, or -1: candidate dropout acts on it.
+    parameters : what the cell has per unit beside weights and biases: names separated by blanks.
+        ``"name:1"`` is one number that all units share; ``"name=-3"`` begins at -3, ``"name=0..1"``
+        uniformly in [0, 1), others as biases do.
+    activations : names of the activations, one per gate, ``"-"`` where none can be exchanged;
+        behind a ``"/"`` what squashes a state on its way to h.
 
     Examples
     --------
@@ -33,6 +56,30 @@ class CellInfo:
     states: int
     saved: int
     phases: int = 1
+    candidate: int = -1
+    parameters: str = ""
+    activations: str = ""
+
+    @property
+    def own(self) -> tuple[OwnParameter, ...]:
+        """The cell's own parameters.
+
+        Examples
+        --------
+        >>> CellInfo("fast", 1, 0, 1, 1, parameters="alpha:1=-3 weight_c").own[0]
+        OwnParameter(name='alpha', shared=True, initial=(-3.0, -3.0))
+        """
+        return tuple(map(OwnParameter.parse, self.parameters.split()))
+
+    @property
+    def params(self) -> int:
+        """Values per unit beside weights and biases."""
+        return len(self.own)
+
+    @property
+    def default_activations(self) -> tuple[str, ...]:
+        """Names by place: the gates, then what squashes a state."""
+        return tuple(self.activations.replace("/", " ").split())
 
     @property
     def pre(self) -> int:

@@ -7,12 +7,14 @@ holds feature, row, step and layer, so neither threads nor order of evaluation c
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import numpy as np
 import numpy.typing as npt
 
 from simdrnn.validate import Array
 
-__all__ = ["multipliers", "philox"]
+__all__ = ["Feature", "happens", "multipliers", "philox"]
 
 # Multipliers and key increments of Philox4x32 (section 4 of the paper).
 _MULTIPLIER_0, _MULTIPLIER_2 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -55,27 +57,59 @@ def philox(counter: tuple[npt.ArrayLike, ...], key: tuple[int, int]) -> Words:
     return tuple(word.astype(np.uint32) for word in (c0, c1, c2, c3))  # type: ignore[return-value]
 
 
-def multipliers(
-    shape: tuple[int, int, int], layer: int, probability: float, key: int, dtype: npt.DTypeLike
+class Feature(IntEnum):
+    """What random words are drawn for; in the counter, above the stream."""
+
+    BETWEEN_LAYERS = 0
+    INPUT = 1
+    RECURRENT = 2
+    CANDIDATE = 3
+    ZONEOUT = 4  # of h; the others follow
+
+
+def happens(
+    shape: tuple[int, int, int], feature: int, stream: int, probability: float, key: int
 ) -> Array:
-    """Return what dropout multiplies a layer's output by: 0, or 1 / (1 - probability).
+    """Tell where something random happens.
 
     Parameters
     ----------
-    shape : (T, B, F) of the output.
-    layer : index of the layer whose output it is.
-    probability : of being dropped.
+    shape : (T, B, F); T is 1 for what is drawn once per sequence.
+    feature : what it is drawn for.
+    stream : layer, or layer * D + direction for what a direction does by itself.
+    probability : of happening.
     key : 64 bits.
+
+    Returns
+    -------
+    (T, B, F) bool array.
+    """
+    steps, batch, width = shape
+    t, b, block = np.ogrid[:steps, :batch, : (width + 3) // 4]
+    words = philox((block, b, t, feature << 24 | stream), (key & 0xFFFFFFFF, key >> 32))
+    uniform = np.stack(words, axis=-1).reshape(steps, batch, -1)[..., :width]
+    return uniform < probability * 2.0**32  # float64 holds every uint32 exactly
+
+
+def multipliers(
+    shape: tuple[int, int, int],
+    stream: int,
+    probability: float,
+    key: int,
+    dtype: npt.DTypeLike,
+    feature: int = Feature.BETWEEN_LAYERS,
+) -> Array:
+    """Return what dropout multiplies by: 0, or 1 / (1 - probability).
+
+    Parameters
+    ----------
+    shape, stream, probability, key, feature : as for `happens`.
     dtype : to which the scale is rounded.
 
     Returns
     -------
     (T, B, F) array of that dtype.
     """
-    steps, batch, width = shape
-    t, b, block = np.ogrid[:steps, :batch, : (width + 3) // 4]
-    words = philox((block, b, t, layer), (key & 0xFFFFFFFF, key >> 32))
-    uniform = np.stack(words, axis=-1).reshape(steps, batch, -1)[..., :width]
-    kept = uniform >= probability * 2.0**32  # float64 holds every uint32 exactly
+    dropped = happens(shape, feature, stream, probability, key)
     scale = 1.0 / (1.0 - probability) if probability < 1 else 0.0
-    return np.where(kept, np.full(1, scale, dtype), np.zeros(1, dtype))
+    return np.where(dropped, np.zeros(1, dtype), np.full(1, scale, dtype))

@@ -56,6 +56,7 @@ class EngineUser(Parametrised):
         initializer: str = "uniform",
         forget_bias: float | None = None,
         options: Mapping[str, object],
+        dropout: float = 0.0,
     ) -> None:
         """Draw the parameters and build the engine."""
         self._info = self.cell_infos()[cell]
@@ -64,7 +65,7 @@ class EngineUser(Parametrised):
         self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
         self.dtype = as_dtype(dtype)
         self.seed = as_seed(seed)
-        self.options = Options.parse(self._info, options)
+        self.options = Options.parse(self._info, options, dropout)
         self._groups = parameter_specs(self._info, sizes, suffixes=suffixes)
         rng = np.random.default_rng(self.seed)
         values = initialise(
@@ -99,15 +100,43 @@ class EngineUser(Parametrised):
             stamp = (self._version, self._engine.token())
             if self._stamp == stamp:
                 return
+            parameters = self._per_unit(self._parameters)
             for index in range(len(self._groups)):
-                self._engine.set_parameters(index, *self._direction(self._parameters, index))
+                self._engine.set_parameters(index, *self._direction(parameters, index))
             self._stamp = stamp
 
     def _direction(self, arrays: Mapping[str, Array], index: int) -> ParameterArrays:
         """Pick what belongs to one layer and direction, as engines take it, from named arrays."""
         picked = [arrays[spec.name] for spec in self._groups[index]]
-        bias_ih, bias_hh = picked[2:] if self.bias else (None, None)
-        return picked[0], picked[1], bias_ih, bias_hh
+        bias_ih, bias_hh = picked[2:4] if self.bias else (None, None)
+        own = picked[4 if self.bias else 2 :]
+        return ParameterArrays(picked[0], picked[1], bias_ih, bias_hh, tuple(own))
+
+    def _per_unit(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        """Repeat what all units share for each of them, as engines take it."""
+        return {
+            name: np.repeat(array, self.hidden_size) if self._is_shared(name) else array
+            for name, array in parameters.items()
+        }
+
+    def _gradient_arrays(self) -> dict[str, Array]:
+        """Allocate what an engine writes gradients of parameters to."""
+        shapes = {spec.name: np.broadcast_to(0.0, spec.shape) for spec in self._specs.values()}
+        return {
+            name: np.empty(shape.shape, self.dtype)
+            for name, shape in self._per_unit(shapes).items()
+        }
+
+    def _shared(self, gradients: dict[str, Array]) -> dict[str, Array]:
+        """Sum the units' gradients for what they share; the inverse of `_per_unit`."""
+        return {
+            name: array.sum(keepdims=True) if self._is_shared(name) else array
+            for name, array in gradients.items()
+        }
+
+    def _is_shared(self, name: str) -> bool:
+        """Tell whether a parameter is one number for all units."""
+        return self._specs[name].letters == ("1",)
 
     def __repr__(self) -> str:
         """Show the constructor's arguments that are not the default, as PyTorch does."""
@@ -117,7 +146,7 @@ class EngineUser(Parametrised):
                 shown.append(f"{name}={getattr(self, name)!r}")
         if self.dtype != np.float32:
             shown.append(f"dtype={self.dtype.name!r}")
-        shown += [f"{name}={value}" for name, value in self.options.active().items()]
+        shown += [f"{name}={value!r}" for name, value in self.options.active().items()]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __getstate__(self) -> dict[str, Any]:

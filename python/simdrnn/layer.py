@@ -69,7 +69,7 @@ class RecurrentLayer(EngineUser):
             )
         self._recorded = 0
         self._width = sizes.num_directions * sizes.hidden_size
-        self._setup(cell, sizes, batch_first=self.batch_first, **setup)
+        self._setup(cell, sizes, batch_first=self.batch_first, dropout=self.dropout, **setup)
 
     def __call__(
         self,
@@ -145,7 +145,7 @@ class RecurrentLayer(EngineUser):
 
         Parameters
         ----------
-        training : whether dropout between layers is on.
+        training : whether dropouts and zoneout are drawn at random.
         checkpoint_every : None; keeping only every k-th state is not available yet.
         x, state, lengths, mask, reset, masked_output, num_threads : as when calling the layer.
             The tape refers to `x`, `state`, `mask` and `reset`: leave them as they are until the
@@ -165,8 +165,7 @@ class RecurrentLayer(EngineUser):
         if training:
             key = (self.seed + _KEY_STEP * self._recorded) & _KEY_MASK
             self._recorded += 1
-            if self.dropout > 0 and self.num_layers > 1:
-                run = run._replace(dropout=self.dropout, dropout_key=key)
+            run = run._replace(training=True, key=key)
         arrays = self._tape_arrays(*run.x.shape[:2])
         output = arrays.hidden[-1]
         final = tuple([np.empty_like(initial) for initial in run.states])
@@ -175,7 +174,9 @@ class RecurrentLayer(EngineUser):
 
     def _tape_arrays(self, steps: int, batch: int) -> TapeArrays:
         """Allocate what forward keeps for backward."""
-        saved = (steps, batch, self._info.saved * self.hidden_size)
+        info = self._info
+        width = info.saved + self.options.saved_states(info.states)
+        saved = (steps, batch, width * self.hidden_size)
         hidden = (steps, batch, self._width)
         return TapeArrays(
             [np.empty(saved, self.dtype) for _ in self._groups],

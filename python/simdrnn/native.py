@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from simdrnn import _core
+from simdrnn.cells import compiled_cells
 from simdrnn.options import Options
 from simdrnn.run import ParameterArrays, Run, TapeArrays
 from simdrnn.validate import Array
@@ -16,6 +17,31 @@ from simdrnn.validate import Array
 __all__ = ["Network"]
 
 _CLASSES = {"float32": _core.NetworkF32, "float64": _core.NetworkF64}
+
+
+def _numbers(cell: str, options: Options) -> _core.Options:
+    """Turn a layer's options into the numbers that the engine takes."""
+    info = compiled_cells()[cell]
+    limits = [
+        math.inf if clip is None else clip
+        for clip in (
+            options.gate_clip,
+            options.cell_clip,
+            options.hidden_clip,
+            options.step_grad_clip,
+            options.step_grad_norm,
+        )
+    ]
+    chances = [
+        options.dropout,
+        options.input_dropout or 0.0,
+        options.recurrent_dropout or 0.0,
+        options.candidate_dropout or 0.0,
+        *options.zoneouts(info.states),
+    ]
+    activations = [(a.kind, a.alpha, a.beta) for a in options.activations]
+    own = options.activations != Options.parse(info, {}).activations
+    return _core.Options(limits, activations, own, chances)
 
 
 class Network:
@@ -37,16 +63,8 @@ class Network:
         num_directions: int,
         options: Options,
     ) -> None:
-        clips = (
-            options.gate_clip,
-            options.cell_clip,
-            options.hidden_clip,
-            options.step_grad_clip,
-            options.step_grad_norm,
-        )
-        limits = [math.inf if clip is None else clip for clip in clips]
         self._core = _CLASSES[dtype.name](
-            cell, input_size, hidden_size, num_layers, num_directions, limits
+            cell, input_size, hidden_size, num_layers, num_directions, _numbers(cell, options)
         )
         self.plain_layer = self._core.plain_layer
         self.plain_cell = self._core.plain_cell
@@ -80,9 +98,10 @@ class Network:
         weight_hh: Array,
         bias_ih: Array | None,
         bias_hh: Array | None,
+        own: Sequence[Array] = (),
     ) -> None:
         """Pack the parameters of direction ``index = layer * D + direction``."""
-        self._core.set_parameters(index, weight_ih, weight_hh, bias_ih, bias_hh)
+        self._core.set_parameters(index, weight_ih, weight_hh, bias_ih, bias_hh, tuple(own))
 
     def forward(
         self,
@@ -107,8 +126,10 @@ class Network:
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        d_reset_states: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite all arguments from `d_x` on with gradients."""
         self._core.backward(
             run,
             tape.saved,
@@ -117,5 +138,6 @@ class Network:
             tuple(d_final_states),
             d_x,
             tuple(d_initial_states),
+            None if d_reset_states is None else tuple(d_reset_states),
             list(d_parameters),
         )

@@ -1,29 +1,54 @@
-"""Options that any cell can carry: clips in the forward pass and inside back-propagation."""
+"""Options that any cell can carry, on every step: clips, activations, dropouts, zoneout."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
+from simdrnn.activations import Activation, parse_activation
 from simdrnn.cells import CellInfo
-from simdrnn.validate import as_positive_number
+from simdrnn.validate import as_chance, as_positive_number
 
 __all__ = ["Options"]
+
+_CLIPS = ("gate_clip", "cell_clip", "hidden_clip", "step_grad_clip", "step_grad_norm")
+_CHANCES = ("input_dropout", "recurrent_dropout", "candidate_dropout")
+_ACTIVATIONS = ("activation", "recurrent_activation", "output_activation")
+
+Zoneout = float | tuple[float, ...]
+OneOrMore = Activation | tuple[Activation, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Clips of one layer; None switches one off. Each has its true derivative: 0 where reached.
+    """Options of one layer; None switches one off.
 
     Parameters
     ----------
-    gate_clip : bound on the argument of every gate activation.
+    gate_clip : bound on the argument of every gate activation (ONNX ``clip``).
     cell_clip : bound on c after its update; the clipped c is what is carried. LSTM only.
     hidden_clip : bound on h after its update; the clipped h is output and carried.
     step_grad_clip : at every step of back-propagation, bound on each element of the part of
         dL/dh_t that arrives from later steps, before dL/dy_t is added.
     step_grad_norm : the same, as a bound on that part's Euclidean norm, row by row.
-        With both, the elements are clipped first.
+        With both, the elements are clipped first. Clips have their true derivative: 0 where
+        reached.
+    input_dropout : probability of dropping a feature of a layer's input, in training: one mask
+        for all steps of a row, shared by both directions (Gal and Ghahramani 2016,
+        arXiv:1512.05287).
+    recurrent_dropout : the same of h_{t-1} on its way into the recurrent product, which alone
+        sees it: one mask for all steps and gates of a row.
+    candidate_dropout : probability of dropping a unit of the candidate on its way into the state,
+        anew at every step, in training (Semeniuta et al. 2016, arXiv:1603.05118).
+    zoneout : probability of a unit keeping its state, anew at every step; where not training,
+        the mean of both instead (Krueger et al. 2016, arXiv:1606.01305). A pair (p_h, p_c) where
+        there is a c, which one number stands for twice. h is made of the new c.
+    activation : of the candidate; by name, or (name, alpha, beta): see `simdrnn.activations`.
+    recurrent_activation : of the gates that are sigmoids by default; a list names one for each.
+    output_activation : what makes h of c: tanh by default, and not changed by `activation` (as in
+        ONNX; Keras changes both).
+    dropout : between layers; the layer's own argument.
+    activations : of every gate and of the output, by place; worked out by `parse`.
 
     Examples
     --------
@@ -36,36 +61,70 @@ class Options:
     hidden_clip: float | None = None
     step_grad_clip: float | None = None
     step_grad_norm: float | None = None
+    input_dropout: float | None = None
+    recurrent_dropout: float | None = None
+    candidate_dropout: float | None = None
+    zoneout: Zoneout | None = None
+    activation: Activation | None = None
+    recurrent_activation: OneOrMore | None = None
+    output_activation: Activation | None = None
+    dropout: float = field(default=0.0, repr=False)
+    activations: tuple[Activation, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        """Check every value that is not None and store it as float."""
-        for name, value in self.active().items():
-            object.__setattr__(self, name, as_positive_number(name, value))
+        """Check every value that is not None and store it in its own form."""
+        for name in _CLIPS:
+            self._store(name, as_positive_number)
+        for name in _CHANCES:
+            self._store(name, as_chance)
+        self._store("zoneout", _zoneout)
+        for name in _ACTIVATIONS:
+            self._store(name, _one_or_more if name == "recurrent_activation" else parse_activation)
+
+    def _store(self, name: str, check: Callable[[str, object], object]) -> None:
+        """Replace the value of a field by what `check` makes of it."""
+        value = getattr(self, name)
+        if value is not None:
+            object.__setattr__(self, name, check(name, value))
 
     def __repr__(self) -> str:
         """Show what is switched on."""
-        return f"Options({', '.join(f'{name}={value}' for name, value in self.active().items())})"
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in self.active().items())})"
 
-    def active(self) -> dict[str, float]:
-        """Return the options that are switched on, by name."""
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: value for name, value in values if value is not None}
+    def active(self) -> dict[str, object]:
+        """Return the options that are switched on, by name, as a constructor takes them."""
+        values = ((f.name, getattr(self, f.name)) for f in fields(self) if f.repr)
+        return {name: _argument(value) for name, value in values if value is not None}
+
+    def zoneouts(self, states: int) -> tuple[float, ...]:
+        """Return the zoneout probability of each state, h first."""
+        if self.zoneout is None:
+            return (0.0,) * states
+        return self.zoneout if isinstance(self.zoneout, tuple) else (self.zoneout,) * states
+
+    def saved_states(self, states: int) -> int:
+        """Return how many states a step leaves on the tape beside what its cell saves.
+
+        With zoneout, those that are carried are not those that the cell made.
+        """
+        return states if any(self.zoneouts(states)) else 0
 
     @classmethod
-    def parse(cls, cell: CellInfo, given: Mapping[str, object]) -> Options:
+    def parse(cls, cell: CellInfo, given: Mapping[str, object], dropout: float = 0.0) -> Options:
         """Build the options of a layer from its constructor's keyword arguments.
 
         Parameters
         ----------
         cell : the cell that will carry them.
         given : values by name; None is off.
+        dropout : between layers.
 
         Raises
         ------
         TypeError : a name is unknown.
         ValueError : a value is out of range, or the cell has nothing for the option to act on.
         """
-        known = [field.name for field in fields(cls)]
+        known = [f.name for f in fields(cls) if f.repr]
         for name in given:
             if name == "forget_bias" and given[name] is not None:
                 raise ValueError(
@@ -73,6 +132,75 @@ class Options:
                 )
             if name not in known and name != "forget_bias":
                 raise TypeError(f"{name}: unknown option; expected one of {', '.join(known)}")
-        if given.get("cell_clip") is not None and cell.states < 2:
+        values = {name: given[name] for name in known if name in given}
+        options = cls(**values, dropout=dropout)  # type: ignore[arg-type]
+        options._check_cell(cell)
+        object.__setattr__(options, "activations", options._by_place(cell))
+        return options
+
+    def _check_cell(self, cell: CellInfo) -> None:
+        """Raise where the cell has nothing for an option to act on."""
+        if self.cell_clip is not None and cell.states < 2:
             raise ValueError(f"cell_clip: expected a cell with a c state, got {cell.name}")
-        return cls(**{name: given[name] for name in known if name in given})  # type: ignore[arg-type]
+        if self.candidate_dropout is not None and cell.candidate < 0:
+            raise ValueError(
+                f"candidate_dropout: expected a cell with a candidate, got {cell.name}"
+            )
+        if isinstance(self.zoneout, tuple) and len(self.zoneout) != cell.states:
+            form = "one number" if cell.states == 1 else f"one number or {cell.states}"
+            raise ValueError(f"zoneout: expected {form} for {cell.name}, got {self.zoneout}")
+
+    def _by_place(self, cell: CellInfo) -> tuple[Activation, ...]:
+        """Return the activation of every place of the cell."""
+        defaults = cell.default_activations
+        sigmoids = [i for i, name in enumerate(defaults[: cell.gates]) if name == "sigmoid"]
+        others = [i for i in range(len(defaults[: cell.gates])) if i not in sigmoids]
+        places = {
+            "activation": [i for i in others if defaults[i] != "-"],
+            "recurrent_activation": sigmoids,
+            "output_activation": list(range(cell.gates, len(defaults))),
+        }
+        chosen = [
+            parse_activation("activation", "identity" if name == "-" else name) for name in defaults
+        ]
+        for name, where in places.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not where:
+                raise ValueError(f"{name}: expected a cell with such a gate, got {cell.name}")
+            several = not isinstance(value, Activation)
+            if several and len(value) != len(where):
+                raise ValueError(
+                    f"{name}: expected one activation, or a list of {len(where)}, "
+                    f"got a list of {len(value)}"
+                )
+            for place, one in zip(where, value if several else [value] * len(where), strict=True):
+                chosen[place] = one
+        return tuple(chosen)
+
+
+def _zoneout(name: str, value: object) -> Zoneout:
+    """Return a probability, or a tuple of one for each state."""
+    if isinstance(value, (tuple, list)):
+        return tuple(as_chance(f"{name}[{k}]", one) for k, one in enumerate(value))
+    return as_chance(name, value)
+
+
+def _one_or_more(name: str, value: object) -> OneOrMore:
+    """Return an activation, or a tuple of them for a list."""
+    one = isinstance(value, (str, Activation))
+    if not one and isinstance(value, tuple):  # of activations, as this returns it
+        one = not all(isinstance(item, Activation) for item in value)
+    if one or not isinstance(value, Sequence):
+        return parse_activation(name, value)
+    return tuple(parse_activation(f"{name}[{k}]", item) for k, item in enumerate(value))
+
+
+def _argument(value: object) -> object:
+    """Write a value as a constructor takes it."""
+    if isinstance(value, Activation):
+        return value.argument
+    if isinstance(value, tuple) and value and isinstance(value[0], Activation):
+        return [one.argument for one in value]
+    return value

@@ -19,8 +19,15 @@ __all__ = ["Network", "ParameterArrays", "Run", "State", "TapeArrays"]
 # What users pass and get: an array where the cell has one state, a tuple where it has more.
 State: TypeAlias = "Array | tuple[Array, ...]"
 
-# weight_ih, weight_hh, bias_ih, bias_hh of one layer and direction.
-ParameterArrays: TypeAlias = "tuple[Array, Array, Array | None, Array | None]"
+
+class ParameterArrays(NamedTuple):
+    """Parameters of one layer and direction, or gradients; `own` are the cell's own, (H,) each."""
+
+    weight_ih: Array
+    weight_hh: Array
+    bias_ih: Array | None
+    bias_hh: Array | None
+    own: tuple[Array, ...] = ()
 
 
 class Run(NamedTuple):
@@ -35,9 +42,10 @@ class Run(NamedTuple):
     lengths : (B,) int64, or None where every row has T steps.
     mask, reset : (T, B) bool, C-contiguous, or None.
     hold : whether a step that is not real outputs the carried hidden state instead of 0.
-    dropout : probability between layers; 0 is off.
-    dropout_key : 64-bit key of the dropout masks.
+    training : whether what is random (dropouts, zoneout) is drawn.
+    key : 64 bits, of what is drawn.
     num_threads : 0 leaves the number to the engine.
+    reset_states : S arrays like `states` that a reset puts in their place, or None: `states`.
     """
 
     x: Array
@@ -46,9 +54,10 @@ class Run(NamedTuple):
     mask: Array | None = None
     reset: Array | None = None
     hold: bool = False
-    dropout: float = 0.0
-    dropout_key: int = 0
+    training: bool = False
+    key: int = 0
     num_threads: int = 0
+    reset_states: tuple[Array, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -57,7 +66,7 @@ class TapeArrays:
 
     Parameters
     ----------
-    saved : L*D arrays (T, B, saved*H): what the cell keeps of each step.
+    saved : L*D arrays (T, B, saved*H): what a step keeps; with zoneout, the carried states too.
     hidden : L arrays (T, B, D*H): every layer's output before dropout; the last is the output.
     """
 
@@ -102,6 +111,7 @@ class Network(Protocol):
         weight_hh: Array,
         bias_ih: Array | None,
         bias_hh: Array | None,
+        own: Sequence[Array] = (),
     ) -> None:
         """Take the parameters of direction ``index = layer * D + direction``."""
 
@@ -124,5 +134,7 @@ class Network(Protocol):
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        d_reset_states: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite all arguments from `d_x` on with gradients."""

@@ -79,12 +79,14 @@ class Tape:
         d_final = self._d_final(d_state)
         d_x = np.empty(run.x.shape, layer.dtype)
         d_initial = tuple(np.empty(state.shape, layer.dtype) for state in run.states)
-        params = {spec.name: np.empty(spec.shape, layer.dtype) for spec in layer._specs.values()}
+        params = layer._gradient_arrays()
         d_parameters = [layer._direction(params, index) for index in range(len(layer._groups))]
         layer._ready().backward(
             run, self._arrays, d_sequence, d_final, d_x, d_initial, d_parameters
         )
-        return Gradients(self._layout.caller(d_x), self._layout.caller_state(d_initial), params)
+        return Gradients(
+            self._layout.caller(d_x), self._layout.caller_state(d_initial), layer._shared(params)
+        )
 
     def _d_output(self, value: object) -> Array:
         """Check `d_output` and view it as (T, B, D*H)."""

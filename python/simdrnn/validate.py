@@ -113,6 +113,14 @@ def as_probability(name: str, value: object) -> float:
     return number
 
 
+def as_chance(name: str, value: object) -> float:
+    """Return a real number in [0, 1) as float."""
+    number = _as_float(name, value, "a number in [0, 1)")
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"{name}: expected a number in [0, 1), got {number}")
+    return number
+
+
 def as_seed(value: object) -> int:
     """Return the seed given, or 64 fresh random bits for None."""
     if value is None:

@@ -73,11 +73,15 @@ class Sizes(NamedTuple):
 
 
 class ParameterSpec(NamedTuple):
-    """Name of one parameter, and its shape in letters and in numbers."""
+    """Name of one parameter, its shape in letters and in numbers, and where it begins.
+
+    `initial` is a range that the layer's initialiser does not decide on, or None.
+    """
 
     name: str
     letters: tuple[str, ...]
     shape: tuple[int, ...]
+    initial: tuple[float, float] | None = None
 
 
 def _times(count: int, letter: str) -> str:
@@ -104,7 +108,7 @@ def parameter_specs(
     --------
     >>> gru = CellInfo("gru", gates=3, separate=1, states=1, saved=4)
     >>> for spec in parameter_specs(gru, Sizes(input_size=5, hidden_size=8))[0]:
-    ...     print(*spec)
+    ...     print(*spec[:3])
     weight_ih_l0 ('3*H', 'I') (24, 5)
     weight_hh_l0 ('3*H', 'H') (24, 8)
     bias_ih_l0 ('3*H',) (24,)
@@ -125,6 +129,9 @@ def parameter_specs(
             if sizes.bias:
                 group.append(ParameterSpec(f"bias_ih{end}", (rows_text,), (rows,)))
                 group.append(ParameterSpec(f"bias_hh{end}", (rows_text,), (rows,)))
+            for own in cell.own:
+                letters, shape = (("1",), (1,)) if own.shared else (("H",), (hidden,))
+                group.append(ParameterSpec(f"{own.name}{end}", letters, shape, own.initial))
             groups.append(tuple(group))
     return groups
 
@@ -138,6 +145,8 @@ def _orthogonal(size: int, rng: np.random.Generator) -> Array:
 
 def _draw(spec: ParameterSpec, hidden: int, initializer: str, rng: np.random.Generator) -> Array:
     """Draw one parameter in float64."""
+    if spec.initial is not None:
+        return rng.uniform(*spec.initial, spec.shape)
     if initializer == "uniform":
         bound = 1.0 / math.sqrt(hidden)
         return rng.uniform(-bound, bound, spec.shape)
@@ -157,7 +166,7 @@ def _forget_slices(groups: list[tuple[ParameterSpec, ...]], hidden: int) -> Iter
     """Name every bias and the slice of it that belongs to an LSTM's forget gate (i, f, g, o)."""
     for group in groups:
         for spec in group:
-            if len(spec.shape) == 1:
+            if spec.name.startswith("bias_"):
                 yield spec.name, slice(hidden, 2 * hidden)
 
 

@@ -1,8 +1,9 @@
 """Elman network.
 
-    h' = clip(tanh(a)), or with relu,   a = W x + b_ih + R h + b_hh
+    h' = tanh(a), or with relu,   a = W x + b_ih + R h + b_hh
 
-Elman, "Finding structure in time", Cognitive Science 14, 1990.
+Elman, "Finding structure in time", Cognitive Science 14, 1990; relu: Le et al. 2015,
+arXiv:1504.00941.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from simdrnn.cells import CellInfo
-from simdrnn.options import Options
-from simdrnn.reference.math import RELU, TANH, Activation
-from simdrnn.reference.options import activate, clip, clip_backward, d_activate
+from simdrnn.reference.options import StepOptions
 from simdrnn.validate import Array
 
 __all__ = ["Elman", "ElmanRelu"]
@@ -23,36 +22,34 @@ __all__ = ["Elman", "ElmanRelu"]
 class Elman:
     """Elman network with tanh."""
 
-    info: ClassVar[CellInfo] = CellInfo("rnn_tanh", gates=1, separate=0, states=1, saved=0)
-    activation: ClassVar[Activation] = TANH
+    info: ClassVar[CellInfo] = CellInfo(
+        "rnn_tanh", gates=1, separate=0, states=1, saved=0, activations="tanh"
+    )
 
-    @classmethod
+    @staticmethod
     def forward(
-        cls, pre: Array, state: tuple[Array, ...], options: Options
+        pre: Array, state: tuple[Array, ...], p: StepOptions
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Take one step: `pre` (1, B, H) and h (B, H) to h'. Nothing is saved: h' is enough."""
-        (a,) = pre
-        h = clip(activate(cls.activation, a, options.gate_clip), options.hidden_clip)
-        return (h,), ()
+        return (p.activate(0, pre[0]),), ()
 
-    @classmethod
+    @staticmethod
     def backward(
-        cls,
         saved: tuple[Array, ...],
         state: tuple[Array, ...],
         following: tuple[Array, ...],
         d_following: tuple[Array, ...],
-        options: Options,
+        p: StepOptions,
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Return the gradients for `pre`, and for h: none but through `pre`."""
         (h,), (d_h,) = following, d_following
-        # Where hidden_clip was reached this is 0, so h may stand for the activation hereafter.
-        d_h = clip_backward(h, d_h, options.hidden_clip)
-        return (d_h * d_activate(cls.activation, h, options.gate_clip),), (np.zeros_like(d_h),)
+        # Where hidden_clip was reached d_h is 0, so the clipped h may stand for the activation.
+        return (d_h * p.slope(0, h),), (np.zeros_like(d_h),)
 
 
 class ElmanRelu(Elman):
     """Elman network with relu."""
 
-    info: ClassVar[CellInfo] = CellInfo("rnn_relu", gates=1, separate=0, states=1, saved=0)
-    activation = RELU
+    info: ClassVar[CellInfo] = CellInfo(
+        "rnn_relu", gates=1, separate=0, states=1, saved=0, activations="relu"
+    )

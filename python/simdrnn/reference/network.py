@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from simdrnn.cells import CellInfo
-from simdrnn.dropout import multipliers
+from simdrnn.dropout import Feature, multipliers
 from simdrnn.options import Options
 from simdrnn.reference.elman import Elman, ElmanRelu
 from simdrnn.reference.gru import Gru, GruResetBefore
 from simdrnn.reference.lstm import Lstm
-from simdrnn.reference.sequence import Cell, Pass, Steps, Weights
+from simdrnn.reference.noise import Noise
+from simdrnn.reference.sequence import Cell, Pass, Weights
+from simdrnn.reference.steps import Steps
 from simdrnn.run import ParameterArrays, Run, TapeArrays
 from simdrnn.validate import Array
 
@@ -73,6 +75,7 @@ class Network:
         weight_hh: Array,
         bias_ih: Array | None,
         bias_hh: Array | None,
+        own: Sequence[Array] = (),
     ) -> None:
         """Take the parameters of one direction, as float64 and by gate."""
         gates, hidden = self._cell.info.gates, self._hidden_size
@@ -82,6 +85,7 @@ class Network:
             weight_hh.astype(np.float64).reshape(gates, hidden, hidden),
             (no_bias if bias_ih is None else bias_ih.astype(np.float64)).reshape(gates, 1, hidden),
             (no_bias if bias_hh is None else bias_hh.astype(np.float64)).reshape(gates, 1, hidden),
+            np.array(list(own), np.float64).reshape(len(own), 1, hidden),
         )
 
     def forward(
@@ -95,8 +99,7 @@ class Network:
         """Write output and final states; with a tape, put float64 arrays of our own on it."""
         below = run.x.astype(np.float64)
         for layer in range(self._num_layers):
-            if layer:
-                below = below * self._dropout(run, layer - 1)
+            below = below * self._dropout(run, layer)
             outputs = []
             for index in self._indices(layer):
                 result = self._pass(run, index, below).forward()
@@ -106,7 +109,7 @@ class Network:
                 if tape is not None:  # (T, saved, B, H) to (T, B, saved*H)
                     steps, _, batch, _ = result.saved.shape
                     columns = result.saved.swapaxes(1, 2)
-                    tape.saved[index] = columns.reshape(steps, batch, self._saved_width)
+                    tape.saved[index] = columns.reshape(steps, batch, -1)
             below = np.concatenate(outputs, axis=-1)
             if tape is not None:
                 tape.hidden[layer] = below
@@ -121,13 +124,15 @@ class Network:
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        d_reset_states: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite all arguments from `d_x` on with gradients."""
         d_above = d_output.astype(np.float64)
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
         for layer in reversed(range(self._num_layers)):
-            dropped = self._dropout(run, layer - 1) if layer else 1.0
-            below = tape.hidden[layer - 1] * dropped if layer else run.x.astype(np.float64)
+            dropped = self._dropout(run, layer)
+            below = (tape.hidden[layer - 1] if layer else run.x.astype(np.float64)) * dropped
             d_below = np.zeros(below.shape)
             for direction, index in enumerate(self._indices(layer)):
                 columns = slice(direction * self._hidden_size, (direction + 1) * self._hidden_size)
@@ -140,7 +145,9 @@ class Network:
                 d_below += gradients.x
                 for d_initial, d_state in zip(d_initial_states, gradients.initial, strict=True):
                     d_initial[index] = d_state
-                for target, value in zip(d_parameters[index], gradients.weights, strict=True):
+                values = (*gradients.weights[:4], *gradients.weights.own)
+                targets = (*d_parameters[index][:4], *d_parameters[index].own)
+                for target, value in zip(targets, values, strict=True):
                     if target is not None:
                         target[...] = value.reshape(target.shape)
             d_above = d_below * dropped
@@ -150,15 +157,10 @@ class Network:
         """Return the indices of a layer's directions."""
         return range(layer * self._num_directions, (layer + 1) * self._num_directions)
 
-    @property
-    def _saved_width(self) -> int:
-        """Width of a saved array on the tape."""
-        return self._cell.info.saved * self._hidden_size
-
     def _saved(self, tape: TapeArrays, index: int) -> Array:
         """View one direction's saved values as (T, saved, B, H)."""
         steps, batch, _ = tape.saved[index].shape
-        shape = (steps, batch, self._cell.info.saved, self._hidden_size)
+        shape = (steps, batch, -1, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
 
     def _pass(self, run: Run, index: int, x: Array) -> Pass:
@@ -168,15 +170,35 @@ class Network:
         steps = Steps.plan(length, batch, run.lengths, run.mask, run.reset, reverse=reverse)
         initial = tuple(state[index].astype(np.float64) for state in run.states)
         weights = self._weights[index]
-        return Pass(self._cell, weights, x, initial, steps, run.hold, self._options)
+        noise = Noise.draw(
+            self._options,
+            (length, batch, self._hidden_size),
+            self._cell.info.states,
+            index,
+            training=run.training,
+            key=run.key,
+            dtype=self._dtype,
+        )
+        return Pass(self._cell, weights, x, initial, steps, run.hold, self._options, noise)
 
     def _dropout(self, run: Run, layer: int) -> Array | float:
-        """Return what the output of `layer` is multiplied by."""
-        if not run.dropout:
-            return 1.0
-        shape = (*run.x.shape[:2], self._num_directions * self._hidden_size)
-        scale = multipliers(shape, layer, run.dropout, run.dropout_key, self._dtype)
-        return scale.astype(np.float64)
+        """Return what the input of `layer` is multiplied by."""
+        scale: Array | float = 1.0
+        if not run.training:
+            return scale
+        steps, batch = run.x.shape[:2]
+        width = self._num_directions * self._hidden_size if layer else run.x.shape[2]
+        if self._options.input_dropout:
+            scale = multipliers(
+                (1, batch, width), layer, self._options.input_dropout, run.key, self._dtype,
+                Feature.INPUT,
+            ).astype(np.float64)  # fmt: skip
+        if layer and self._options.dropout:
+            probability = self._options.dropout
+            shape = (steps, batch, width)
+            between = multipliers(shape, layer - 1, probability, run.key, self._dtype)
+            scale = scale * between.astype(np.float64)
+        return scale
 
 
 def cell_infos() -> dict[str, CellInfo]:

@@ -1,6 +1,7 @@
-"""Elementwise options, forward and backward; ``None`` switches each off.
+"""Options of a step, forward and backward: what a cell's equations ask for by name.
 
-Every clip has its true derivative: 1 strictly inside the bounds, 0 where they are reached.
+Every clip has its true derivative: 1 strictly inside the bounds, 0 where they are reached. With no
+option on, `StepOptions` is the cell's own activations and nothing else.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from simdrnn.options import Options
-from simdrnn.reference.math import Activation
+from simdrnn.reference.activations import activation_of
 from simdrnn.validate import Array
 
-__all__ = ["activate", "clip", "clip_backward", "d_activate", "step_gradient"]
+__all__ = ["StepOptions", "clip", "clip_backward", "step_gradient"]
 
 
 def clip(value: Array, bound: float | None) -> Array:
@@ -24,29 +25,55 @@ def clip_backward(clipped: Array, d_clipped: Array, bound: float | None) -> Arra
     return d_clipped if bound is None else d_clipped * (np.abs(clipped) < bound)
 
 
-def _range(activation: Activation, bound: float) -> Array:
-    """Return the activation's values at -bound and bound."""
-    return activation.function(np.array([-bound, bound]))
+class StepOptions:
+    """The options of one step, as a cell asks for them.
 
-
-def activate(activation: Activation, argument: Array, bound: float | None) -> Array:
-    """Activate an argument clipped to [-bound, bound].
-
-    Activations are monotone, so this is the same as clipping the result to the activation's values
-    at the bounds; and then the result alone tells `d_activate` where the clip was reached.
+    Parameters
+    ----------
+    options : of the layer.
+    candidate : (B, H) what dropout multiplies the candidate by, or None.
     """
-    result = activation.function(argument)
-    return result if bound is None else np.clip(result, *_range(activation, bound))
 
+    def __init__(self, options: Options, candidate: Array | None = None) -> None:
+        self._options, self._candidate = options, candidate
+        self._activations = [activation_of(named) for named in options.activations]
 
-def d_activate(activation: Activation, result: Array, bound: float | None) -> Array:
-    """Return the derivative of `activate` with respect to the argument, from its result."""
-    derivative = activation.derivative(result)
-    if bound is None:
-        return derivative
-    low, high = _range(activation, bound)
-    inside: Array = (low < result) & (result < high)
-    return derivative * inside
+    def activate(self, gate: int, argument: Array) -> Array:
+        """Activate a gate's argument, clipped by ``gate_clip``."""
+        return self._activations[gate].function(clip(argument, self._options.gate_clip))
+
+    def slope(self, gate: int, value: Array) -> Array:
+        """Return a gate's derivative, from its value.
+
+        Activations are monotone, so the clip was reached exactly where the value is the
+        activation of a bound.
+        """
+        activation, bound = self._activations[gate], self._options.gate_clip
+        derivative = activation.derivative(value)
+        if bound is None:
+            return derivative
+        low, high = np.sort(activation.function(np.array([-bound, bound])))
+        return np.where((low < value) & (value < high), derivative, 0.0)
+
+    def squash(self, place: int, c: Array) -> Array:
+        """Activate what becomes h; `place` is behind the gates."""
+        return self._activations[place].function(c)
+
+    def squash_slope(self, place: int, value: Array) -> Array:
+        """Return the derivative of `squash`, from its value."""
+        return self._activations[place].derivative(value)
+
+    def drop(self, candidate: Array) -> Array:
+        """Drop the candidate on its way into the state, or a gradient on its way back."""
+        return candidate if self._candidate is None else candidate * self._candidate
+
+    def clip_cell(self, c: Array) -> Array:
+        """Clip c after its update."""
+        return clip(c, self._options.cell_clip)
+
+    def through_cell_clip(self, c: Array, d_c: Array) -> Array:
+        """Propagate a gradient back through `clip_cell`, given its result."""
+        return clip_backward(c, d_c, self._options.cell_clip)
 
 
 def step_gradient(d_hidden: Array, options: Options) -> Array:

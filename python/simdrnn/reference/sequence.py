@@ -9,7 +9,9 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.options import Options
-from simdrnn.reference.options import step_gradient
+from simdrnn.reference.noise import Noise
+from simdrnn.reference.options import StepOptions, clip, clip_backward, step_gradient
+from simdrnn.reference.steps import Steps
 from simdrnn.validate import Array
 
 __all__ = ["Cell", "Pass", "PassGradients", "PassResult", "Steps", "TwoPhaseCell", "Weights"]
@@ -22,8 +24,8 @@ class Cell(Protocol):
 
     info: ClassVar[CellInfo]
 
-    def forward(self, pre: Array, state: Arrays, options: Options) -> tuple[Arrays, Arrays]:
-        """Return the next state and what is saved."""
+    def forward(self, pre: Array, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Return the next state and what is saved; `pre` ends with the cell's own parameters."""
         ...
 
     def backward(
@@ -32,82 +34,40 @@ class Cell(Protocol):
         state: Arrays,
         following: Arrays,
         d_following: Arrays,
-        options: Options,
+        p: StepOptions,
     ) -> tuple[Arrays, Arrays]:
-        """Return the gradients for `pre`, and for `state` except through `pre`."""
+        """Return the gradients for `pre`, and for `state` except through `pre`.
+
+        `saved` ends with the cell's own parameters.
+        """
         ...
 
 
 class TwoPhaseCell(Cell, Protocol):
     """A cell whose last gate's recurrent product takes an operand made from the other gates."""
 
-    def operand(self, pre: Array, state: Arrays, options: Options) -> Array:
+    def operand(self, pre: Array, state: Arrays, p: StepOptions) -> Array:
         """Return the operand (B, H)."""
         ...
 
     def operand_backward(
-        self, saved: Arrays, state: Arrays, d_operand: Array, options: Options
+        self, saved: Arrays, state: Arrays, d_operand: Array, p: StepOptions
     ) -> tuple[Array, Arrays, Arrays]:
         """Return the operand, and what its gradient adds to those for the first gates and state."""
         ...
 
 
 class Weights(NamedTuple):
-    """Parameters by gate (G = gates): input (G, H, I), recurrent (G, H, H), biases (G, 1, H)."""
+    """Parameters by gate (G = gates): input (G, H, I), recurrent (G, H, H), biases (G, 1, H).
+
+    Then the cell's own (params, 1, H).
+    """
 
     input: Array
     recurrent: Array
     bias_ih: Array
     bias_hh: Array
-
-
-@dataclass(frozen=True)
-class Steps:
-    """What happens at each (t, b), in one direction.
-
-    Attributes
-    ----------
-    real : (T, B) bool: the step is consumed.
-    fresh : (T, B) bool: before the step, the states are replaced by the initial ones.
-    order : times in processing order.
-    """
-
-    real: Array
-    fresh: Array
-    order: range
-
-    @classmethod
-    def plan(
-        cls,
-        steps: int,
-        batch: int,
-        lengths: Array | None,
-        mask: Array | None,
-        reset: Array | None,
-        *,
-        reverse: bool,
-    ) -> Steps:
-        """Combine lengths (B,), mask and reset (T, B)."""
-        within = np.ones((steps, batch), bool)
-        if lengths is not None:
-            within = np.arange(steps)[:, None] < lengths
-        real = within if mask is None else within & mask
-        fresh = np.zeros((steps, batch), bool)
-        if reset is not None and not reverse:
-            fresh = within & reset
-        elif reset is not None:  # a cut between t-1 and t is met after t, on the way to t-1
-            fresh[:-1] = (within & reset)[1:]
-        return cls(real, fresh, range(steps - 1, -1, -1) if reverse else range(steps))
-
-    def previous(self) -> Array:
-        """Return (T, B) the time of the step each step continues from, or -1: the initial state."""
-        previous = np.empty(self.real.shape, np.intp)
-        last = np.full(self.real.shape[1:], -1)
-        for t in self.order:
-            last = np.where(self.fresh[t], -1, last)
-            previous[t] = last
-            last = np.where(self.real[t], t, last)
-        return previous
+    own: Array
 
 
 class PassResult(NamedTuple):
@@ -148,42 +108,74 @@ class Pass:
     steps: Steps
     hold: bool
     options: Options
+    noise: Noise
+
+    def _at(self, t: int) -> StepOptions:
+        """Return the options as a cell asks for them at step `t`."""
+        candidate = self.noise.candidate
+        return StepOptions(self.options, None if candidate is None else candidate[t])
+
+    def _seen(self, h: Array) -> Array:
+        """Return h (..., B, H) as the recurrent product sees it."""
+        return h if self.noise.recurrent is None else h * self.noise.recurrent
+
+    @property
+    def _kept(self) -> int:
+        """How many values per unit the cell itself saves."""
+        return self.cell.info.saved
 
     def forward(self) -> PassResult:
         """Run the recurrence."""
         steps, initial = self.steps, self.initial
         length, (batch, hidden) = len(self.x), initial[0].shape
         output = np.empty((length, batch, hidden))
-        saved = np.empty((length, self.cell.info.saved, batch, hidden))
+        more = self.options.saved_states(len(initial))
+        saved = np.empty((length, self._kept + more, batch, hidden))
         input_part = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)
         input_part += self.weights.bias_ih  # (T, G, B, H)
         state = initial
         for t in steps.order:
             state = _select(steps.fresh[t], initial, state)
-            pre = self._pre_activations(input_part[t], state)
-            following, kept = self.cell.forward(pre, state, self.options)
+            pre = self._pre_activations(input_part[t], state, self._at(t))
+            made, kept = self.cell.forward(pre, state, self._at(t))
+            made = (clip(made[0], self.options.hidden_clip), *made[1:])
+            following = self._zone_out(t, state, made)
+            if more:
+                kept = (*kept, made[0], *following[1:])
             state = _select(steps.real[t], following, state)
             output[t] = state[0] if self.hold else np.where(steps.real[t][:, None], state[0], 0.0)
             for index, value in enumerate(kept):
                 saved[t, index] = value
         return PassResult(output, state, saved)
 
+    def _zone_out(self, t: int, state: Arrays, made: Arrays) -> Arrays:
+        """Keep a share of the old states."""
+        if self.noise.update is None:
+            return made
+        shares = [self.noise.share(k, t) for k in range(len(made))]
+        return tuple(
+            share * new + (1.0 - share) * old
+            for share, new, old in zip(shares, made, state, strict=True)
+        )
+
     def _consumed(self) -> Array:
         """Return `x` with zeros where it must not be read: what stands there may be NaN."""
         return np.where(self.steps.real[..., None], self.x, 0.0)
 
-    def _pre_activations(self, input_part: Array, state: Arrays) -> Array:
-        """Join the input part (G, B, H) and the recurrent part: (gates + separate, B, H)."""
+    def _pre_activations(self, input_part: Array, state: Arrays, p: StepOptions) -> Array:
+        """Join the input part (G, B, H), the recurrent part and the cell's own parameters."""
         info, recurrent, bias = self.cell.info, self.weights.recurrent, self.weights.bias_hh
+        seen = self._seen(state[0])
+        own = np.broadcast_to(self.weights.own, (info.params, *seen.shape))
         if info.phases == 2:
-            first = input_part[:-1] + state[0] @ recurrent[:-1].swapaxes(1, 2) + bias[:-1]
-            operand = self.cell.operand(first, state, self.options)  # type: ignore[attr-defined]
+            first = input_part[:-1] + seen @ recurrent[:-1].swapaxes(1, 2) + bias[:-1]
+            operand = self.cell.operand(first, (seen, *state[1:]), p)  # type: ignore[attr-defined]
             last = input_part[-1] + operand @ recurrent[-1].T + bias[-1]
-            return np.concatenate([first, last[None]])
-        recurrent_part = state[0] @ recurrent.swapaxes(1, 2) + bias
+            return np.concatenate([first, last[None], own])
+        recurrent_part = seen @ recurrent.swapaxes(1, 2) + bias
         joint = info.gates - info.separate
         sums = input_part[:joint] + recurrent_part[:joint]
-        return np.concatenate([sums, input_part[joint:], recurrent_part[joint:]])
+        return np.concatenate([sums, input_part[joint:], recurrent_part[joint:], own])
 
     def backward(
         self, output: Array, saved: Array, d_output: Array, d_final: Arrays
@@ -197,8 +189,8 @@ class Pass:
         """
         steps, info = self.steps, self.cell.info
         after, before = self._states(output, saved)
-        d_pre = np.zeros((len(self.x), info.gates + info.separate, *output.shape[1:]))
-        operands = np.repeat(before[0][:, None], info.gates, axis=1)  # (T, G, B, H)
+        d_pre = np.zeros((len(self.x), info.pre + info.params, *output.shape[1:]))
+        operands = np.repeat(self._seen(before[0])[:, None], info.gates, axis=1)  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
         d_initial, d_state = none, d_final
         for t in reversed(steps.order):
@@ -207,7 +199,8 @@ class Pass:
                 d_state = (d_state[0] + np.where(real, 0.0, d_output[t]), *d_state[1:])
             d_h = step_gradient(d_state[0], self.options) + d_output[t]
             d_step, d_before, operands[t, -1] = self._step_backward(
-                tuple(saved[t]),
+                t,
+                tuple(saved[t, : self._kept]),
                 tuple(state[t] for state in before),
                 tuple(state[t] for state in after),
                 (d_h, *d_state[1:]),
@@ -220,36 +213,51 @@ class Pass:
 
     def _states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
         """Return every state after each real step, and before each step: S arrays (T, B, H)."""
-        others = self.cell.info.saved - self.cell.info.states + 1
+        others = saved.shape[1] - self.cell.info.states + 1
         after = (output, *saved[:, others:].swapaxes(0, 1))
         # With the initial state appended, index -1 finds it.
         known = (np.concatenate([a, b[None]]) for a, b in zip(after, self.initial, strict=True))
         previous, rows = self.steps.previous(), np.arange(output.shape[1])
-        return after, tuple(states[previous, rows] for states in known)
+        before = tuple(states[previous, rows] for states in known)
+        if not self.options.saved_states(self.cell.info.states):
+            return after, before
+        # What the cell made of them: h was saved, the others are among its saved values.
+        made = saved[:, self._kept - self.cell.info.states + 1 : self._kept]
+        return (saved[:, self._kept], *made.swapaxes(0, 1)), before
 
     def _recurrent_rows(self, d_pre: Array) -> Array:
         """Take from d_pre (..., gates + separate, B, H) what the recurrent products made."""
-        gates, joint = self.cell.info.gates, self.cell.info.gates - self.cell.info.separate
-        return np.concatenate([d_pre[..., :joint, :, :], d_pre[..., gates:, :, :]], axis=-3)
+        info = self.cell.info
+        gates, joint = info.gates, info.gates - info.separate
+        return np.concatenate(
+            [d_pre[..., :joint, :, :], d_pre[..., gates : info.pre, :, :]], axis=-3
+        )
 
     def _step_backward(
-        self, saved: Arrays, state: Arrays, following: Arrays, d_following: Arrays
+        self, t: int, saved: Arrays, state: Arrays, following: Arrays, d_following: Arrays
     ) -> tuple[Array, Arrays, Array]:
         """Propagate back through one step: gradients for pre and state, last gate's operand."""
-        cell, recurrent, operand = self.cell, self.weights.recurrent, state[0]
-        d_gates, d_state = cell.backward(saved, state, following, d_following, self.options)
+        cell, recurrent, p = self.cell, self.weights.recurrent, self._at(t)
+        operand = seen = self._seen(state[0])
+        saved = (*saved, *self.weights.own)
+        shares = [self.noise.share(k, t) for k in range(len(state))]
+        d_made = [share * d for share, d in zip(shares, d_following, strict=True)]
+        d_made[0] = clip_backward(following[0], d_made[0], self.options.hidden_clip)
+        d_gates, d_state = cell.backward(saved, state, following, tuple(d_made), p)
         d_pre = np.stack(d_gates)
         d_recurrent = self._recurrent_rows(d_pre)
         if cell.info.phases == 2:
             d_operand = d_recurrent[-1] @ recurrent[-1]
             operand, d_first, d_more = cell.operand_backward(  # type: ignore[attr-defined]
-                saved, state, d_operand, self.options
+                saved, (seen, *state[1:]), d_operand, p
             )
-            d_pre[:-1] += d_first
-            d_state = _add(d_state, d_more)
-            d_recurrent, recurrent = d_pre[:-1], recurrent[:-1]
-        d_h = d_state[0] + (d_recurrent @ recurrent).sum(axis=0)
-        return d_pre, (d_h, *d_state[1:]), operand
+            last = cell.info.gates - 1
+            d_pre[:last] += d_first
+            d_state = _add(d_state, (self._seen(d_more[0]), *d_more[1:]))
+            d_recurrent, recurrent = d_pre[:last], recurrent[:-1]
+        d_h = d_state[0] + self._seen((d_recurrent @ recurrent).sum(axis=0))
+        past = tuple((1.0 - share) * d for share, d in zip(shares, d_following, strict=True))
+        return d_pre, _add((d_h, *d_state[1:]), past), operand
 
     def _products(self, d_pre: Array, operands: Array, d_initial: Arrays) -> PassGradients:
         """Turn the gradients of all pre-activations into those for x and the weights."""
@@ -260,5 +268,6 @@ class Pass:
             np.einsum("tgbh,tgbk->ghk", d_recurrent, operands),
             d_input.sum(axis=(0, 2))[:, None],
             d_recurrent.sum(axis=(0, 2))[:, None],
+            d_pre[:, self.cell.info.pre :].sum(axis=(0, 2))[:, None],
         )
         return PassGradients((d_input @ self.weights.input).sum(axis=1), d_initial, weights)

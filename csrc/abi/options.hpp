@@ -1,0 +1,46 @@
+// What options a layer carries, as plain data: every number a kernel needs to act on them.
+#pragma once
+#include <cstdint>
+
+#include "abi/activation.hpp"
+#include "abi/cell_info.hpp"
+
+namespace simdrnn {
+
+// Clips; infinity switches one off.
+template <class T>
+struct Limits {
+  T gate, cell, hidden;                 // forward
+  T step_gradient, step_gradient_norm;  // inside BPTT
+};
+
+// Of something that happens at random. A 32-bit word below `threshold` makes it happen.
+template <class T>
+struct Chance {
+  bool on;
+  T probability;
+  T scale;                  // 1 / (1 - probability): of what dropout keeps
+  std::uint64_t threshold;  // probability * 2^32
+};
+
+// What random words are drawn for. They never share a word: it is part of the counter.
+enum class Feature : std::uint32_t { kBetweenLayers, kInput, kRecurrent, kCandidate, kZoneout };
+
+// Where the random words of a call come from; see kernels/noise.hpp.
+struct Draw {
+  std::uint64_t key;     // of the call
+  std::uint32_t stream;  // layer * directions + direction
+  bool training;         // else the options act by their expectation
+};
+
+template <class T>
+struct CellOptions {
+  Limits<T> limits;
+  Activation<T> activations[kMaxActivations];  // in the order of CellInfo's
+  bool own_activations;                        // whether one of them is not the cell's default
+  Chance<T> recurrent_dropout;                 // of h_{t-1} before its product, once per sequence
+  Chance<T> candidate_dropout;                 // of the candidate, at every step
+  Chance<T> zoneout[kMaxStates];               // of keeping the old state, at every step
+};
+
+}  // namespace simdrnn

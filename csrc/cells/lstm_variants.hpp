@@ -1,0 +1,133 @@
+// cells/lstm_variants.hpp: LSTM with peepholes, with coupled input and forget gates, or with both.
+//
+//   peepholes: i, f = sigmoid(pre_i + p_i * c), sigmoid(pre_f + p_f * c)
+//              o = sigmoid(pre_o + p_o * c')          the new c, as it is carried
+//   coupled:   f = 1 - i (ONNX `input_forget`), or i = 1 - f (TensorFlow Lite's CIFG): three gates
+//
+// Source: Gers & Schmidhuber 2000, "Recurrent nets that time and count"; Greff et al. 2017,
+// arXiv:1503.04069.
+#pragma once
+#include "abi/cell_info.hpp"
+#include "simd/lanes.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+enum class Coupling { kNone, kForgetFromInput, kInputFromForget };
+
+template <Coupling kCoupling, bool kPeephole>
+struct LstmVariant {
+  static constexpr bool kCoupled = kCoupling != Coupling::kNone;
+  // Rows of the weights: the gates that update c (one where they are coupled), g, o; c's tanh; and
+  // behind them the peepholes, of the first gates and of o.
+  static constexpr int kUpdates = kCoupled ? 1 : 2;
+  enum Gate { kCandidate = kUpdates, kOutput, kSquash };
+  enum State { kHidden, kCell };
+  static constexpr int kGates = kUpdates + 2, kSaved = kGates + 1;
+  static constexpr int kParams = kPeephole ? kUpdates + 1 : 0;
+  static constexpr CellInfo info{
+      .name = kPeephole ? kCoupling == Coupling::kNone              ? "lstm_peephole"
+                          : kCoupling == Coupling::kForgetFromInput ? "lstm_peephole_coupled_input"
+                                                                    : "lstm_peephole_coupled_forget"
+              : kCoupling == Coupling::kForgetFromInput ? "lstm_coupled_input"
+                                                        : "lstm_coupled_forget",
+      .gates = kGates,
+      .separate = 0,
+      .states = 2,
+      .saved = kSaved,
+      .phases = 1,
+      .params = kParams,
+      .parameters = !kPeephole                                ? ""
+                    : kCoupling == Coupling::kNone            ? "weight_ci weight_cf weight_co"
+                    : kCoupling == Coupling::kForgetFromInput ? "weight_ci weight_co"
+                                                              : "weight_cf weight_co",
+      .candidate = kCandidate,
+      .activations =
+          kCoupled ? "sigmoid tanh sigmoid / tanh" : "sigmoid sigmoid tanh sigmoid / tanh"};
+
+  template <class V, class P>
+  static void forward(const Lanes<V, kGates + kParams>& pre, const Lanes<V, 2>& state, const P& p,
+                      Lanes<V, 2>& next, Lanes<V, kSaved>& saved) noexcept {
+    const V c = state[kCell];
+    V update[kUpdates];
+    for (int u = 0; u < kUpdates; ++u) {
+      V argument = pre[u];
+      if constexpr (kPeephole) argument = fma(pre[kGates + u], c, argument);
+      saved[u] = update[u] = p.sigmoid(argument, u);
+    }
+    const V g = p.tanh(pre[kCandidate], kCandidate);
+    const V c_next = p.clip_cell(fma(forget(update), c, input(update) * p.drop(g)));
+    V argument = pre[kOutput];
+    if constexpr (kPeephole) argument = fma(pre[kGates + kUpdates], c_next, argument);
+    const V o = p.sigmoid(argument, kOutput);
+    next = {o * p.squash(c_next, kSquash), c_next};
+    saved[kCandidate] = g;
+    saved[kOutput] = o;
+    saved[kOutput + 1] = c_next;
+  }
+
+  template <class V, class P>
+  static void backward(const Lanes<V, kSaved + kParams>& saved, const Lanes<V, 2>& state,
+                       const Lanes<V, 2>&, const Lanes<V, 2>& d_next, const P& p,
+                       Lanes<V, kGates + kParams>& d_pre, Lanes<V, 2>& d_state) noexcept {
+    const V c = state[kCell], g = saved[kCandidate], o = saved[kOutput],
+            c_next = saved[kOutput + 1];
+    const V* const peephole = &saved[kPeephole ? kSaved : 0];
+    const V squashed = p.squash(c_next, kSquash);
+    d_pre[kOutput] = d_next[kHidden] * squashed * p.sigmoid_slope(o, kOutput);
+    V d_c = fma(d_next[kHidden] * o, p.squash_slope(squashed, kSquash), d_next[kCell]);
+    if constexpr (kPeephole) d_c = fma(peephole[kUpdates], d_pre[kOutput], d_c);
+    d_c = p.through_cell_clip(c_next, d_c);
+    V update[kUpdates], d_update[kUpdates];
+    for (int u = 0; u < kUpdates; ++u) update[u] = saved[u];
+    through(d_c * p.drop(g), d_c * c, d_update);
+    d_pre[kCandidate] = p.drop(d_c * input(update)) * p.tanh_slope(g, kCandidate);
+    V d_cell = d_c * forget(update);
+    for (int u = 0; u < kUpdates; ++u) {
+      d_pre[u] = d_update[u] * p.sigmoid_slope(update[u], u);
+      if constexpr (kPeephole) {
+        d_cell = fma(peephole[u], d_pre[u], d_cell);
+        d_pre[kGates + u] = d_pre[u] * c;
+      }
+    }
+    if constexpr (kPeephole) d_pre[kGates + kUpdates] = d_pre[kOutput] * c_next;
+    d_state = {V(typename V::Scalar(0)), d_cell};  // h's part goes through R: the driver's
+  }
+
+ private:
+  // i and f, of the gates that update c.
+  template <class V>
+  static V input(const V (&update)[kUpdates]) noexcept {
+    if constexpr (kCoupling == Coupling::kInputFromForget) {
+      return V(typename V::Scalar(1)) - update[0];
+    } else {
+      return update[0];
+    }
+  }
+  template <class V>
+  static V forget(const V (&update)[kUpdates]) noexcept {
+    if constexpr (kCoupling == Coupling::kForgetFromInput) {
+      return V(typename V::Scalar(1)) - update[0];
+    } else {
+      return update[kUpdates - 1];
+    }
+  }
+  // From the gradients of i and f to those of the gates.
+  template <class V>
+  static void through(V d_input, V d_forget, V (&d_update)[kUpdates]) noexcept {
+    if constexpr (kCoupling == Coupling::kNone) {
+      d_update[0] = d_input;
+      d_update[1] = d_forget;
+    } else {
+      d_update[0] =
+          kCoupling == Coupling::kForgetFromInput ? d_input - d_forget : d_forget - d_input;
+    }
+  }
+};
+
+using LstmPeephole = LstmVariant<Coupling::kNone, true>;
+using LstmCoupledInput = LstmVariant<Coupling::kForgetFromInput, false>;
+using LstmCoupledForget = LstmVariant<Coupling::kInputFromForget, false>;
+using LstmPeepholeCoupledInput = LstmVariant<Coupling::kForgetFromInput, true>;
+using LstmPeepholeCoupledForget = LstmVariant<Coupling::kInputFromForget, true>;
+
+}  // namespace simdrnn::SIMDRNN_ISA

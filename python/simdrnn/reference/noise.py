@@ -1,0 +1,88 @@
+"""What is random about a pass, or its mean where nothing is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simdrnn.dropout import Feature, happens, multipliers
+from simdrnn.options import Options
+from simdrnn.validate import Array
+
+__all__ = ["Noise"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The multipliers of one direction of one layer.
+
+    Attributes
+    ----------
+    recurrent : (B, H) of h on its way into the recurrent product, or None: it is not dropped.
+    candidate : (T, B, H) of the candidate on its way into the state, or None.
+    update : for each state the new value's share, (T, B, H) or one number; the old one has the
+        rest. None where there is no zoneout.
+    """
+
+    recurrent: Array | None
+    candidate: Array | None
+    update: tuple[Any, ...] | None
+
+    @classmethod
+    def draw(
+        cls,
+        options: Options,
+        shape: tuple[int, int, int],
+        states: int,
+        stream: int,
+        *,
+        training: bool,
+        key: int,
+        dtype: np.dtype[Any],
+    ) -> Noise:
+        """Draw for a pass of `shape` (T, B, H); `stream` is layer * D + direction."""
+        kept: dict[Feature, Array | None] = {}
+        wanted = {
+            Feature.RECURRENT: (options.recurrent_dropout, (1, *shape[1:])),
+            Feature.CANDIDATE: (options.candidate_dropout, shape),
+        }
+        for feature, (probability, size) in wanted.items():
+            drawn = None
+            if probability and training:
+                drawn = multipliers(size, stream, probability, key, dtype, feature)
+                drawn = drawn.astype(np.float64)
+            kept[feature] = drawn
+        recurrent = kept[Feature.RECURRENT]
+        update = None
+        if options.saved_states(states):
+            update = tuple(
+                _update(shape, k, stream, p, training=training, key=key, dtype=dtype)
+                for k, p in enumerate(options.zoneouts(states))
+            )
+        return cls(None if recurrent is None else recurrent[0], kept[Feature.CANDIDATE], update)
+
+    def share(self, state: int, t: int) -> Any:
+        """Return the new value's share of a state at step `t`."""
+        if self.update is None:
+            return 1.0
+        share = self.update[state]
+        return share[t] if isinstance(share, np.ndarray) else share
+
+
+def _update(
+    shape: tuple[int, int, int],
+    state: int,
+    stream: int,
+    probability: float,
+    *,
+    training: bool,
+    key: int,
+    dtype: np.dtype[Any],
+) -> Any:
+    """Return the share of a state's new value."""
+    if probability and training:
+        return 1.0 - happens(shape, Feature.ZONEOUT + state, stream, probability, key)
+    # The engine holds the probability in the layer's dtype.
+    return 1.0 - float(dtype.type(probability))
