@@ -10,31 +10,9 @@
 // (Arguments within rounding of the bound may share that value; their slope is 0 too.)
 #pragma once
 #include "abi/args.hpp"
-#include "simd/math.hpp"
+#include "simd/activations.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
-
-template <class V>
-inline V sigmoid_slope(V y) noexcept {
-  return y * (V(typename V::Scalar(1)) - y);
-}
-
-template <class V>
-inline V tanh_slope(V y) noexcept {
-  return V(typename V::Scalar(1)) - y * y;
-}
-
-template <class V>
-inline V relu(V x) noexcept {
-  return max(V(typename V::Scalar(0)), x);  // NaN stays NaN
-}
-
-// 1 where y > 0, else 0. NaN as the upper bound means none: no comparison with it is true.
-template <class V>
-inline V relu_slope(V y) noexcept {
-  using T = typename V::Scalar;
-  return zero_unless_between(V(T(0)), y, V(T(__builtin_nan(""))), V(T(1)));
-}
 
 // No clip: everything folds away at compile time.
 template <class V>

@@ -47,6 +47,26 @@ struct Vec<float> {
     const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3f800000)));
   }
+  friend Vec if_above(Vec x, Vec bound, Vec above, Vec otherwise) noexcept {
+    const __m256 chosen =
+        _mm256_blendv_ps(otherwise.v, above.v, _mm256_cmp_ps(x.v, bound.v, _CMP_GT_OQ));
+    return _mm256_blendv_ps(chosen, x.v, _mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q));
+  }
+  static __m256i shifted_bits(Vec x) noexcept {
+    return _mm256_add_epi32(_mm256_castps_si256(x.v), _mm256_set1_epi32(0x004afb0d));
+  }
+  friend Vec binary_exponent(Vec x) noexcept {
+    const __m256i biased = _mm256_srli_epi32(shifted_bits(x), 23);
+    const __m256 number =
+        _mm256_castsi256_ps(_mm256_or_si256(biased, _mm256_set1_epi32(0x4b000000)));
+    return _mm256_sub_ps(number, _mm256_set1_ps(8388608.0f + 127.0f));
+  }
+  friend Vec binary_fraction(Vec x) noexcept {
+    const __m256i exponent =
+        _mm256_and_si256(shifted_bits(x), _mm256_set1_epi32(static_cast<int>(0xff800000)));
+    const __m256i bits = _mm256_sub_epi32(_mm256_castps_si256(x.v), exponent);
+    return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)));
+  }
 };
 
 template <>
@@ -82,6 +102,26 @@ struct Vec<double> {
   friend Vec scale_by_shifted(Vec shifted) noexcept {
     const __m256i exponent = _mm256_slli_epi64(_mm256_castpd_si256(shifted.v), 52);
     return _mm256_castsi256_pd(_mm256_add_epi64(exponent, _mm256_set1_epi64x(0x3ff0000000000000)));
+  }
+  friend Vec if_above(Vec x, Vec bound, Vec above, Vec otherwise) noexcept {
+    const __m256d chosen =
+        _mm256_blendv_pd(otherwise.v, above.v, _mm256_cmp_pd(x.v, bound.v, _CMP_GT_OQ));
+    return _mm256_blendv_pd(chosen, x.v, _mm256_cmp_pd(x.v, x.v, _CMP_UNORD_Q));
+  }
+  static __m256i shifted_bits(Vec x) noexcept {
+    return _mm256_add_epi64(_mm256_castpd_si256(x.v), _mm256_set1_epi64x(0x00095f619980c433));
+  }
+  friend Vec binary_exponent(Vec x) noexcept {
+    const __m256i biased = _mm256_srli_epi64(shifted_bits(x), 52);
+    const __m256d number =
+        _mm256_castsi256_pd(_mm256_or_si256(biased, _mm256_set1_epi64x(0x4330000000000000)));
+    return _mm256_sub_pd(number, _mm256_set1_pd(4503599627370496.0 + 1023.0));
+  }
+  friend Vec binary_fraction(Vec x) noexcept {
+    const __m256i exponent = _mm256_and_si256(
+        shifted_bits(x), _mm256_set1_epi64x(static_cast<long long>(0xfff0000000000000)));
+    const __m256i bits = _mm256_sub_epi64(_mm256_castpd_si256(x.v), exponent);
+    return _mm256_castsi256_pd(_mm256_add_epi64(bits, _mm256_set1_epi64x(0x3ff0000000000000)));
   }
 };
 

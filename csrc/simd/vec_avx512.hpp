@@ -45,6 +45,26 @@ struct Vec<float> {
     const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
     return _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3f800000)));
   }
+  friend Vec if_above(Vec x, Vec bound, Vec above, Vec otherwise) noexcept {
+    const __m512 chosen =
+        _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, bound.v, _CMP_GT_OQ), otherwise.v, above.v);
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q), chosen, x.v);
+  }
+  static __m512i shifted_bits(Vec x) noexcept {
+    return _mm512_add_epi32(_mm512_castps_si512(x.v), _mm512_set1_epi32(0x004afb0d));
+  }
+  friend Vec binary_exponent(Vec x) noexcept {
+    const __m512i biased = _mm512_srli_epi32(shifted_bits(x), 23);
+    const __m512 number =
+        _mm512_castsi512_ps(_mm512_or_si512(biased, _mm512_set1_epi32(0x4b000000)));
+    return _mm512_sub_ps(number, _mm512_set1_ps(8388608.0f + 127.0f));
+  }
+  friend Vec binary_fraction(Vec x) noexcept {
+    const __m512i exponent =
+        _mm512_and_si512(shifted_bits(x), _mm512_set1_epi32(static_cast<int>(0xff800000)));
+    const __m512i bits = _mm512_sub_epi32(_mm512_castps_si512(x.v), exponent);
+    return _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)));
+  }
 };
 
 template <>
@@ -78,6 +98,26 @@ struct Vec<double> {
   friend Vec scale_by_shifted(Vec shifted) noexcept {
     const __m512i exponent = _mm512_slli_epi64(_mm512_castpd_si512(shifted.v), 52);
     return _mm512_castsi512_pd(_mm512_add_epi64(exponent, _mm512_set1_epi64(0x3ff0000000000000)));
+  }
+  friend Vec if_above(Vec x, Vec bound, Vec above, Vec otherwise) noexcept {
+    const __m512d chosen =
+        _mm512_mask_blend_pd(_mm512_cmp_pd_mask(x.v, bound.v, _CMP_GT_OQ), otherwise.v, above.v);
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(x.v, x.v, _CMP_UNORD_Q), chosen, x.v);
+  }
+  static __m512i shifted_bits(Vec x) noexcept {
+    return _mm512_add_epi64(_mm512_castpd_si512(x.v), _mm512_set1_epi64(0x00095f619980c433));
+  }
+  friend Vec binary_exponent(Vec x) noexcept {
+    const __m512i biased = _mm512_srli_epi64(shifted_bits(x), 52);
+    const __m512d number =
+        _mm512_castsi512_pd(_mm512_or_si512(biased, _mm512_set1_epi64(0x4330000000000000)));
+    return _mm512_sub_pd(number, _mm512_set1_pd(4503599627370496.0 + 1023.0));
+  }
+  friend Vec binary_fraction(Vec x) noexcept {
+    const __m512i exponent = _mm512_and_si512(
+        shifted_bits(x), _mm512_set1_epi64(static_cast<long long>(0xfff0000000000000)));
+    const __m512i bits = _mm512_sub_epi64(_mm512_castpd_si512(x.v), exponent);
+    return _mm512_castsi512_pd(_mm512_add_epi64(bits, _mm512_set1_epi64(0x3ff0000000000000)));
   }
 };
 

@@ -34,6 +34,10 @@ struct Vec {
   friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
     return Vec(x.v <= low.v || x.v >= high.v ? T(0) : value.v);
   }
+  friend Vec if_above(Vec x, Vec bound, Vec above, Vec otherwise) noexcept {
+    if (x.v != x.v) return x;
+    return x.v > bound.v ? above : otherwise;
+  }
 };
 
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) noexcept {
@@ -50,6 +54,35 @@ inline Vec<float> scale_by_shifted(Vec<float> shifted) noexcept {
 inline Vec<double> scale_by_shifted(Vec<double> shifted) noexcept {
   const auto bits = __builtin_bit_cast(std::uint64_t, shifted.v);
   return Vec<double>(__builtin_bit_cast(double, (bits << 52) + 0x3ff0000000000000u));  // 1.0
+}
+
+// x = f * 2^e with f from sqrt(1/2) up to sqrt(2). Adding the distance from sqrt(1/2) to 1 carries
+// into the exponent's bits where the mantissa's exceed sqrt(2)'s. 0x4b000000 is 2^23, whose last
+// mantissa bit is 1; 0x433... is 2^52.
+inline std::uint32_t shifted_bits(Vec<float> x) noexcept {
+  return __builtin_bit_cast(std::uint32_t, x.v) + 0x004afb0du;
+}
+inline std::uint64_t shifted_bits(Vec<double> x) noexcept {
+  return __builtin_bit_cast(std::uint64_t, x.v) + 0x00095f619980c433u;
+}
+inline Vec<float> binary_exponent(Vec<float> x) noexcept {
+  const std::uint32_t biased = shifted_bits(x) >> 23;
+  return Vec<float>(__builtin_bit_cast(float, biased | 0x4b000000u) - (8388608.0f + 127.0f));
+}
+inline Vec<double> binary_exponent(Vec<double> x) noexcept {
+  const std::uint64_t biased = shifted_bits(x) >> 52;
+  return Vec<double>(__builtin_bit_cast(double, biased | 0x4330000000000000u) -
+                     (4503599627370496.0 + 1023.0));
+}
+inline Vec<float> binary_fraction(Vec<float> x) noexcept {
+  const std::uint32_t exponent = shifted_bits(x) & 0xff800000u;
+  const auto bits = __builtin_bit_cast(std::uint32_t, x.v) - exponent + 0x3f800000u;
+  return Vec<float>(__builtin_bit_cast(float, bits));
+}
+inline Vec<double> binary_fraction(Vec<double> x) noexcept {
+  const std::uint64_t exponent = shifted_bits(x) & 0xfff0000000000000u;
+  const auto bits = __builtin_bit_cast(std::uint64_t, x.v) - exponent + 0x3ff0000000000000u;
+  return Vec<double>(__builtin_bit_cast(double, bits));
 }
 
 }  // namespace simdrnn::SIMDRNN_ISA
