@@ -1,5 +1,6 @@
 // The seam: what one ISA offers, as plain data. One table per ISA, made by kernels/make_table.hpp.
 #pragma once
+#include "abi/activation.hpp"
 #include "abi/args.hpp"
 
 namespace simdrnn {
@@ -23,12 +24,13 @@ struct ProductKernels {
   void (*drop)(const DropArgs<T>&);
 };
 
-// Functions of one argument, over arrays, for the tests of simd/math.hpp.
+// Functions of one argument, over arrays, for the tests of csrc/simd.
 template <class T>
 struct MathKernels {
-  void (*exp)(const T*, T*, Index);
-  void (*sigmoid)(const T*, T*, Index);
-  void (*tanh)(const T*, T*, Index);
+  using Function = void (*)(const T*, T*, Index);
+  using ActivationFunction = void (*)(const Activation<T>&, const T*, T*, Index);
+  Function exp, sigmoid, tanh, expm1_below_zero, log, log1p, softplus, log_sigmoid;
+  ActivationFunction activate, slope;
 };
 
 struct CellEntry {

@@ -1,6 +1,11 @@
 // Cells, ISAs, threads, compiler: facts and switches.
 #include <pybind11/stl.h>
 
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "abi/activation.hpp"
 #include "bindings/register.hpp"
 #include "dispatch/dispatch.hpp"
 #include "layer/team.hpp"
@@ -32,10 +37,16 @@ py::list cells() {
   return list;
 }
 
+std::vector<std::string> activations() {
+  return {std::begin(kActivationNames), std::end(kActivationNames)};
+}
+
 }  // namespace
 
 void register_info(py::module_& m) {
   m.def("cells", &cells, "The cells of this build: a list of dicts with the fields of CellInfo.");
+  m.def("activations", &activations,
+        "Names of the activations, in the order of the engine's enumeration.");
   m.def("compiled_isas", &dispatch::compiled, "Names of the ISAs in this build, best first.");
   m.def("available_isas", &dispatch::available, "Those that this CPU can run, best first.");
   m.def("active_isa", [] { return dispatch::active().isa; }, "Name of the ISA in use.");

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/aligned_buffer.hpp"
@@ -24,21 +25,48 @@ namespace {
 
 template <class T>
 py::array apply(const MathKernels<T>& math, const std::string& name, const py::array& x) {
-  const auto function = name == "exp"       ? math.exp
-                        : name == "sigmoid" ? math.sigmoid
-                        : name == "tanh"    ? math.tanh
-                                            : nullptr;
-  if (function == nullptr)
-    throw std::invalid_argument("name: expected exp, sigmoid or tanh, got " + name);
-  py::array y(x.dtype(), std::vector<py::ssize_t>{x.size()});
-  function(elements<const T>(x, "x", x.size()), elements<T>(y, "y", x.size()), x.size());
-  return y;
+  const std::pair<const char*, typename MathKernels<T>::Function> functions[] = {
+      {"exp", math.exp},           {"sigmoid", math.sigmoid},
+      {"tanh", math.tanh},         {"expm1_below_zero", math.expm1_below_zero},
+      {"log", math.log},           {"log1p", math.log1p},
+      {"softplus", math.softplus}, {"log_sigmoid", math.log_sigmoid}};
+  for (const auto& [known, function] : functions) {
+    if (name != known) continue;
+    py::array y(x.dtype(), std::vector<py::ssize_t>{x.size()});
+    function(elements<const T>(x, "x", x.size()), elements<T>(y, "y", x.size()), x.size());
+    return y;
+  }
+  throw std::invalid_argument("name: expected a function of csrc/simd, got " + name);
 }
 
 py::array math(const std::string& name, const py::array& x) {
   const KernelTable& table = dispatch::active();
   if (py::dtype::of<float>().equal(x.dtype())) return apply(table.math_f32, name, x);
   return apply(table.math_f64, name, x);
+}
+
+template <class T>
+py::array apply_activation(typename MathKernels<T>::ActivationFunction function, int kind,
+                           double alpha, double beta, const py::array& x) {
+  const Activation<T> activation{static_cast<ActivationKind>(kind), static_cast<T>(alpha),
+                                 static_cast<T>(beta)};
+  py::array y(x.dtype(), std::vector<py::ssize_t>{x.size()});
+  function(activation, elements<const T>(x, "x", x.size()), elements<T>(y, "y", x.size()),
+           x.size());
+  return y;
+}
+
+py::array activation(int kind, double alpha, double beta, const py::array& x, bool slope) {
+  if (kind < 0 || kind >= kActivationCount) reject("kind", "an index of activations()");
+  const KernelTable& table = dispatch::active();
+  if (py::dtype::of<float>().equal(x.dtype())) {
+    const auto& functions = table.math_f32;
+    return apply_activation<float>(slope ? functions.slope : functions.activate, kind, alpha, beta,
+                                   x);
+  }
+  const auto& functions = table.math_f64;
+  return apply_activation<double>(slope ? functions.slope : functions.activate, kind, alpha, beta,
+                                  x);
 }
 
 using Clock = std::chrono::steady_clock;
@@ -148,7 +176,11 @@ py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int
 void register_testing(py::module_& m) {
   auto testing = m.def_submodule("testing", "Parts that only tests and benchmarks reach for.");
   testing.def("math", &math, py::arg("name"), py::arg("x"),
-              "exp, sigmoid or tanh of a 1-D float32 or float64 array, by the active ISA.");
+              "A function of csrc/simd of a 1-D float32 or float64 array, by the active ISA.");
+  testing.def("activation", &activation, py::arg("kind"), py::arg("alpha"), py::arg("beta"),
+              py::arg("x"), py::arg("slope"),
+              "An activation of the elements of x, by its index in activations(); or, with slope, "
+              "its slope where x are its values.");
   testing.def("fma_peak", &fma_peak, py::arg("dtype"), py::arg("seconds"), py::arg("threads"),
               "The best GFLOP/s that FMAs on registers reach within that time.");
   testing.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::arg("seconds"),

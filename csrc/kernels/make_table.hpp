@@ -7,6 +7,8 @@
 #include "kernels/noise.hpp"
 #include "kernels/recurrent.hpp"
 #include "kernels/recurrent_grad.hpp"
+#include "simd/activations.hpp"
+#include "simd/log.hpp"
 #include "simd/math.hpp"
 #include "simd/partial.hpp"
 
@@ -19,6 +21,14 @@ template <class V, V (*kFunction)(V)>
 void map(const typename V::Scalar* x, typename V::Scalar* y, Index n) noexcept {
   for (Index i = 0; i < n; i += V::kLanes) {
     store_up_to(kFunction(load_up_to<V>(x + i, n - i)), y + i, n - i);
+  }
+}
+
+template <class V, V (*kFunction)(const Activation<typename V::Scalar>&, V)>
+void map(const Activation<typename V::Scalar>& activation, const typename V::Scalar* x,
+         typename V::Scalar* y, Index n) noexcept {
+  for (Index i = 0; i < n; i += V::kLanes) {
+    store_up_to(kFunction(activation, load_up_to<V>(x + i, n - i)), y + i, n - i);
   }
 }
 
@@ -79,7 +89,16 @@ constexpr ProductKernels<typename V::Scalar> products_of() noexcept {
 
 template <class V>
 constexpr MathKernels<typename V::Scalar> math_of() noexcept {
-  return {map<V, exp<V>>, map<V, sigmoid<V>>, map<V, tanh<V>>};
+  return {.exp = map<V, exp<V>>,
+          .sigmoid = map<V, sigmoid<V>>,
+          .tanh = map<V, tanh<V>>,
+          .expm1_below_zero = map<V, expm1_below_zero<V>>,
+          .log = map<V, log<V>>,
+          .log1p = map<V, log1p<V>>,
+          .softplus = map<V, softplus<V>>,
+          .log_sigmoid = map<V, log_sigmoid<V>>,
+          .activate = map<V, activate<V>>,
+          .slope = map<V, slope<V>>};
 }
 
 template <class List>

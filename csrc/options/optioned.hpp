@@ -17,17 +17,6 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-// Functions of their own, not inlined: their switches would be repeated for every gate of every
-// cell, and a call costs little beside the products.
-template <class V>
-[[gnu::noinline]] V activate_named(const Activation<typename V::Scalar>& activation, V x) noexcept {
-  return activate(activation, x);
-}
-template <class V>
-[[gnu::noinline]] V slope_named(const Activation<typename V::Scalar>& activation, V y) noexcept {
-  return slope(activation, y);
-}
-
 template <class V>
 class Optioned {
   using T = typename V::Scalar;
@@ -49,8 +38,8 @@ class Optioned {
       const T none = T(__builtin_nan(""));  // no comparison with it is true
       V at_low(none), at_high(none);
       if (clips) {
-        at_low = activate_named(options.activations[slot], minus_gate_);
-        at_high = activate_named(options.activations[slot], gate_);
+        at_low = activate(options.activations[slot], minus_gate_);
+        at_high = activate(options.activations[slot], gate_);
       }
       T bounds[2 * V::kLanes];
       min(at_low, at_high).store(bounds);  // an affine activation may fall
@@ -67,10 +56,8 @@ class Optioned {
   V sigmoid_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
   V tanh_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
   V relu_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
-  V squash(V c, int slot) const noexcept { return activate_named(options_.activations[slot], c); }
-  V squash_slope(V y, int slot) const noexcept {
-    return slope_named(options_.activations[slot], y);
-  }
+  V squash(V c, int slot) const noexcept { return activate(options_.activations[slot], c); }
+  V squash_slope(V y, int slot) const noexcept { return slope(options_.activations[slot], y); }
   V drop(V candidate) const noexcept { return candidate * candidate_; }
   V clip_cell(V c) const noexcept { return max(minus_cell_, min(cell_, c)); }
   V through_cell_clip(V c, V d_c) const noexcept {
@@ -114,11 +101,11 @@ class Optioned {
 
  private:
   V gate_activation(V x, int gate) const noexcept {
-    return activate_named(options_.activations[gate], max(minus_gate_, min(gate_, x)));
+    return activate(options_.activations[gate], max(minus_gate_, min(gate_, x)));
   }
   V gate_slope(V y, int gate) const noexcept {
     return zero_unless_between(V(low_[gate]), y, V(high_[gate]),
-                               slope_named(options_.activations[gate], y));
+                               slope(options_.activations[gate], y));
   }
 
   const CellOptions<T>& options_;

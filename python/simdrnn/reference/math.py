@@ -32,4 +32,4 @@ def _relu(a: Array) -> Array:
 
 SIGMOID = Activation(_sigmoid, lambda y: y * (1.0 - y))
 TANH = Activation(np.tanh, lambda y: 1.0 - y * y)
-RELU = Activation(_relu, lambda y: (y > 0).astype(y.dtype))
+RELU = Activation(_relu, lambda y: np.where(np.isnan(y), y, y > 0))
