@@ -6,6 +6,7 @@
 // Source: Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000.
 #pragma once
 #include "abi/cell_info.hpp"
+#include "cells/cell_list.hpp"
 #include "simd/lanes.hpp"
 #include "simd/math.hpp"
 
@@ -14,8 +15,16 @@ namespace simdrnn::SIMDRNN_ISA {
 struct Lstm {
   enum Gate { kInput, kForget, kCandidate, kOutput };  // order of rows in weight_ih and weight_hh
   enum State { kHidden, kCell };
-  static constexpr CellInfo info{
-      .name = "lstm", .gates = 4, .separate = 0, .states = 2, .saved = 5, .phases = 1};
+  static constexpr CellInfo info{.name = "lstm",
+                                 .layer = "LSTM",
+                                 .gate_names = "i f g o",
+                                 .gates = 4,
+                                 .separate = 0,
+                                 .states = 2,
+                                 .saved = 5,
+                                 .phases = 1,
+                                 .keep = kForget,
+                                 .write = kInput};
 
   template <class V, class P>
   static void forward(const Lanes<V, 4>& pre, const Lanes<V, 2>& state, const P& p,
@@ -42,5 +51,7 @@ struct Lstm {
     d_state = {V(typename V::Scalar(0)), d_c * f};  // h's part goes through R: the driver's
   }
 };
+
+SIMDRNN_CELL(Lstm);
 
 }  // namespace simdrnn::SIMDRNN_ISA

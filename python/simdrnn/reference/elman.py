@@ -15,15 +15,18 @@ from simdrnn.cells import CellInfo
 from simdrnn.options import Options
 from simdrnn.reference.math import RELU, TANH, Activation
 from simdrnn.reference.options import activate, clip, clip_backward, d_activate
+from simdrnn.reference.sequence import Cell
 from simdrnn.validate import Array
 
-__all__ = ["Elman", "ElmanRelu"]
+__all__ = ["CELLS", "Elman", "ElmanRelu"]
 
 
 class Elman:
     """Elman network with tanh."""
 
-    info: ClassVar[CellInfo] = CellInfo("rnn_tanh", gates=1, separate=0, states=1, saved=0)
+    info: ClassVar[CellInfo] = CellInfo(
+        "rnn_tanh", gates=1, separate=0, states=1, saved=0, layer="RNN", gate_names=("h",)
+    )
     activation: ClassVar[Activation] = TANH
 
     @classmethod
@@ -54,5 +57,10 @@ class Elman:
 class ElmanRelu(Elman):
     """Elman network with relu."""
 
-    info: ClassVar[CellInfo] = CellInfo("rnn_relu", gates=1, separate=0, states=1, saved=0)
+    info: ClassVar[CellInfo] = CellInfo(
+        "rnn_relu", gates=1, separate=0, states=1, saved=0, gate_names=("h",)
+    )
     activation = RELU
+
+
+CELLS: tuple[Cell, ...] = (Elman(), ElmanRelu())

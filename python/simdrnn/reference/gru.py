@@ -18,15 +18,19 @@ from simdrnn.cells import CellInfo
 from simdrnn.options import Options
 from simdrnn.reference.math import SIGMOID, TANH
 from simdrnn.reference.options import activate, clip, clip_backward, d_activate
+from simdrnn.reference.sequence import Cell
 from simdrnn.validate import Array
 
-__all__ = ["Gru", "GruResetBefore"]
+__all__ = ["CELLS", "Gru", "GruResetBefore"]
 
 
 class Gru:
     """GRU whose reset gate acts after the recurrent product; gates in the order r, z, n."""
 
-    info: ClassVar[CellInfo] = CellInfo("gru", gates=3, separate=1, states=1, saved=4)
+    info: ClassVar[CellInfo] = CellInfo(
+        "gru", gates=3, separate=1, states=1, saved=4, layer="GRU", gate_names=("r", "z", "n"),
+        keep=1,
+    )  # fmt: skip
 
     @staticmethod
     def forward(
@@ -62,8 +66,9 @@ class GruResetBefore:
     """GRU whose reset gate acts before the recurrent product, which therefore waits for r."""
 
     info: ClassVar[CellInfo] = CellInfo(
-        "gru_reset_before", gates=3, separate=0, states=1, saved=3, phases=2
-    )
+        "gru_reset_before", gates=3, separate=0, states=1, saved=3, phases=2,
+        gate_names=("r", "z", "n"), keep=1,
+    )  # fmt: skip
 
     @staticmethod
     def operand(pre: Array, state: tuple[Array, ...], options: Options) -> Array:
@@ -105,3 +110,6 @@ class GruResetBefore:
         r, (h,) = saved[0], state
         d_r = d_operand * h * d_activate(SIGMOID, r, options.gate_clip)
         return r * h, (d_r, np.zeros_like(d_r)), (d_operand * r,)
+
+
+CELLS: tuple[Cell, ...] = (Gru(), GruResetBefore())

@@ -18,15 +18,19 @@ from simdrnn.cells import CellInfo
 from simdrnn.options import Options
 from simdrnn.reference.math import SIGMOID, TANH
 from simdrnn.reference.options import activate, clip, clip_backward, d_activate
+from simdrnn.reference.sequence import Cell
 from simdrnn.validate import Array
 
-__all__ = ["Lstm"]
+__all__ = ["CELLS", "Lstm"]
 
 
 class Lstm:
     """LSTM with gates in the order i, f, g, o."""
 
-    info: ClassVar[CellInfo] = CellInfo("lstm", gates=4, separate=0, states=2, saved=5)
+    info: ClassVar[CellInfo] = CellInfo(
+        "lstm", gates=4, separate=0, states=2, saved=5, layer="LSTM",
+        gate_names=("i", "f", "g", "o"), keep=1, write=0,
+    )  # fmt: skip
 
     @staticmethod
     def forward(
@@ -66,3 +70,6 @@ class Lstm:
             d_h * squashed * d_activate(SIGMOID, o, options.gate_clip),
         )
         return d_pre, (np.zeros_like(d_h), d_c * f)
+
+
+CELLS: tuple[Cell, ...] = (Lstm(),)

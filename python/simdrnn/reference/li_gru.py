@@ -1,0 +1,63 @@
+"""Light gated recurrent unit: a GRU without reset gate, with relu for the candidate.
+
+    z = sigmoid(a_z)                               a = W x + b_ih + R h + b_hh
+    n = relu(a_n)
+    h' = clip(n + z * (h - n))
+
+The paper normalises W x over the batch, which couples its rows; that is left out, and there are
+biases instead.
+
+Ravanelli, Brakel, Omologo and Bengio 2018, "Light gated recurrent units for speech recognition",
+arXiv:1803.10225.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from simdrnn.cells import CellInfo
+from simdrnn.options import Options
+from simdrnn.reference.math import RELU, SIGMOID
+from simdrnn.reference.options import activate, clip, clip_backward, d_activate
+from simdrnn.reference.sequence import Cell
+from simdrnn.validate import Array
+
+__all__ = ["CELLS", "LiGru"]
+
+
+class LiGru:
+    """Li-GRU with gates in the order z, n."""
+
+    info: ClassVar[CellInfo] = CellInfo(
+        "li_gru", gates=2, separate=0, states=1, saved=2, layer="LiGRU", gate_names=("z", "n"),
+        keep=0,
+    )  # fmt: skip
+
+    @staticmethod
+    def forward(
+        pre: Array, state: tuple[Array, ...], options: Options
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Take one step: `pre` = z, n (2, B, H) and h (B, H) to h' and what is saved."""
+        (h,) = state
+        z = activate(SIGMOID, pre[0], options.gate_clip)
+        n = activate(RELU, pre[1], options.gate_clip)
+        return (clip(n + z * (h - n), options.hidden_clip),), (z, n)
+
+    @staticmethod
+    def backward(
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        following: tuple[Array, ...],
+        d_following: tuple[Array, ...],
+        options: Options,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return the gradients for `pre`, and for h except through `pre`."""
+        z, n = saved
+        (h,), (h_next,), (d_h,) = state, following, d_following
+        d_h = clip_backward(h_next, d_h, options.hidden_clip)
+        d_n = d_h * (1.0 - z) * d_activate(RELU, n, options.gate_clip)
+        d_z = d_h * (h - n) * d_activate(SIGMOID, z, options.gate_clip)
+        return (d_z, d_n), (d_h * z,)
+
+
+CELLS: tuple[Cell, ...] = (LiGru(),)
