@@ -17,15 +17,24 @@ from typing import Any
 
 import numpy as np
 
-# Class and constructor arguments that make a layer of each cell.
+from simdrnn import reference
+
+INFOS = {name: cell.info for name, cell in reference.CELLS.items()}
+
+# Class and constructor arguments that make a layer of each cell: those that are an option of
+# another's layer, then all others of the table.
 LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "rnn_tanh": ("RNN", {}),
     "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
-    "lstm": ("LSTM", {}),
-    "gru": ("GRU", {}),
     "gru_reset_before": ("GRU", {"reset_after": False}),
 }
-CELLS = tuple(LAYERS)
+LAYERS |= {name: (str(info.layer), {}) for name, info in INFOS.items() if name not in LAYERS}
+CELLS = tuple(INFOS)
+GATES = {name: info.gates for name, info in INFOS.items()}
+
+# One cell of each kind that time loops, plans and threads can tell apart, for what takes long.
+KINDS = tuple(
+    {(i.gates, i.separate, i.states, i.phases): i.name for i in reversed(INFOS.values())}.values()
+)
 
 # Which of lengths, mask and reset a problem has, and how its masked output is filled.
 PATTERNS = ("plain", "lengths", "mask", "reset", "all", "all-hold")
@@ -159,7 +168,7 @@ def make_problem(
         return rng.standard_normal(shape).astype(dtype)
 
     def draw_state() -> Any:
-        states = tuple(draw(rows, B, H) for _ in range(2 if cell == "lstm" else 1))
+        states = tuple(draw(rows, B, H) for _ in range(INFOS[cell].states))
         return states if len(states) > 1 else states[0]
 
     return Problem(
@@ -300,7 +309,8 @@ class Case:
 
     def tolerance(self) -> float:
         """Return the tolerance of all results: the longest sum is that of one of three products."""
-        gates = {"rnn": 1, "gru": 4, "lstm": 4}[self.cell.split("_")[0]]  # GRU: n_x and n_h
+        info = INFOS[self.cell]
+        gates = info.gates + info.separate + info.phases - 1  # GRU: n_x and n_h
         inputs = max(self.I, self.directions * self.H if self.layers > 1 else 0)
         forward, backward, weights = inputs + self.H, gates * self.H, self.T * self.B
         return tolerance(self.dtype, self.T * self.layers, max(forward, backward, weights))

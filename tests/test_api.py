@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from helpers import CELLS, as_tuple, assert_close, make_layer, make_problem, tolerance
+from helpers import CELLS, LAYERS, as_tuple, assert_close, make_layer, make_problem, tolerance
 
 ALLOWED = tolerance("float64", 5, 5)
 
@@ -281,9 +281,8 @@ def test_backward_after_a_change_of_parameters_says_so(engine, rng):
 @pytest.mark.parametrize("cell", CELLS)
 def test_cells_take_the_steps_of_layers(engine, cell, unbatched, rng):
     problem = make_problem(engine, cell, rng=rng, bias=True)
-    extra = {"rnn_relu": {"nonlinearity": "relu"}, "gru_reset_before": {"reset_after": False}}
-    name = {"lstm": "LSTMCell", "rnn": "RNNCell", "gru": "GRUCell"}[cell.split("_")[0]]
-    single = getattr(engine, name)(2, 3, dtype="float64", **extra.get(cell, {}))
+    name, extra = LAYERS[cell]
+    single = getattr(engine, f"{name}Cell")(2, 3, dtype="float64", **extra)
     single.load_state_dict(
         {key.removesuffix("_l0"): value for key, value in problem.layer.state_dict().items()}
     )

@@ -10,14 +10,23 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, CLIPS, PATTERNS, Case, as_tuple, assert_same_bits, results
+from helpers import (
+    CELLS,
+    CLIPS,
+    GATES,
+    KINDS,
+    PATTERNS,
+    Case,
+    as_tuple,
+    assert_same_bits,
+    results,
+)
 
 DTYPES = ("float32", "float64")
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
 
 # Enough work for 7 threads; see `planned`.
 T, B = 49, 47
-SIZES = {"rnn_tanh": 120, "rnn_relu": 120, "lstm": 65, "gru": 70, "gru_reset_before": 70}
+SIZES = {cell: {1: 120, 2: 90, 3: 70, 4: 65}[gates] for cell, gates in GATES.items()}
 
 
 def busy(cell: str, dtype: str, **kwargs: Any) -> Case:
@@ -71,7 +80,7 @@ def rows_of(found: dict[str, Any], rows: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("pattern", ["plain", "all-hold"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_threads_change_no_bit(threads, dtype, cell, pattern):
     case = busy(cell, dtype, layers=2, directions=2, pattern=pattern, dropout=0.3)
     problem = case.draw(sr)
@@ -83,7 +92,7 @@ def test_threads_change_no_bit(threads, dtype, cell, pattern):
 
 
 @pytest.mark.parametrize("pattern", ["plain", "all-hold"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_these_problems_use_all_threads(threads, cell, pattern):
     case = busy(cell, "float32", layers=2, directions=2, pattern=pattern, dropout=0.3)
 
@@ -93,7 +102,7 @@ def test_these_problems_use_all_threads(threads, cell, pattern):
 
 
 @pytest.mark.parametrize("clip", ["every", "steps"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_threads_change_no_bit_with_clips(threads, dtype, cell, clip):
     problem = busy(cell, dtype, pattern="all", clip=clip).draw(sr)
     want = results(problem, num_threads=1)
@@ -111,7 +120,7 @@ def gang(cell: str, batch: int, dtype: str = "float32", **kwargs: Any) -> Case:
 
 @pytest.mark.parametrize("pattern", ["plain", "all-hold"])
 @pytest.mark.parametrize("batch", [3, 5])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_threads_that_share_rows_change_no_bit(threads, dtype, cell, batch, pattern):
     problem = gang(cell, batch, dtype, pattern=pattern, clip="every").draw(sr)
     want = results(problem, num_threads=1)
@@ -122,7 +131,7 @@ def test_threads_that_share_rows_change_no_bit(threads, dtype, cell, batch, patt
 
 
 @pytest.mark.parametrize("batch", [3, 5])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_these_problems_use_all_threads_at_every_step(threads, cell, batch):
     case = gang(cell, batch)
     gates = GATES[cell]
@@ -132,7 +141,7 @@ def test_these_problems_use_all_threads_at_every_step(threads, cell, batch):
     assert plan["gang"] == threads
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_calls_repeat_bit_for_bit(dtype, cell):
     problem = busy(cell, dtype, directions=2).draw(sr)
     want = results(problem, num_threads=2)
@@ -213,7 +222,7 @@ def test_batches_of_any_size_and_order_give_the_same_rows(isa, cell, rows, dtype
 
 
 @pytest.mark.parametrize("threads_used", [1, 5])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_order_changes_no_row_of_a_shared_batch(dtype, cell, threads_used, rng):
     problem = busy(cell, dtype, pattern="lengths").draw(sr)
     order = rng.permutation(B)

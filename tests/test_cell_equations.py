@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import assert_close, make_problem, tolerance
+from helpers import CELLS, assert_close, make_problem, tolerance
 
 ALLOWED = tolerance("float64", 1, 3 + 2)
 LIMIT = 0.3
@@ -57,15 +57,58 @@ def gru_reset_before(layer, x, h, clip):
     return limited((1 - z) * n + z * h, clip == "hidden_clip")
 
 
+def joint(layer, x, h, clip):
+    """Return the arguments of the gates of a cell that needs only their sums."""
+    pairs = zip(*sums(layer, x, h), strict=True)
+    return [limited(a + b, clip == "gate_clip") for a, b in pairs]
+
+
+def mgu(layer, x, h, clip):
+    (f_x, n_x), (f_h, n_h) = sums(layer, x, h)
+    f = sigmoid(limited(f_x + f_h, clip == "gate_clip"))
+    n = np.tanh(limited(n_x + f * n_h, clip == "gate_clip"))
+    return limited((1 - f) * n + f * h, clip == "hidden_clip")
+
+
+# Collins et al. 2017: c = s(...), g = sigmoid(...), h = g * h + (1 - g) * c.
+def ugrnn(layer, x, h, clip):
+    g, c = joint(layer, x, h, clip)
+    g = sigmoid(g)
+    return limited(g * h + (1 - g) * np.tanh(c), clip == "hidden_clip")
+
+
+# Ravanelli et al. 2018: h = z * h + (1 - z) * ReLU(...).
+def li_gru(layer, x, h, clip):
+    z, candidate = joint(layer, x, h, clip)
+    z = sigmoid(z)
+    return limited(z * h + (1 - z) * np.maximum(candidate, 0), clip == "hidden_clip")
+
+
+# van der Westhuizen and Lasenby 2018: c = sigmoid(s) * c + (1 - sigmoid(s - beta)) * tanh(...).
+def janet(layer, x, h, clip):
+    (s_x, _), (s_h, _) = sums(layer, x, h)
+    keep, forget = (limited(s_x + s_h - shift, clip == "gate_clip") for shift in (0, 1))
+    candidate = np.tanh(joint(layer, x, h, clip)[1])
+    return limited(sigmoid(keep) * h + (1 - sigmoid(forget)) * candidate, clip == "hidden_clip")
+
+
 EQUATIONS = {
     "rnn_tanh": lambda *args: rnn(*args, np.tanh),
     "rnn_relu": lambda *args: rnn(*args, lambda a: np.maximum(a, 0)),
     "lstm": lstm,
     "gru": gru,
     "gru_reset_before": gru_reset_before,
+    "mgu": mgu,
+    "ugrnn": ugrnn,
+    "li_gru": li_gru,
+    "janet": janet,
 }
 CASES = [(cell, clip) for cell in EQUATIONS for clip in ("none", "gate_clip", "hidden_clip")]
 CASES.append(("lstm", "cell_clip"))
+
+
+def test_every_cell_has_its_equations_here():
+    assert {*EQUATIONS} == {*CELLS}
 
 
 @pytest.mark.parametrize(("cell", "clip"), CASES)

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, assert_same_bits, make_layer
+from helpers import CELLS, GATES, INFOS, assert_same_bits, make_layer
 from simdrnn import init, reference
 
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
-FORGETFUL = [cell for cell in CELLS if not cell.startswith("rnn")]  # their second gate keeps
+FORGETFUL = [cell for cell in CELLS if INFOS[cell].keep >= 0]
 
 # Independent draws: a mean is off by more than six of its standard deviations with probability
 # 2e-9. The seeds are fixed; this is what other seeds would have had to satisfy, too.
@@ -176,20 +175,22 @@ def test_identity_in_every_gate(engine, cell, dtype):
 @pytest.mark.parametrize("suffix", ["_l0", "_l1_reverse"])
 def test_forget_bias_is_the_sum_of_both(engine, cell, dtype, suffix):
     layer = make_layer(engine, cell, 3, 4, 2, bidirectional=True, dtype=dtype, seed=0)
-    before = layer.state_dict()
+    before, keep = layer.state_dict(), INFOS[cell].keep
 
     init.apply(layer, bias=init.unit_forget_bias())
 
-    np.testing.assert_array_equal(total_bias(layer, 1, suffix), np.ones(4))
+    np.testing.assert_array_equal(total_bias(layer, keep, suffix), np.ones(4))
     for name, value in layer.parameters().items():
-        others = np.r_[0:4, 8 : value.shape[0]] if name.startswith("bias") else slice(None)
+        bias = name.startswith("bias")
+        others = np.r_[0 : 4 * keep, 4 * keep + 4 : value.shape[0]] if bias else slice(None)
         np.testing.assert_array_equal(value[others], before[name][others])
 
 
-def test_forget_bias_is_that_of_the_constructor():
-    by_hand = sr.LSTM(3, 4, seed=0, forget_bias=1.5)
+@pytest.mark.parametrize("cell", [c for c in FORGETFUL if not c.startswith("gru")])
+def test_forget_bias_is_that_of_the_constructor(cell):
+    by_hand = make_layer(sr, cell, 3, 4, seed=0, forget_bias=1.5)
 
-    layer = init.apply(sr.LSTM(3, 4, seed=0), bias=init.forget_bias(1.5))
+    layer = init.apply(make_layer(sr, cell, 3, 4, seed=0), bias=init.forget_bias(1.5))
 
     assert_same_bits(layer.state_dict(), by_hand.state_dict())
 
@@ -198,7 +199,8 @@ def test_forget_bias_is_that_of_the_constructor():
 def test_a_large_forget_bias_keeps_the_state(engine, cell, rng):
     # The gate that the table names is the one that keeps: with it open the state stays.
     layer = make_layer(engine, cell, 3, 4, dtype="float64", seed=0)
-    closed = init.chrono(1e12) if cell == "lstm" else init.zeros()  # closes the input gate as well
+    writes = INFOS[cell].write >= 0
+    closed = init.chrono(1e12) if writes else init.zeros()  # closes the input gate as well
     init.apply(layer, bias=[closed, init.forget_bias(60.0)], seed=0)
     start = rng.standard_normal((1, 2, 4))
     state = (start, start) if cell == "lstm" else start
@@ -217,7 +219,8 @@ def test_chrono_ranges(engine, cell, dtype):
 
     init.apply(layer, bias=[init.zeros(), init.chrono(t_max)], seed=4)
 
-    keep = total_bias(layer, 1)
+    info = INFOS[cell]
+    keep = total_bias(layer, info.keep)
     slack = unit(dtype) * math.log(t_max)
     assert keep.min() >= 0 - slack
     assert keep.max() <= math.log(t_max - 1) + slack
@@ -226,11 +229,10 @@ def test_chrono_ranges(engine, cell, dtype):
     assert keep.max() > math.log(t_max - 1 - end)
     spread = (t_max - 2) / math.sqrt(12 * H)
     assert abs(np.exp(keep).mean() - t_max / 2) < SIGMAS * spread
-    if cell == "lstm":
-        np.testing.assert_array_equal(total_bias(layer, 0), -keep)
-    else:
-        assert not total_bias(layer, 0).any()
-    assert not total_bias(layer, 2).any()
+    if info.write >= 0:
+        np.testing.assert_array_equal(total_bias(layer, info.write), -keep)
+    for gate in {*range(info.gates)} - {info.keep, info.write}:
+        assert not total_bias(layer, gate).any()
 
 
 def test_chrono_may_leave_the_input_gate():
@@ -249,13 +251,16 @@ def test_power_law_time_scales(cell):
 
     init.apply(layer, bias=[init.zeros(), init.power_law_forget_bias(alpha, scale)], seed=6)
 
-    keep = total_bias(layer, 1)
+    info = INFOS[cell]
+    keep = total_bias(layer, info.keep)
     rate = np.logaddexp(0, -keep)  # 1 / T = -log sigmoid(bias), which is gamma distributed
     assert abs(rate.mean() - alpha / scale) < SIGMAS * math.sqrt(alpha / H) / scale
     # log(rate) has mean digamma(alpha) - log(scale) and variance trigamma(alpha).
     wanted = digamma(alpha) - math.log(scale)
     assert abs(np.log(rate).mean() - wanted) < SIGMAS * math.sqrt(trigamma(alpha) / H)
-    np.testing.assert_array_equal(total_bias(layer, 0), -keep if cell == "lstm" else 0 * keep)
+    for gate in {*range(info.gates)} - {info.keep}:
+        want = -keep if gate == info.write else 0 * keep
+        np.testing.assert_array_equal(total_bias(layer, gate), want)
 
 
 def digamma(x):
@@ -386,7 +391,7 @@ REFUSED = {
     "no gate": (
         lambda: init.apply(sr.RNN(2, 3), bias=init.forget_bias(1.0)),
         ValueError,
-        r"bias: expected a cell with a forget or update gate \(lstm, gru, .*\), got rnn_tanh",
+        "bias: expected a cell with a gate that keeps its state, got rnn_tanh",
     ),
     "seed": (lambda: init.apply(sr.RNN(2, 3), seed=-1), ValueError, "seed: expected"),
     "t_max": (lambda: init.chrono(2), ValueError, "t_max: expected a number above 2, got 2"),

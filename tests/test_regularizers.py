@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, assert_same_bits, difference_step, difference_tolerance, make_layer
+from helpers import (
+    CELLS,
+    GATES,
+    assert_same_bits,
+    difference_step,
+    difference_tolerance,
+    make_layer,
+)
 from simdrnn import regularizers
-
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
-
 
 PENALTIES = {
     "l1": (regularizers.l1, lambda w, H: math.fsum(np.abs(w).flat)),

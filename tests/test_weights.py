@@ -8,10 +8,8 @@ import pickle
 import numpy as np
 import pytest
 
-from helpers import CELLS, make_layer, tolerance
+from helpers import CELLS, GATES, make_layer, tolerance
 from simdrnn import reference
-
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
 
 
 def test_names_come_in_the_order_of_pytorch(engine):

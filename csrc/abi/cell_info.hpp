@@ -15,21 +15,25 @@ using Index = std::ptrdiff_t;
 // the backward pass behind `saved`; their gradients leave behind those of `pre`.
 struct CellInfo {
   const char* name;
-  int gates;       // rows of weight_ih and weight_hh are gates * H
-  int separate;    // how many of the last gates see W x and R h apart
-  int states;      // h first
-  int saved;       // values per unit that backward needs, beside h itself
+  const char* layer;       // the public layer class made of it; null: an option of another's
+  const char* gate_names;  // symbols in the order of the rows of weight_ih, between spaces
+  int gates;               // rows of weight_ih and weight_hh are gates * H
+  int separate;            // how many of the last gates see W x and R h apart
+  int states;              // h first
+  int saved;               // values per unit that backward needs, beside h itself
   int phases;      // 2: the last gate's recurrent product takes an operand made by the other gates
-  int params = 0;  // values per unit beside weights and biases
-  // Their names, separated by blanks; "name:1" is one number that all units share.
-  const char* parameters = "";
-  // Whether it is compiled a second time without options, as plain/optioned twins: a few per cent
-  // faster, and twice the code. Other cells always run the twin with options.
-  bool common = false;
+  int keep = -1;   // the gate whose bias sets how long a unit remembers; -1: none
+  int write = -1;  // the gate that multiplies what is added; -1: none, or 1 minus `keep`
   int candidate = -1;  // the gate that is written to the state, on which candidate dropout acts
+  // Whether it is compiled a second time without options: a few per cent faster, and twice the
+  // code. Other cells always run the twin with options.
+  bool common = false;
   // The activations that can be exchanged, by default: one per gate, "-" where there is none, and
   // behind a "/" what squashes a state on its way to h.
   const char* activations = "";
+  int params = 0;  // values per unit beside weights and biases
+  // Their names, separated by blanks; python/simdrnn/cells.py says what may follow a name.
+  const char* parameters = "";
 };
 
 inline constexpr int kMaxStates = 4;

@@ -24,11 +24,15 @@ py::list cells() {
     const CellInfo& info = table.cells[i].info;
     py::dict entry;
     entry["name"] = info.name;
+    entry["layer"] = info.layer;  // None where null
+    entry["gate_names"] = info.gate_names;
     entry["gates"] = info.gates;
     entry["separate"] = info.separate;
     entry["states"] = info.states;
     entry["saved"] = info.saved;
     entry["phases"] = info.phases;
+    entry["keep"] = info.keep;
+    entry["write"] = info.write;
     entry["candidate"] = info.candidate;
     entry["parameters"] = info.parameters;
     entry["activations"] = info.activations;

@@ -5,17 +5,22 @@
 // Source: Elman 1990, Cognitive Science 14(2); relu: Le et al. 2015, arXiv:1504.00941.
 #pragma once
 #include "abi/cell_info.hpp"
+#include "cells/cell_list.hpp"
 #include "simd/lanes.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
 struct ElmanTanh {
   static constexpr CellInfo info{.name = "rnn_tanh",
+                                 .layer = "RNN",
+                                 .gate_names = "h",
                                  .gates = 1,
                                  .separate = 0,
                                  .states = 1,
                                  .saved = 0,
                                  .phases = 1,
+                                 .keep = -1,
+                                 .write = -1,
                                  .common = true,
                                  .activations = "tanh"};
 
@@ -34,13 +39,19 @@ struct ElmanTanh {
   }
 };
 
+SIMDRNN_CELL(ElmanTanh);
+
 struct ElmanRelu {
   static constexpr CellInfo info{.name = "rnn_relu",
+                                 .layer = nullptr,
+                                 .gate_names = "h",
                                  .gates = 1,
                                  .separate = 0,
                                  .states = 1,
                                  .saved = 0,
                                  .phases = 1,
+                                 .keep = -1,
+                                 .write = -1,
                                  .common = true,
                                  .activations = "relu"};
 
@@ -58,5 +69,7 @@ struct ElmanRelu {
     d_state[0] = V(typename V::Scalar(0));
   }
 };
+
+SIMDRNN_CELL(ElmanRelu);
 
 }  // namespace simdrnn::SIMDRNN_ISA

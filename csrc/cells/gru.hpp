@@ -7,6 +7,7 @@
 // Source: Cho et al. 2014, arXiv:1406.1078 (v1 resets after the product, v3 before it).
 #pragma once
 #include "abi/cell_info.hpp"
+#include "cells/cell_list.hpp"
 #include "simd/lanes.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
@@ -19,13 +20,17 @@ struct Gru {
     kNewRecurrent
   };  // rows of the weights; then n's recurrent part
   static constexpr CellInfo info{.name = "gru",
+                                 .layer = "GRU",
+                                 .gate_names = "r z n",
                                  .gates = 3,
                                  .separate = 1,
                                  .states = 1,
                                  .saved = 4,
                                  .phases = 1,
-                                 .common = true,
+                                 .keep = kUpdate,
+                                 .write = -1,
                                  .candidate = kNew,
+                                 .common = true,
                                  .activations = "sigmoid sigmoid tanh"};
 
   template <class V, class P>
@@ -53,16 +58,22 @@ struct Gru {
   }
 };
 
+SIMDRNN_CELL(Gru);
+
 struct GruResetBefore {
   enum Gate { kReset, kUpdate, kNew };
   static constexpr CellInfo info{.name = "gru_reset_before",
+                                 .layer = nullptr,
+                                 .gate_names = "r z n",
                                  .gates = 3,
                                  .separate = 0,
                                  .states = 1,
                                  .saved = 3,
                                  .phases = 2,
-                                 .common = true,
+                                 .keep = kUpdate,
+                                 .write = -1,
                                  .candidate = kNew,
+                                 .common = true,
                                  .activations = "sigmoid sigmoid tanh"};
 
   // First phase: r and z, and what the recurrent product of n multiplies.
@@ -106,5 +117,7 @@ struct GruResetBefore {
     return d_operand * r;
   }
 };
+
+SIMDRNN_CELL(GruResetBefore);
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -6,6 +6,7 @@
 // Source: Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000.
 #pragma once
 #include "abi/cell_info.hpp"
+#include "cells/cell_list.hpp"
 #include "simd/lanes.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
@@ -14,13 +15,17 @@ struct Lstm {
   enum Gate { kInput, kForget, kCandidate, kOutput, kSquash };  // rows of the weights; c's tanh
   enum State { kHidden, kCell };
   static constexpr CellInfo info{.name = "lstm",
+                                 .layer = "LSTM",
+                                 .gate_names = "i f g o",
                                  .gates = 4,
                                  .separate = 0,
                                  .states = 2,
                                  .saved = 5,
                                  .phases = 1,
-                                 .common = true,
+                                 .keep = kForget,
+                                 .write = kInput,
                                  .candidate = kCandidate,
+                                 .common = true,
                                  .activations = "sigmoid sigmoid tanh sigmoid / tanh"};
 
   template <class V, class P>
@@ -50,5 +55,7 @@ struct Lstm {
     d_state = {V(typename V::Scalar(0)), d_c * f};  // h's part goes through R: the driver's
   }
 };
+
+SIMDRNN_CELL(Lstm);
 
 }  // namespace simdrnn::SIMDRNN_ISA

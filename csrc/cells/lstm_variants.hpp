@@ -8,6 +8,7 @@
 // arXiv:1503.04069.
 #pragma once
 #include "abi/cell_info.hpp"
+#include "cells/cell_list.hpp"
 #include "simd/lanes.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
@@ -30,19 +31,25 @@ struct LstmVariant {
                                                                     : "lstm_peephole_coupled_forget"
               : kCoupling == Coupling::kForgetFromInput ? "lstm_coupled_input"
                                                         : "lstm_coupled_forget",
+      .layer = nullptr,
+      .gate_names = kCoupling == Coupling::kNone              ? "i f g o"
+                    : kCoupling == Coupling::kForgetFromInput ? "i g o"
+                                                              : "f g o",
       .gates = kGates,
       .separate = 0,
       .states = 2,
       .saved = kSaved,
       .phases = 1,
+      .keep = kCoupling == Coupling::kForgetFromInput ? -1 : kUpdates - 1,
+      .write = kCoupling == Coupling::kInputFromForget ? -1 : 0,
+      .candidate = kCandidate,
+      .activations =
+          kCoupled ? "sigmoid tanh sigmoid / tanh" : "sigmoid sigmoid tanh sigmoid / tanh",
       .params = kParams,
       .parameters = !kPeephole                                ? ""
                     : kCoupling == Coupling::kNone            ? "weight_ci weight_cf weight_co"
                     : kCoupling == Coupling::kForgetFromInput ? "weight_ci weight_co"
-                                                              : "weight_cf weight_co",
-      .candidate = kCandidate,
-      .activations =
-          kCoupled ? "sigmoid tanh sigmoid / tanh" : "sigmoid sigmoid tanh sigmoid / tanh"};
+                                                              : "weight_cf weight_co"};
 
   template <class V, class P>
   static void forward(const Lanes<V, kGates + kParams>& pre, const Lanes<V, 2>& state, const P& p,
@@ -129,5 +136,11 @@ using LstmCoupledInput = LstmVariant<Coupling::kForgetFromInput, false>;
 using LstmCoupledForget = LstmVariant<Coupling::kInputFromForget, false>;
 using LstmPeepholeCoupledInput = LstmVariant<Coupling::kForgetFromInput, true>;
 using LstmPeepholeCoupledForget = LstmVariant<Coupling::kInputFromForget, true>;
+
+SIMDRNN_CELL(LstmPeephole);
+SIMDRNN_CELL(LstmCoupledInput);
+SIMDRNN_CELL(LstmCoupledForget);
+SIMDRNN_CELL(LstmPeepholeCoupledInput);
+SIMDRNN_CELL(LstmPeepholeCoupledForget);
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -19,10 +19,10 @@ struct Phase {
   static constexpr int kGates = info.phases == 1 ? info.gates : kPhase == 0 ? info.gates - 1 : 1;
   static constexpr int kSeparate = info.separate;
   static constexpr int kSlots = kGates + kSeparate;
-  static constexpr int kUnitVectors = kTileVectors / kSlots;  // U
-  static_assert(kUnitVectors >= 1,
+  // U; one where separate parts follow the tile's gates
+  static constexpr int kUnitVectors = kSeparate > 0 ? 1 : kTileVectors / kSlots;
+  static_assert(kSlots <= kTileVectors,
                 "a cell with more gates than a tile has vectors needs a wider tile");
-  static_assert(kSeparate == 0 || kUnitVectors == 1, "separate parts follow the tile's gates");
 };
 
 constexpr Index ceil_div(Index a, Index b) noexcept { return (a + b - 1) / b; }

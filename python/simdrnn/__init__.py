@@ -1,7 +1,7 @@
 """Fast, exact recurrent networks on a CPU, from NumPy arrays.
 
-Layers (`LSTM`, `GRU`, `RNN`) are called for inference and recorded for training; `reference` is
-their NumPy twin and specification.
+Layers (`LSTM`, `GRU`, `RNN`, and those that `list_cells` names) are called for inference and
+recorded for training; `reference` is their NumPy twin and specification.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ except ImportError as error:  # the usual cause: running beside a source tree th
         f"simdrnn: the compiled part is missing or does not load; was it built? ({error})"
     ) from error
 
-from simdrnn import isa, optim, threads
+from simdrnn import cell_kinds, isa, layers, optim, threads
 from simdrnn._version import __version__
+from simdrnn.cell_kinds import list_cells
 from simdrnn.cell_layers import GRUCell, LSTMCell, RNNCell
 from simdrnn.clip import clip_grad_norm_, clip_grad_value_
 from simdrnn.config import show_config
@@ -49,6 +50,7 @@ __all__ = [
     "gradcheck",
     "init",
     "isa",
+    "list_cells",
     "mse",
     "optim",
     "reference",
@@ -74,12 +76,21 @@ _FUNCTIONS = {"explain": "explanation", "gradcheck": "gradient_check", "tbptt": 
 
 
 def __getattr__(name: str) -> Any:
-    """Import what most programs never ask for when it is first asked for."""
+    """Import or make what most programs never ask for when it is first asked for."""
     if name in _MODULES:
         return import_module(f"simdrnn.{name}")
     if name in _FUNCTIONS:
         return getattr(import_module(f"simdrnn.{_FUNCTIONS[name]}"), name)
+    made = cell_kinds.cell_class(name, layers.Compiled, __name__)
+    if made is not None:
+        return made
     raise AttributeError(f"module 'simdrnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List what is imported or made when it is asked for among the attributes."""
+    made = cell_kinds.class_names(layers.Compiled.cell_infos())
+    return sorted({*globals(), *_MODULES, *_FUNCTIONS, *made})
 
 
 isa._choose_at_import()

@@ -1,4 +1,4 @@
-"""What the front end and the engines must know about a cell: a few counts, and its name."""
+"""What the front end and the engines must know about a cell: names, counts, what gates do."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ class CellInfo:
     states : arrays carried from step to step, h first.
     saved : values per unit that the forward pass keeps for the backward pass.
     phases : recurrent products per step; with 2, the last gate's product waits for the others.
+    layer : name of the public layer made of it, e.g. ``"LSTM"``; None where it is an option of
+        another cell's layer.
+    gate_names : symbols of the gates, in the order of the blocks of rows.
+    keep : the gate whose bias sets how long a unit remembers; -1 where there is none.
+    write : the gate that multiplies what is added to the state; -1 where there is none, or where
+        that is 1 minus what `keep` gives.
     candidate : the gate that is written to the state, or -1: candidate dropout acts on it.
     parameters : what the cell has per unit beside weights and biases: names separated by blanks.
         ``"name:1"`` is one number that all units share; ``"name=-3"`` begins at -3, ``"name=0..1"``
@@ -56,6 +62,10 @@ class CellInfo:
     states: int
     saved: int
     phases: int = 1
+    layer: str | None = None
+    gate_names: tuple[str, ...] = ()
+    keep: int = -1
+    write: int = -1
     candidate: int = -1
     parameters: str = ""
     activations: str = ""
@@ -92,5 +102,7 @@ def compiled_cells() -> dict[str, CellInfo]:
     """Return the cells of the compiled engine by name, as that engine describes them."""
     from simdrnn import _core
 
-    infos = (CellInfo(**counts) for counts in _core.cells())
-    return {info.name: info for info in infos}
+    entries = _core.cells()
+    for entry in entries:
+        entry["gate_names"] = tuple(entry["gate_names"].split())
+    return {entry["name"]: CellInfo(**entry) for entry in entries}

@@ -69,8 +69,9 @@ class EngineUser(Parametrised):
         self._groups = parameter_specs(self._info, sizes, suffixes=suffixes)
         rng = np.random.default_rng(self.seed)
         values = initialise(
-            self._groups, self.hidden_size, rng, initializer=initializer, forget_bias=forget_bias
-        )
+            self._groups, self.hidden_size, rng, initializer=initializer, forget_bias=forget_bias,
+            forget_gate=self._info.keep,
+        )  # fmt: skip
         self._own_parameters([spec for group in self._groups for spec in group], values)
         self._connect()
 

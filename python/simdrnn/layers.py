@@ -13,7 +13,7 @@ __all__ = ["GRU", "LSTM", "RNN", "Compiled"]
 
 
 class Compiled(EngineUser):
-    """Binds the compiled engine."""
+    """Runs on the compiled engine."""
 
     engine = Network
 

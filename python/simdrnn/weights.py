@@ -160,14 +160,14 @@ def _draw(spec: ParameterSpec, hidden: int, initializer: str, rng: np.random.Gen
     return rng.uniform(-bound, bound, spec.shape)
 
 
-def _forget_slices(groups: list[tuple[ParameterSpec, ...]], hidden: int) -> Iterator[
-    tuple[str, slice]
-]:  # fmt: skip
-    """Name every bias and the slice of it that belongs to an LSTM's forget gate (i, f, g, o)."""
+def _gate_slices(
+    groups: list[tuple[ParameterSpec, ...]], hidden: int, gate: int
+) -> Iterator[tuple[str, slice]]:
+    """Name every bias and the slice of it that belongs to a gate."""
     for group in groups:
         for spec in group:
             if spec.name.startswith("bias_"):
-                yield spec.name, slice(hidden, 2 * hidden)
+                yield spec.name, slice(gate * hidden, (gate + 1) * hidden)
 
 
 def initialise(
@@ -177,6 +177,7 @@ def initialise(
     *,
     initializer: str = "uniform",
     forget_bias: float | None = None,
+    forget_gate: int = -1,
 ) -> dict[str, Array]:
     """Draw a layer's parameters in float64, in the order of `groups`.
 
@@ -191,8 +192,9 @@ def initialise(
     initializer : ``"uniform"``, PyTorch's U(-1/sqrt(H), 1/sqrt(H)) for everything;
         ``"glorot"``, Glorot uniform weights gate by gate, biases 0;
         ``"orthogonal"``, as glorot with ``weight_hh`` orthogonal gate by gate.
-    forget_bias : total bias of an LSTM's forget gate: that slice of ``bias_ih``, with the one of
-        ``bias_hh`` set to 0.
+    forget_bias : total bias of the gate that keeps the state: that slice of ``bias_ih``, with the
+        one of ``bias_hh`` set to 0.
+    forget_gate : which gate that is, `CellInfo.keep`.
 
     Returns
     -------
@@ -205,7 +207,7 @@ def initialise(
         spec.name: _draw(spec, hidden_size, initializer, rng) for group in groups for spec in group
     }
     if forget_bias is not None:
-        slices = list(_forget_slices(groups, hidden_size))
+        slices = list(_gate_slices(groups, hidden_size, forget_gate))
         if not slices:
             raise ValueError(f"forget_bias: expected bias=True with it, got {forget_bias!r}")
         for name, forget in slices:

@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 
 from simdrnn.init.base import Block, Initializer
-from simdrnn.init.gates import memory_gates
 from simdrnn.validate import Array, as_bool, as_finite_number, as_positive_number
 
 __all__ = ["chrono", "forget_bias", "power_law_forget_bias", "unit_forget_bias"]
@@ -26,10 +25,14 @@ class _MemoryBias(Initializer):
 
     def _set(self, block: Block, bias: Array | float, mirror: bool = False) -> None:
         """Set the bias of the gate that keeps, and with `mirror` its negative where one writes."""
-        roles = memory_gates("bias", block.cell)
-        block.set_bias(roles.keep, bias)
-        if mirror and roles.write is not None:
-            block.set_bias(roles.write, -bias)
+        cell = block.cell
+        if cell.keep < 0:
+            raise ValueError(
+                f"bias: expected a cell with a gate that keeps its state, got {cell.name}"
+            )
+        block.set_bias(cell.keep, bias)
+        if mirror and cell.write >= 0:
+            block.set_bias(cell.write, -bias)
 
 
 @dataclass(frozen=True)

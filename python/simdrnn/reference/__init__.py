@@ -1,13 +1,28 @@
 """The NumPy twin of the compiled engine: the specification of the library, written to be read.
 
-Start with a cell (`lstm.py`, `gru.py`, `elman.py`), then `sequence.py`, which runs one over a
+Start with a cell (`lstm.py`, `gru.py`, `elman.py`, ...), then `sequence.py`, which runs one over a
 sequence, then `network.py`, which stacks them. The layers take the same arguments as the compiled
 ones and share their front end.
 """
 
 from __future__ import annotations
 
-from simdrnn.reference.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from simdrnn.reference.network import CELLS, Network
+from simdrnn.cell_kinds import cell_class, class_names
+from simdrnn.engine import EngineUser
+from simdrnn.reference.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Reference, RNNCell
+from simdrnn.reference.network import CELLS, Network, cell_infos
 
 __all__ = ["CELLS", "GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "Network", "RNNCell"]
+
+
+def __getattr__(name: str) -> type[EngineUser]:
+    """Make the layer or single cell of this name, when it is first asked for."""
+    made = cell_class(name, Reference, __name__)
+    if made is None:
+        raise AttributeError(f"module 'simdrnn.reference' has no attribute {name!r}")
+    return made
+
+
+def __dir__() -> list[str]:
+    """List what is made when it is asked for among the attributes."""
+    return sorted({*globals(), *class_names(cell_infos())})

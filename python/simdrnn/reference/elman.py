@@ -14,16 +14,24 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.sequence import Cell
 from simdrnn.validate import Array
 
-__all__ = ["Elman", "ElmanRelu"]
+__all__ = ["CELLS", "Elman", "ElmanRelu"]
 
 
 class Elman:
     """Elman network with tanh."""
 
     info: ClassVar[CellInfo] = CellInfo(
-        "rnn_tanh", gates=1, separate=0, states=1, saved=0, activations="tanh"
+        "rnn_tanh",
+        gates=1,
+        separate=0,
+        states=1,
+        saved=0,
+        activations="tanh",
+        layer="RNN",
+        gate_names=("h",),
     )
 
     @staticmethod
@@ -51,5 +59,14 @@ class ElmanRelu(Elman):
     """Elman network with relu."""
 
     info: ClassVar[CellInfo] = CellInfo(
-        "rnn_relu", gates=1, separate=0, states=1, saved=0, activations="relu"
+        "rnn_relu",
+        gates=1,
+        separate=0,
+        states=1,
+        saved=0,
+        activations="relu",
+        gate_names=("h",),
     )
+
+
+CELLS: tuple[Cell, ...] = (Elman(), ElmanRelu())

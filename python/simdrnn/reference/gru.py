@@ -16,9 +16,10 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.sequence import Cell
 from simdrnn.validate import Array
 
-__all__ = ["Gru", "GruResetBefore"]
+__all__ = ["CELLS", "Gru", "GruResetBefore"]
 
 
 class Gru:
@@ -32,6 +33,9 @@ class Gru:
         saved=4,
         candidate=2,
         activations="sigmoid sigmoid tanh",
+        layer="GRU",
+        gate_names=("r", "z", "n"),
+        keep=1,
     )
 
     @staticmethod
@@ -76,6 +80,8 @@ class GruResetBefore:
         phases=2,
         candidate=2,
         activations="sigmoid sigmoid tanh",
+        gate_names=("r", "z", "n"),
+        keep=1,
     )
 
     @staticmethod
@@ -118,3 +124,6 @@ class GruResetBefore:
         r, (h,) = saved[0], state
         d_r = d_operand * h * p.slope(0, r)
         return r * h, (d_r, np.zeros_like(d_r)), (d_operand * r,)
+
+
+CELLS: tuple[Cell, ...] = (Gru(), GruResetBefore())

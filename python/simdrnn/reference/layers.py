@@ -13,11 +13,11 @@ from simdrnn.engine import EngineUser
 from simdrnn.kinds import GRULayer, LSTMLayer, RNNLayer, documented_as
 from simdrnn.reference.network import Network, cell_infos
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Reference"]
 
 
-class _Reference(EngineUser):
-    """Binds the NumPy engine, and float64 as the default dtype."""
+class Reference(EngineUser):
+    """Runs on the NumPy engine, by default in float64."""
 
     engine = Network
 
@@ -32,7 +32,7 @@ class _Reference(EngineUser):
 
 
 @documented_as(RNNLayer)
-class RNN(_Reference, RNNLayer):
+class RNN(Reference, RNNLayer):
     """Runs on the NumPy engine, by default in float64.
 
     Examples
@@ -45,7 +45,7 @@ class RNN(_Reference, RNNLayer):
 
 
 @documented_as(LSTMLayer)
-class LSTM(_Reference, LSTMLayer):
+class LSTM(Reference, LSTMLayer):
     """Runs on the NumPy engine, by default in float64.
 
     Examples
@@ -58,7 +58,7 @@ class LSTM(_Reference, LSTMLayer):
 
 
 @documented_as(GRULayer)
-class GRU(_Reference, GRULayer):
+class GRU(Reference, GRULayer):
     """Runs on the NumPy engine, by default in float64.
 
     Examples
@@ -71,15 +71,15 @@ class GRU(_Reference, GRULayer):
 
 
 @documented_as(RNNCellLayer)
-class RNNCell(_Reference, RNNCellLayer):
+class RNNCell(Reference, RNNCellLayer):
     """Runs on the NumPy engine, by default in float64."""
 
 
 @documented_as(LSTMCellLayer)
-class LSTMCell(_Reference, LSTMCellLayer):
+class LSTMCell(Reference, LSTMCellLayer):
     """Runs on the NumPy engine, by default in float64."""
 
 
 @documented_as(GRUCellLayer)
-class GRUCell(_Reference, GRUCellLayer):
+class GRUCell(Reference, GRUCellLayer):
     """Runs on the NumPy engine, by default in float64."""

@@ -16,9 +16,10 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.sequence import Cell
 from simdrnn.validate import Array
 
-__all__ = ["Lstm"]
+__all__ = ["CELLS", "Lstm"]
 
 
 class Lstm:
@@ -32,6 +33,10 @@ class Lstm:
         saved=5,
         candidate=2,
         activations="sigmoid sigmoid tanh sigmoid / tanh",
+        layer="LSTM",
+        gate_names=("i", "f", "g", "o"),
+        keep=1,
+        write=0,
     )
 
     @staticmethod
@@ -65,3 +70,6 @@ class Lstm:
             d_h * squashed * p.slope(3, o),
         )
         return d_pre, (np.zeros_like(d_h), d_c * f)
+
+
+CELLS: tuple[Cell, ...] = (Lstm(),)

@@ -6,6 +6,7 @@ Everything is computed in float64, whatever the layer's dtype; only results are 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,6 @@ import numpy as np
 from simdrnn.cells import CellInfo
 from simdrnn.dropout import Feature, multipliers
 from simdrnn.options import Options
-from simdrnn.reference.elman import Elman, ElmanRelu
-from simdrnn.reference.gru import Gru, GruResetBefore
-from simdrnn.reference.lstm import Lstm
 from simdrnn.reference.noise import Noise
 from simdrnn.reference.sequence import Cell, Pass, Weights
 from simdrnn.reference.steps import Steps
@@ -24,9 +22,23 @@ from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Network"]
 
-_ALL: tuple[Cell, ...] = (Elman(), ElmanRelu(), Lstm(), Gru(), GruResetBefore())
+# The modules of this package that hold cells, each in a tuple CELLS.
+_MODULES = (
+    "elman",
+    "lstm",
+    "lstm_variants",
+    "gru",
+    "mgu",
+    "ugrnn",
+    "li_gru",
+    "janet",
+)
 
-CELLS: dict[str, Cell] = {cell.info.name: cell for cell in _ALL}
+CELLS: dict[str, Cell] = {
+    cell.info.name: cell
+    for module in _MODULES
+    for cell in import_module(f"simdrnn.reference.{module}").CELLS
+}
 
 
 class Network:

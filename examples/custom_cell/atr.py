@@ -1,0 +1,65 @@
+"""Addition-subtraction twin-gated recurrent network: two gates made of one product with x.
+
+    p = W x + b_ih                                 q = R h + b_hh
+    i = sigmoid(p + q)
+    f = sigmoid(p - q)
+    h' = i * p + f * h
+
+Zhang, Xiong, Su, Lin and Zhang 2018, "Simplifying neural machine translation with
+addition-subtraction twin-gated recurrent networks", arXiv:1810.12546.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from simdrnn.cells import CellInfo
+from simdrnn.reference.options import StepOptions
+from simdrnn.reference.sequence import Cell
+from simdrnn.validate import Array
+
+__all__ = ["CELLS", "Atr"]
+
+
+class Atr:
+    """ATR with one gate, p, whose input part and recurrent part arrive apart."""
+
+    info: ClassVar[CellInfo] = CellInfo(
+        "atr",
+        gates=1,
+        separate=1,
+        states=1,
+        saved=3,
+        layer="ATR",
+        gate_names=("p",),
+        activations="sigmoid",
+    )
+
+    @staticmethod
+    def forward(
+        pre: Array, state: tuple[Array, ...], options: StepOptions
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Take one step: `pre` = p, q (2, B, H) and h (B, H) to h' and what is saved."""
+        (h,) = state
+        p, q = pre
+        i = options.activate(0, p + q)
+        f = options.activate(0, p - q)
+        return (i * p + f * h,), (i, f, p)
+
+    @staticmethod
+    def backward(
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        following: tuple[Array, ...],
+        d_following: tuple[Array, ...],
+        options: StepOptions,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return the gradients for `pre`, and for h except through `pre`."""
+        i, f, p = saved
+        (h,), (d_h,) = state, d_following
+        d_i = d_h * p * options.slope(0, i)
+        d_f = d_h * h * options.slope(0, f)
+        return (d_h * i + d_i + d_f, d_i - d_f), (d_h * f,)
+
+
+CELLS: tuple[Cell, ...] = (Atr(),)

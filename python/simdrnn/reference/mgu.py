@@ -1,0 +1,70 @@
+"""Minimal gated unit: one gate that forgets and resets.
+
+    f = sigmoid(a_f)                               a = W x + b_ih + R h + b_hh
+    n = tanh(W_n x + b_in + f * (R_n h + b_hn))
+    h' = n + f * (h - n)
+
+With the reset after the recurrent product and f as the gate that keeps, as Flax has it. In the
+paper the reset comes before the product, R_n (f * h), and f writes: h' = h + f * (n - h).
+
+Zhou, Wu, Zhang and Zhou 2016, "Minimal gated unit for recurrent neural networks",
+arXiv:1603.09420.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from simdrnn.cells import CellInfo
+from simdrnn.reference.options import StepOptions
+from simdrnn.reference.sequence import Cell
+from simdrnn.validate import Array
+
+__all__ = ["CELLS", "Mgu"]
+
+
+class Mgu:
+    """Minimal gated unit with gates in the order f, n."""
+
+    info: ClassVar[CellInfo] = CellInfo(
+        "mgu",
+        gates=2,
+        separate=1,
+        states=1,
+        saved=3,
+        layer="MGU",
+        gate_names=("f", "n"),
+        candidate=1,
+        activations="sigmoid tanh",
+        keep=0,
+    )
+
+    @staticmethod
+    def forward(
+        pre: Array, state: tuple[Array, ...], p: StepOptions
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Take one step: `pre` = f, n_x, n_h (3, B, H) and h (B, H) to h' and what is saved."""
+        (h,) = state
+        n_x, n_h = pre[1], pre[2]
+        f = p.activate(0, pre[0])
+        n = p.activate(1, n_x + f * n_h)
+        candidate = p.drop(n)
+        return (candidate + f * (h - candidate),), (f, n, n_h)
+
+    @staticmethod
+    def backward(
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        following: tuple[Array, ...],
+        d_following: tuple[Array, ...],
+        p: StepOptions,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return the gradients for `pre`, and for h except through `pre`."""
+        f, n, n_h = saved
+        (h,), (d_h,) = state, d_following
+        d_n = p.drop(d_h * (1.0 - f)) * p.slope(1, n)
+        d_f = (d_h * (h - p.drop(n)) + d_n * n_h) * p.slope(0, f)
+        return (d_f, d_n, d_n * f), (d_h * f,)
+
+
+CELLS: tuple[Cell, ...] = (Mgu(),)

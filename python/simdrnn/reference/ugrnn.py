@@ -1,0 +1,59 @@
+"""Update gate recurrent network: the simplest gate there is, between old state and new.
+
+    z = sigmoid(a_z)                               a = W x + b_ih + R h + b_hh
+    n = tanh(a_n)
+    h' = n + z * (h - n)
+
+Collins, Sohl-Dickstein and Sussillo 2017, "Capacity and trainability in recurrent neural
+networks", arXiv:1611.09913.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from simdrnn.cells import CellInfo
+from simdrnn.reference.options import StepOptions
+from simdrnn.reference.sequence import Cell
+from simdrnn.validate import Array
+
+__all__ = ["CELLS", "Ugrnn"]
+
+
+class Ugrnn:
+    """UGRNN with gates in the order z, n."""
+
+    info: ClassVar[CellInfo] = CellInfo(
+        "ugrnn", gates=2, separate=0, states=1, saved=2, layer="UGRNN", gate_names=("z", "n"),
+        candidate=1, activations="sigmoid tanh",
+        keep=0,
+    )  # fmt: skip
+
+    @staticmethod
+    def forward(
+        pre: Array, state: tuple[Array, ...], p: StepOptions
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Take one step: `pre` = z, n (2, B, H) and h (B, H) to h' and what is saved."""
+        (h,) = state
+        z = p.activate(0, pre[0])
+        n = p.activate(1, pre[1])
+        candidate = p.drop(n)
+        return (candidate + z * (h - candidate),), (z, n)
+
+    @staticmethod
+    def backward(
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        following: tuple[Array, ...],
+        d_following: tuple[Array, ...],
+        p: StepOptions,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return the gradients for `pre`, and for h except through `pre`."""
+        z, n = saved
+        (h,), (d_h,) = state, d_following
+        d_n = p.drop(d_h * (1.0 - z)) * p.slope(1, n)
+        d_z = d_h * (h - p.drop(n)) * p.slope(0, z)
+        return (d_z, d_n), (d_h * z,)
+
+
+CELLS: tuple[Cell, ...] = (Ugrnn(),)

@@ -1,0 +1,168 @@
+"""Classes made from the table of cells: what users see of them is what they see of written ones."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simdrnn as sr
+from helpers import INFOS, assert_same_bits
+from simdrnn import reference
+from simdrnn.cells import CellInfo
+from simdrnn.engine import EngineUser
+from simdrnn.layers import Compiled
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "cells.md"
+
+WRITTEN = ("GRU", "LSTM", "RNN")
+MADE = tuple(str(i.layer) for i in INFOS.values() if i.layer not in (None, *WRITTEN))
+BY_LAYER = {info.layer: info for info in INFOS.values()}
+
+
+def test_the_list_names_every_layer_once():
+    assert sr.list_cells() == sorted([*WRITTEN, *MADE])
+    assert {"MGU", "LiGRU", "JANET", "UGRNN"} <= {*MADE}
+
+
+@pytest.mark.parametrize("ending", ["", "Cell"])
+@pytest.mark.parametrize("name", MADE)
+def test_classes_are_found_listed_and_the_same_every_time(engine, name, ending):
+    found = getattr(engine, name + ending)
+
+    assert found is getattr(engine, name + ending)
+    assert (found.__module__, found.__qualname__) == (engine.__name__, name + ending)
+    assert name + ending in dir(engine)
+    assert issubclass(found, EngineUser)
+
+
+def test_the_namespaces_still_list_what_they_hold():
+    assert {*sr.__all__} <= {*dir(sr)}
+    assert {*reference.__all__} <= {*dir(reference)}
+
+
+@pytest.mark.parametrize("name", ["MGUCells", "Cell", "None", "NoneCell", "Mgu", "rnn_relu"])
+def test_other_names_are_refused(engine, name):
+    with pytest.raises(AttributeError, match=f"module '{engine.__name__}' has no attribute"):
+        getattr(engine, name)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_constructor_takes_what_that_of_a_gru_takes(name):
+    gated = ["forget_bias"] * (BY_LAYER[name].keep >= 0)
+    for ending in ("", "Cell"):
+        ours = inspect.signature(getattr(sr, name + ending)).parameters
+        gru = inspect.signature(getattr(sr, "GRU" + ending)).parameters
+
+        wanted = [p for p in gru if p not in ("reset_after", "options")]
+        assert list(ours) == [*wanted, *gated, "options"]
+        for parameter in wanted:
+            assert ours[parameter] == gru[parameter]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_documentation_is_that_of_the_twin(engine, name):
+    twin = sys.modules[type(reference.CELLS[BY_LAYER[name].name]).__module__]
+    equations = inspect.cleandoc(twin.__doc__)
+
+    for ending in ("", "Cell"):
+        text = inspect.getdoc(getattr(engine, name + ending))
+        assert text.startswith(equations + "\n\n")
+        assert "\nParameters\n----------\ninput_size, hidden_size" in text
+        assert text.endswith("engine." if engine is sr else "by default in float64.")
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_layers_are_shown_copied_and_pickled_as_others_are(engine, name, rng):
+    layer = getattr(engine, name)(3, 4, 2, dropout=0.5, dtype="float32", gate_clip=2, seed=0)
+    x = rng.standard_normal((5, 2, 3)).astype("float32")
+    want = layer(x)
+
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert type(twin) is type(layer)
+        assert_same_bits(twin(x), want)
+    assert repr(layer) == f"{name}(3, 4, num_layers=2, dropout=0.5, gate_clip=2.0)"
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_layers_of_the_reference_are_float64_unless_told(name):
+    assert getattr(reference, name)(2, 3).dtype == np.float64
+    assert getattr(sr, name)(2, 3).dtype == np.float32
+
+
+@pytest.mark.parametrize("ending", ["", "Cell"])
+@pytest.mark.parametrize("name", [name for name in MADE if BY_LAYER[name].keep >= 0])
+def test_forget_bias_is_that_of_the_gate_that_keeps(engine, name, ending):
+    plain, layer = (getattr(engine, name + ending)(3, 4, seed=0, forget_bias=b) for b in (None, 2))
+    keep = BY_LAYER[name].keep
+    rows = slice(4 * keep, 4 * keep + 4)
+
+    for (key, value), before in zip(
+        layer.state_dict().items(), plain.state_dict().values(), strict=True
+    ):
+        if key.startswith("bias"):
+            assert (value[rows] == (2 if key.startswith("bias_ih") else 0)).all()
+            value[rows] = before[rows]
+        np.testing.assert_array_equal(value, before)
+
+
+def test_a_cell_without_such_a_gate_has_no_forget_bias():
+    table = {"plain": CellInfo("rnn_relu", gates=1, separate=0, states=1, saved=0, layer="Plain")}
+
+    class Table(Compiled):
+        """Has one cell only."""
+
+        @staticmethod
+        def cell_infos():
+            return table
+
+    made = sr.cell_kinds.cell_class("Plain", Table, "nowhere")
+
+    assert "forget_bias" not in inspect.signature(made).parameters
+    assert sr.cell_kinds.cell_class("Other", Table, "nowhere") is None
+    assert sr.cell_kinds.class_names(table) == ["Plain", "PlainCell"]
+
+
+def test_mistakes_are_told_as_by_other_layers(engine):
+    with pytest.raises(ValueError, match="hidden_size: expected"):
+        engine.MGU(3, 0)
+    with pytest.raises(ValueError, match="cell_clip: expected a cell with a c state, got mgu"):
+        engine.MGU(3, 4, cell_clip=1.0)
+    with pytest.raises(TypeError, match="reset_after: unknown option"):
+        engine.MGU(3, 4, reset_after=True)
+    with pytest.raises(ValueError, match="forget_bias: expected bias=True with it"):
+        engine.MGU(3, 4, bias=False, forget_bias=1.0)
+
+
+@pytest.mark.parametrize("name", sorted(INFOS))
+def test_the_table_names_every_gate_and_points_into_them(name):
+    info = INFOS[name]
+
+    assert len({*info.gate_names}) == len(info.gate_names) == info.gates
+    assert -1 <= info.keep < info.gates
+    assert -1 <= info.write < info.gates
+    assert info.write < 0 or info.keep != info.write
+
+
+def test_classes_can_be_asked_for_first():
+    code = "import simdrnn.reference as r; print(r.JANETCell(1, 1)); from simdrnn import MGU"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "JANETCell(1, 1, dtype='float64')"
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="the documents are not beside the tests")
+def test_the_page_of_cells_is_up_to_date():
+    tool = ROOT / "tools" / "write_cells_page.py"
+
+    done = subprocess.run([sys.executable, tool], capture_output=True, text=True, check=True)
+
+    assert done.stdout == PAGE.read_text(encoding="utf-8"), f"python {tool.name} docs/cells.md"
