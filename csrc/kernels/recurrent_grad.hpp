@@ -9,6 +9,7 @@
 #include "gemm/product.hpp"
 #include "kernels/previous.hpp"
 #include "kernels/steps.hpp"
+#include "kernels/trace.hpp"
 #include "options/clip.hpp"
 #include "options/step_gradient.hpp"
 #include "simd/lanes.hpp"
@@ -102,7 +103,9 @@ class Backward {
 
   void row(const Row& row) noexcept {
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
+    if (a_.trace != nullptr) trace_arriving(a_, kInfo, t_, row.b, row.i, units_);
     clip_step_gradient<V>(run_.limits, d_h + units_.begin, units_.end - units_.begin);
+    if (a_.trace != nullptr) trace_states(a_, kInfo, t_, row.b, row.i, units_);
     Index unit = units_.begin;
     for (; unit + kLanes <= units_.end; unit += kLanes) cell<true>(row, d_h, unit, kLanes);
     if (unit < units_.end) cell<false>(row, d_h, unit, units_.end - unit);

@@ -27,6 +27,7 @@ class BackwardPass : public LayerPass<T> {
     Sequence<T> d_x;
     std::vector<T*> d_initial_states;
     ParameterGradients<T> parameters;
+    T* trace;  // or null
   };
 
   BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
@@ -164,6 +165,7 @@ class BackwardPass : public LayerPass<T> {
     a.begin = begin;
     a.end = end;
     a.d_y = g.d_y;
+    a.trace = g.trace;
     a.position = this->flags() == nullptr ? nullptr : position_;
     for (std::size_t k = 0; k < this->states(); ++k) {
       a.d_initial[k] = this->of_layer(g.d_initial_states[k]);

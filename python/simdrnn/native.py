@@ -107,8 +107,10 @@ class Network:
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        trace: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite the three arguments before `trace` with gradients; see `simdrnn.run`."""
         self._core.backward(
             run,
             tape.saved,
@@ -118,4 +120,5 @@ class Network:
             d_x,
             tuple(d_initial_states),
             list(d_parameters),
+            None if trace is None else list(trace),
         )

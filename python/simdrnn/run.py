@@ -124,5 +124,13 @@ class Network(Protocol):
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        trace: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite `d_x`, `d_initial_states` and `d_parameters` with gradients.
+
+        `trace`, L*D arrays (T, B, (S + 1) * H), C-contiguous, takes what back-propagation carries.
+        At every real step: the gradients for the S states after the step, dL/dh with dL/dy_t and
+        after the clips of `step_grad_clip` and `step_grad_norm`; then dL/dh as it arrived from
+        later steps, before both. Other steps are left as they are.
+        """

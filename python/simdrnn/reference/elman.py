@@ -13,6 +13,7 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.options import Options
+from simdrnn.reference.gates import H_ITSELF, Gate
 from simdrnn.reference.math import RELU, TANH, Activation
 from simdrnn.reference.options import activate, clip, clip_backward, d_activate
 from simdrnn.validate import Array
@@ -25,6 +26,7 @@ class Elman:
 
     info: ClassVar[CellInfo] = CellInfo("rnn_tanh", gates=1, separate=0, states=1, saved=0)
     activation: ClassVar[Activation] = TANH
+    gates: ClassVar[tuple[Gate, ...]] = (Gate("h", TANH, H_ITSELF),)
 
     @classmethod
     def forward(
@@ -56,3 +58,4 @@ class ElmanRelu(Elman):
 
     info: ClassVar[CellInfo] = CellInfo("rnn_relu", gates=1, separate=0, states=1, saved=0)
     activation = RELU
+    gates = (Gate("h", RELU, H_ITSELF),)

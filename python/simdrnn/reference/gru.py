@@ -16,6 +16,7 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.options import Options
+from simdrnn.reference.gates import Gate
 from simdrnn.reference.math import SIGMOID, TANH
 from simdrnn.reference.options import activate, clip, clip_backward, d_activate
 from simdrnn.validate import Array
@@ -23,10 +24,15 @@ from simdrnn.validate import Array
 __all__ = ["Gru", "GruResetBefore"]
 
 
+# The blocks of both cells' weights, and the first of their saved values.
+_GATES = (Gate("r", SIGMOID, 0), Gate("z", SIGMOID, 1), Gate("n", TANH, 2))
+
+
 class Gru:
     """GRU whose reset gate acts after the recurrent product; gates in the order r, z, n."""
 
     info: ClassVar[CellInfo] = CellInfo("gru", gates=3, separate=1, states=1, saved=4)
+    gates: ClassVar[tuple[Gate, ...]] = _GATES
 
     @staticmethod
     def forward(
@@ -64,6 +70,7 @@ class GruResetBefore:
     info: ClassVar[CellInfo] = CellInfo(
         "gru_reset_before", gates=3, separate=0, states=1, saved=3, phases=2
     )
+    gates: ClassVar[tuple[Gate, ...]] = _GATES
 
     @staticmethod
     def operand(pre: Array, state: tuple[Array, ...], options: Options) -> Array:

@@ -16,6 +16,7 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.options import Options
+from simdrnn.reference.gates import Gate
 from simdrnn.reference.math import SIGMOID, TANH
 from simdrnn.reference.options import activate, clip, clip_backward, d_activate
 from simdrnn.validate import Array
@@ -27,6 +28,12 @@ class Lstm:
     """LSTM with gates in the order i, f, g, o."""
 
     info: ClassVar[CellInfo] = CellInfo("lstm", gates=4, separate=0, states=2, saved=5)
+    gates: ClassVar[tuple[Gate, ...]] = (
+        Gate("i", SIGMOID, 0),
+        Gate("f", SIGMOID, 1),
+        Gate("g", TANH, 2),
+        Gate("o", SIGMOID, 3),
+    )
 
     @staticmethod
     def forward(

@@ -121,8 +121,10 @@ class Network:
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        trace: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite the three arguments before `trace` with gradients; see `simdrnn.run`."""
         d_above = d_output.astype(np.float64)
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
         for layer in reversed(range(self._num_layers)):
@@ -136,6 +138,7 @@ class Network:
                     self._saved(tape, index),
                     d_above[..., columns],
                     tuple(d_final[index] for d_final in d_finals),
+                    None if trace is None else self._by_state(trace[index]),
                 )
                 d_below += gradients.x
                 for d_initial, d_state in zip(d_initial_states, gradients.initial, strict=True):
@@ -160,6 +163,10 @@ class Network:
         steps, batch, _ = tape.saved[index].shape
         shape = (steps, batch, self._cell.info.saved, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
+
+    def _by_state(self, trace: Array) -> Array:
+        """View one direction's trace as (T, B, S + 1, H)."""
+        return trace.reshape(*trace.shape[:2], self._cell.info.states + 1, self._hidden_size)
 
     def _pass(self, run: Run, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""

@@ -186,7 +186,12 @@ class Pass:
         return np.concatenate([sums, input_part[joint:], recurrent_part[joint:]])
 
     def backward(
-        self, output: Array, saved: Array, d_output: Array, d_final: Arrays
+        self,
+        output: Array,
+        saved: Array,
+        d_output: Array,
+        d_final: Arrays,
+        trace: Array | None = None,
     ) -> PassGradients:
         """Propagate gradients back: through time first, then, in one product, to the weights.
 
@@ -194,6 +199,7 @@ class Pass:
         ----------
         output, saved : what `forward` returned.
         d_output, d_final : gradients (T, B, H) and (B, H) for the output and the final states.
+        trace : (T, B, S + 1, H) or None: takes what is carried, see `simdrnn.run.Network`.
         """
         steps, info = self.steps, self.cell.info
         after, before = self._states(output, saved)
@@ -206,6 +212,9 @@ class Pass:
             if self.hold:  # the step repeated its state, so this is a gradient of that state
                 d_state = (d_state[0] + np.where(real, 0.0, d_output[t]), *d_state[1:])
             d_h = step_gradient(d_state[0], self.options) + d_output[t]
+            if trace is not None:
+                carried = np.stack([d_h, *d_state[1:], d_state[0]], axis=1)
+                trace[t] = np.where(real[..., None], carried, trace[t])
             d_step, d_before, operands[t, -1] = self._step_backward(
                 tuple(saved[t]),
                 tuple(state[t] for state in before),
