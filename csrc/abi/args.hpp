@@ -101,6 +101,7 @@ struct BackwardArgs {
   Sequence<const T> y;    // (T, B, H), as forward wrote it
   Sequence<const T> d_y;  // or null data
   const T* saved;
+  T* trace;                // see kernels/trace.hpp, or null
   T* d_state[kMaxStates];  // (count, padded H): gradient carried to the step before
   Index padded;
   T* d_initial[kMaxStates];      // (B, H), accumulated

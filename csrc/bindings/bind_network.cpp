@@ -26,7 +26,9 @@ void register_as(py::module_& m, const char* name) {
       .def("backward", &Bound::backward, py::arg("run"), py::arg("saved"), py::arg("hidden"),
            py::arg("d_output"), py::arg("d_final_states"), py::arg("d_x"),
            py::arg("d_initial_states"), py::arg("d_reset_states"), py::arg("d_parameters"),
-           "Overwrite the last four arguments with gradients.")
+           py::arg("trace"),
+           "Overwrite the four arguments before the last with gradients; trace is None, or a list "
+           "of arrays written at real steps.")
       .def("plain_layer", &Bound::plain_layer, py::arg("x"), py::arg("state"),
            "Check and run a call without options; None if any argument needs a closer look.")
       .def("plain_cell", &Bound::plain_cell, py::arg("x"), py::arg("state"),

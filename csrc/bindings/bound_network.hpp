@@ -89,7 +89,7 @@ class BoundNetwork {
   void backward(const py::tuple& run, const py::list& saved, const py::list& hidden,
                 const py::array& d_output, const py::tuple& d_final_states, py::array& d_x,
                 const py::tuple& d_initial_states, const py::object& d_reset_states,
-                const py::list& d_parameters) const {
+                const py::list& d_parameters, const py::object& trace) const {
     const Call<T> call = make_call(run);
     const TapeViews<T> tape = make_tape<const T>(call, saved, hidden);
     const auto d_finals = states_of<const T>(d_final_states, "d_final_states", call);
@@ -107,8 +107,9 @@ class BoundNetwork {
       gradients.push_back(
           gradients_of(py::cast<py::tuple>(d_parameters[static_cast<std::size_t>(index)]), index));
     }
+    const std::vector<T*> traced = trace_of(trace, call);
     const py::gil_scoped_release unlocked;
-    network_.backward(call, tape, d_y, d_finals, d_input, d_initials, d_resets, gradients);
+    network_.backward(call, tape, d_y, d_finals, d_input, d_initials, d_resets, gradients, traced);
   }
 
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training) const {
@@ -240,6 +241,20 @@ class BoundNetwork {
       reject("tape", "one saved array per layer and direction and one hidden array per layer");
     }
     return tape;
+  }
+
+  std::vector<T*> trace_of(const py::object& trace, const Call<T>& call) const {
+    std::vector<T*> arrays;
+    if (trace.is_none()) return arrays;
+    const Index width = (network_.info().states + 1) * network_.shape().hidden_size;
+    for (const auto& item : py::cast<py::list>(trace)) {
+      auto array = py::cast<py::array>(item);
+      arrays.push_back(elements<T>(array, "trace", call.steps.steps * call.steps.batch * width));
+    }
+    if (static_cast<Index>(arrays.size()) != directions()) {
+      reject("trace", "one array per layer and direction");
+    }
+    return arrays;
   }
 
   ParameterGradients<T> gradients_of(const py::tuple& arrays, Index index) const {

@@ -10,6 +10,7 @@
 #include "kernels/backward_rows.hpp"
 #include "kernels/noise.hpp"
 #include "kernels/steps.hpp"
+#include "kernels/trace.hpp"
 #include "options/optioned.hpp"
 #include "options/step_gradient.hpp"
 #include "simd/lanes.hpp"
@@ -82,7 +83,9 @@ class Backward : BackwardRows<Cell, V> {
       a_.h_rows[row.number] = row.seen_h;
     }
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
+    if (a_.trace != nullptr) trace_arriving(a_, kInfo, t_, row.b, row.i, units_);
     clip_step_gradient<V>(run_.options.limits, d_h + units_.begin, units_.end - units_.begin);
+    if (a_.trace != nullptr) trace_states(a_, kInfo, t_, row.b, row.i, units_);
     Index unit = units_.begin;
     for (; unit + kLanes <= units_.end; unit += kLanes) cell<true>(row, r, d_h, unit, kLanes);
     if (unit < units_.end) cell<false>(row, r, d_h, unit, units_.end - unit);

@@ -35,10 +35,11 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
                           const std::vector<const T*>& d_final_states, Sequence<T> d_x,
                           const std::vector<T*>& d_initial_states,
                           const std::vector<T*>& d_reset_states,
-                          const std::vector<ParameterGradients<T>>& d_parameters) const {
+                          const std::vector<ParameterGradients<T>>& d_parameters,
+                          const std::vector<T*>& trace) const {
   if (walks_nothing(call)) {
     return backward(without_steps(call), tape, d_output, d_final_states, d_x, d_initial_states,
-                    d_reset_states, d_parameters);
+                    d_reset_states, d_parameters, trace);
   }
   const CallContext<T> context(shape_, info_, call, false, may_share_rows(), drops_inputs(call));
   const Index width = shape_.directions * shape_.hidden_size, batch = call.steps.batch;
@@ -68,8 +69,10 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
       Sequence<const T> d_half = d_y;
       if (d_half.data != nullptr) d_half.data += direction * shape_.hidden_size;
       const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
+      T* const traced = trace.empty() ? nullptr : trace[index];
       pass.run(
-          {d_half, d_final_states, d_in, d_initial_states, d_reset_states, d_parameters[index]});
+          {d_half, d_final_states, d_in, d_initial_states, d_reset_states, d_parameters[index],
+           traced});
     }
     if (d_in.data != nullptr && drops_input(call, layer)) {
       drop_gradient(call, context.plan, d_in, [&](Index t, Index b, T* row) {
@@ -109,12 +112,14 @@ template void Network<float>::backward(const Call<float>&, const TapeViews<float
                                        Sequence<const float>, const std::vector<const float*>&,
                                        Sequence<float>, const std::vector<float*>&,
                                        const std::vector<float*>&,
-                                       const std::vector<ParameterGradients<float>>&) const;
+                                       const std::vector<ParameterGradients<float>>&,
+                                       const std::vector<float*>&) const;
 template void Network<double>::backward(const Call<double>&, const TapeViews<double>&,
                                         Sequence<const double>, const std::vector<const double*>&,
                                         Sequence<double>, const std::vector<double*>&,
                                         const std::vector<double*>&,
-                                        const std::vector<ParameterGradients<double>>&) const;
+                                        const std::vector<ParameterGradients<double>>&,
+                                        const std::vector<double*>&) const;
 template std::size_t Network<float>::backward_bytes(const Call<float>&) const;
 template std::size_t Network<double>::backward_bytes(const Call<double>&) const;
 

@@ -28,6 +28,7 @@ class BackwardPass : public LayerPass<T> {
     std::vector<T*> d_initial_states;
     std::vector<T*> d_reset_states;  // empty: a reset leads back to the initial states
     ParameterGradients<T> parameters;
+    T* trace;  // or null
   };
 
   BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
@@ -173,6 +174,7 @@ class BackwardPass : public LayerPass<T> {
     a.begin = begin;
     a.end = end;
     a.d_y = g.d_y;
+    a.trace = g.trace;
     a.position = this->flags() == nullptr ? nullptr : position_;
     for (std::size_t k = 0; k < this->states(); ++k) {
       a.d_initial[k] = this->of_layer(g.d_initial_states[k]);

@@ -88,11 +88,13 @@ class Network {
                const std::vector<T*>& final_states) const;
 
   // d_output.data and d_final_states' entries may be null: zero. Everything else is overwritten.
-  // d_reset_states is empty where the call has no reset_states.
+  // d_reset_states is empty where the call has no reset_states. trace is empty or has one array per
+  // layer and direction, written at real steps only: see kernels/trace.hpp.
   void backward(const Call<T>& call, const TapeViews<T>& tape, Sequence<const T> d_output,
                 const std::vector<const T*>& d_final_states, Sequence<T> d_x,
                 const std::vector<T*>& d_initial_states, const std::vector<T*>& d_reset_states,
-                const std::vector<ParameterGradients<T>>& d_parameters) const;
+                const std::vector<ParameterGradients<T>>& d_parameters,
+                const std::vector<T*>& trace = {}) const;
 
   // Bytes of working memory beside results and tape.
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training) const;

@@ -45,6 +45,7 @@ __all__ = [
     "__version__",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "diagnose",
     "explain",
     "get_num_threads",
     "gradcheck",
@@ -65,6 +66,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from simdrnn import init, reference, regularizers
+    from simdrnn.diagnosis import diagnose
     from simdrnn.explanation import explain
     from simdrnn.gradient_check import gradcheck
     from simdrnn.truncated import tbptt
@@ -72,7 +74,12 @@ if TYPE_CHECKING:
 # What most programs never ask for: modules, and functions with the modules they are in. These have
 # other names than the functions, which importing a module of that name would hide.
 _MODULES = {"init", "reference", "regularizers"}
-_FUNCTIONS = {"explain": "explanation", "gradcheck": "gradient_check", "tbptt": "truncated"}
+_FUNCTIONS = {
+    "diagnose": "diagnosis",
+    "explain": "explanation",
+    "gradcheck": "gradient_check",
+    "tbptt": "truncated",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -128,8 +128,9 @@ class Network:
         d_parameters: Sequence[ParameterArrays],
         *,
         d_reset_states: Sequence[Array] | None = None,
+        trace: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite all arguments from `d_x` on with gradients."""
+        """Overwrite the gradients, from `d_x` to `d_reset_states`; see `simdrnn.run`."""
         self._core.backward(
             run,
             tape.saved,
@@ -140,4 +141,5 @@ class Network:
             tuple(d_initial_states),
             None if d_reset_states is None else tuple(d_reset_states),
             list(d_parameters),
+            None if trace is None else list(trace),
         )

@@ -136,5 +136,12 @@ class Network(Protocol):
         d_parameters: Sequence[ParameterArrays],
         *,
         d_reset_states: Sequence[Array] | None = None,
+        trace: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite all arguments from `d_x` on with gradients."""
+        """Overwrite all arguments from `d_x` to `d_reset_states` with gradients.
+
+        `trace`, L*D arrays (T, B, (S + 1) * H), C-contiguous, takes what back-propagation carries.
+        At every real step: the gradients for the S states after the step, dL/dh with dL/dy_t and
+        after the clips of `step_grad_clip` and `step_grad_norm`; then dL/dh as it arrived from
+        later steps, before both. Other steps are left as they are.
+        """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +70,12 @@ class Tape:
         ------
         ValueError : the layer's parameters changed after it was recorded.
         """
+        return self._backward(d_output, d_state)
+
+    def _backward(
+        self, d_output: object, d_state: object, trace: Sequence[Array] | None = None
+    ) -> Gradients:
+        """Do what `backward` says; `trace` is for the engine."""
         layer, run = self._layer, self._run
         if layer._version != self._version:
             raise ValueError(
@@ -82,7 +89,7 @@ class Tape:
         params = layer._gradient_arrays()
         d_parameters = [layer._direction(params, index) for index in range(len(layer._groups))]
         layer._ready().backward(
-            run, self._arrays, d_sequence, d_final, d_x, d_initial, d_parameters
+            run, self._arrays, d_sequence, d_final, d_x, d_initial, d_parameters, trace=trace
         )
         return Gradients(
             self._layout.caller(d_x), self._layout.caller_state(d_initial), layer._shared(params)

@@ -35,6 +35,8 @@ class Janet:
         keep=0,
     )  # fmt: skip
 
+    gate_places: ClassVar[tuple[int, ...]] = (0, 2)  # the shifted sigmoid lies between
+
     @staticmethod
     def forward(
         pre: Array, state: tuple[Array, ...], p: StepOptions

@@ -138,8 +138,9 @@ class Network:
         d_parameters: Sequence[ParameterArrays],
         *,
         d_reset_states: Sequence[Array] | None = None,
+        trace: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite all arguments from `d_x` on with gradients."""
+        """Overwrite the gradients, from `d_x` to `d_reset_states`; see `simdrnn.run`."""
         d_above = d_output.astype(np.float64)
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
         for layer in reversed(range(self._num_layers)):
@@ -153,6 +154,7 @@ class Network:
                     self._saved(tape, index),
                     d_above[..., columns],
                     tuple(d_final[index] for d_final in d_finals),
+                    None if trace is None else self._by_state(trace[index]),
                 )
                 d_below += gradients.x
                 for d_initial, d_state in zip(d_initial_states, gradients.initial, strict=True):
@@ -175,6 +177,10 @@ class Network:
         shape = (steps, batch, -1, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
 
+    def _by_state(self, trace: Array) -> Array:
+        """View one direction's trace as (T, B, S + 1, H)."""
+        return trace.reshape(*trace.shape[:2], self._cell.info.states + 1, self._hidden_size)
+
     def _pass(self, run: Run, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""
         reverse = bool(index % self._num_directions)
@@ -182,16 +188,20 @@ class Network:
         steps = Steps.plan(length, batch, run.lengths, run.mask, run.reset, reverse=reverse)
         initial = tuple(state[index].astype(np.float64) for state in run.states)
         weights = self._weights[index]
-        noise = Noise.draw(
+        noise = self._noise(run, index)
+        return Pass(self._cell, weights, x, initial, steps, run.hold, self._options, noise)
+
+    def _noise(self, run: Run, index: int) -> Noise:
+        """Draw what is random about the pass of one direction."""
+        return Noise.draw(
             self._options,
-            (length, batch, self._hidden_size),
+            (*run.x.shape[:2], self._hidden_size),
             self._cell.info.states,
             index,
             training=run.training,
             key=run.key,
             dtype=self._dtype,
         )
-        return Pass(self._cell, weights, x, initial, steps, run.hold, self._options, noise)
 
     def _dropout(self, run: Run, layer: int) -> Array | float:
         """Return what the input of `layer` is multiplied by."""

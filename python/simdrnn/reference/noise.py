@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,26 @@ from simdrnn.dropout import Feature, happens, multipliers
 from simdrnn.options import Options
 from simdrnn.validate import Array
 
-__all__ = ["Noise"]
+__all__ = ["Noise", "StepNoise"]
+
+
+class StepNoise(NamedTuple):
+    """`Noise` of one step: each (B, H), a number, or None."""
+
+    recurrent: Array | None
+    candidate: Array | None
+    update: tuple[Any, ...]
+
+    def seen(self, h: Array) -> Array:
+        """Return h (B, H) as the recurrent product sees it."""
+        return h if self.recurrent is None else h * self.recurrent
+
+    def mix(self, made: tuple[Array, ...], state: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Keep a share of the old states (B, H), if any."""
+        return tuple(
+            new if isinstance(share, float) and share == 1.0 else share * new + (1.0 - share) * old
+            for share, new, old in zip(self.update, made, state, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -63,12 +82,25 @@ class Noise:
             )
         return cls(None if recurrent is None else recurrent[0], kept[Feature.CANDIDATE], update)
 
-    def share(self, state: int, t: int) -> Any:
-        """Return the new value's share of a state at step `t`."""
-        if self.update is None:
-            return 1.0
-        share = self.update[state]
-        return share[t] if isinstance(share, np.ndarray) else share
+    def of_rows(self, rows: Array) -> Noise:
+        """Return the multipliers of some rows of the batch."""
+        update = self.update
+        if update is not None:
+            update = tuple(u[:, rows] if isinstance(u, np.ndarray) else u for u in update)
+        return Noise(
+            None if self.recurrent is None else self.recurrent[rows],
+            None if self.candidate is None else self.candidate[:, rows],
+            update,
+        )
+
+    def at(self, t: Any, rows: Any, states: int) -> StepNoise:
+        """Return what is random about a step, or about n steps of n rows."""
+        update = self.update or (1.0,) * states
+        return StepNoise(
+            None if self.recurrent is None else self.recurrent[rows],
+            None if self.candidate is None else self.candidate[t, rows],
+            tuple(u[t, rows] if isinstance(u, np.ndarray) else u for u in update),
+        )
 
 
 def _update(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.options import Options
-from simdrnn.reference.noise import Noise
+from simdrnn.reference.noise import Noise, StepNoise
 from simdrnn.reference.options import StepOptions, clip, clip_backward, step_gradient
 from simdrnn.reference.steps import Steps
 from simdrnn.validate import Array
@@ -110,14 +110,9 @@ class Pass:
     options: Options
     noise: Noise
 
-    def _at(self, t: int) -> StepOptions:
-        """Return the options as a cell asks for them at step `t`."""
-        candidate = self.noise.candidate
-        return StepOptions(self.options, None if candidate is None else candidate[t])
-
-    def _seen(self, h: Array) -> Array:
-        """Return h (..., B, H) as the recurrent product sees it."""
-        return h if self.noise.recurrent is None else h * self.noise.recurrent
+    def _at(self, t: Any, rows: Any = slice(None)) -> StepNoise:
+        """Return what is random about step `t`, or about n steps of n rows."""
+        return self.noise.at(t, rows, len(self.initial))
 
     @property
     def _kept(self) -> int:
@@ -136,10 +131,12 @@ class Pass:
         state = initial
         for t in steps.order:
             state = _select(steps.fresh[t], initial, state)
-            pre = self._pre_activations(input_part[t], state, self._at(t))
-            made, kept = self.cell.forward(pre, state, self._at(t))
+            noise = self._at(t)
+            p = StepOptions(self.options, noise.candidate)
+            pre = self._pre_activations(input_part[t], state, p, noise)
+            made, kept = self.cell.forward(pre, state, p)
             made = (clip(made[0], self.options.hidden_clip), *made[1:])
-            following = self._zone_out(t, state, made)
+            following = noise.mix(made, state)
             if more:
                 kept = (*kept, made[0], *following[1:])
             state = _select(steps.real[t], following, state)
@@ -148,24 +145,16 @@ class Pass:
                 saved[t, index] = value
         return PassResult(output, state, saved)
 
-    def _zone_out(self, t: int, state: Arrays, made: Arrays) -> Arrays:
-        """Keep a share of the old states."""
-        if self.noise.update is None:
-            return made
-        shares = [self.noise.share(k, t) for k in range(len(made))]
-        return tuple(
-            share * new + (1.0 - share) * old
-            for share, new, old in zip(shares, made, state, strict=True)
-        )
-
     def _consumed(self) -> Array:
         """Return `x` with zeros where it must not be read: what stands there may be NaN."""
         return np.where(self.steps.real[..., None], self.x, 0.0)
 
-    def _pre_activations(self, input_part: Array, state: Arrays, p: StepOptions) -> Array:
+    def _pre_activations(
+        self, input_part: Array, state: Arrays, p: StepOptions, noise: StepNoise
+    ) -> Array:
         """Join the input part (G, B, H), the recurrent part and the cell's own parameters."""
         info, recurrent, bias = self.cell.info, self.weights.recurrent, self.weights.bias_hh
-        seen = self._seen(state[0])
+        seen = noise.seen(state[0])
         own = np.broadcast_to(self.weights.own, (info.params, *seen.shape))
         if info.phases == 2:
             first = input_part[:-1] + seen @ recurrent[:-1].swapaxes(1, 2) + bias[:-1]
@@ -178,7 +167,12 @@ class Pass:
         return np.concatenate([sums, input_part[joint:], recurrent_part[joint:], own])
 
     def backward(
-        self, output: Array, saved: Array, d_output: Array, d_final: Arrays
+        self,
+        output: Array,
+        saved: Array,
+        d_output: Array,
+        d_final: Arrays,
+        trace: Array | None = None,
     ) -> PassGradients:
         """Propagate gradients back: through time first, then, in one product, to the weights.
 
@@ -186,11 +180,14 @@ class Pass:
         ----------
         output, saved : what `forward` returned.
         d_output, d_final : gradients (T, B, H) and (B, H) for the output and the final states.
+        trace : (T, B, S + 1, H) or None: takes what is carried, see `simdrnn.run.Network`.
         """
         steps, info = self.steps, self.cell.info
         after, before = self._states(output, saved)
         d_pre = np.zeros((len(self.x), info.pre + info.params, *output.shape[1:]))
-        operands = np.repeat(self._seen(before[0])[:, None], info.gates, axis=1)  # (T, G, B, H)
+        operands = np.repeat(
+            self._at(0).seen(before[0])[:, None], info.gates, axis=1
+        )  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
         d_initial, d_state = none, d_final
         for t in reversed(steps.order):
@@ -198,8 +195,11 @@ class Pass:
             if self.hold:  # the step repeated its state, so this is a gradient of that state
                 d_state = (d_state[0] + np.where(real, 0.0, d_output[t]), *d_state[1:])
             d_h = step_gradient(d_state[0], self.options) + d_output[t]
+            if trace is not None:
+                carried = np.stack([d_h, *d_state[1:], d_state[0]], axis=1)
+                trace[t] = np.where(real[..., None], carried, trace[t])
             d_step, d_before, operands[t, -1] = self._step_backward(
-                t,
+                self._at(t),
                 tuple(saved[t, : self._kept]),
                 tuple(state[t] for state in before),
                 tuple(state[t] for state in after),
@@ -234,14 +234,19 @@ class Pass:
         )
 
     def _step_backward(
-        self, t: int, saved: Arrays, state: Arrays, following: Arrays, d_following: Arrays
+        self,
+        noise: StepNoise,
+        saved: Arrays,
+        state: Arrays,
+        following: Arrays,
+        d_following: Arrays,
     ) -> tuple[Array, Arrays, Array]:
         """Propagate back through one step: gradients for pre and state, last gate's operand."""
-        cell, recurrent, p = self.cell, self.weights.recurrent, self._at(t)
-        operand = seen = self._seen(state[0])
+        cell, recurrent = self.cell, self.weights.recurrent
+        p = StepOptions(self.options, noise.candidate)
+        operand = seen = noise.seen(state[0])
         saved = (*saved, *self.weights.own)
-        shares = [self.noise.share(k, t) for k in range(len(state))]
-        d_made = [share * d for share, d in zip(shares, d_following, strict=True)]
+        d_made = [share * d for share, d in zip(noise.update, d_following, strict=True)]
         d_made[0] = clip_backward(following[0], d_made[0], self.options.hidden_clip)
         d_gates, d_state = cell.backward(saved, state, following, tuple(d_made), p)
         d_pre = np.stack(d_gates)
@@ -253,10 +258,10 @@ class Pass:
             )
             last = cell.info.gates - 1
             d_pre[:last] += d_first
-            d_state = _add(d_state, (self._seen(d_more[0]), *d_more[1:]))
+            d_state = _add(d_state, (noise.seen(d_more[0]), *d_more[1:]))
             d_recurrent, recurrent = d_pre[:last], recurrent[:-1]
-        d_h = d_state[0] + self._seen((d_recurrent @ recurrent).sum(axis=0))
-        past = tuple((1.0 - share) * d for share, d in zip(shares, d_following, strict=True))
+        d_h = d_state[0] + noise.seen((d_recurrent @ recurrent).sum(axis=0))
+        past = tuple((1.0 - share) * d for share, d in zip(noise.update, d_following, strict=True))
         return d_pre, _add((d_h, *d_state[1:]), past), operand
 
     def _products(self, d_pre: Array, operands: Array, d_initial: Arrays) -> PassGradients:

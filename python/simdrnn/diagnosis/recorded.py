@@ -1,0 +1,176 @@
+"""What a tape holds of one direction of one layer, as the measures look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simdrnn.cells import CellInfo
+from simdrnn.reference.gates import H_ITSELF, Gate, gates_of
+from simdrnn.reference.network import CELLS, Network
+from simdrnn.reference.sequence import Pass
+from simdrnn.reference.steps import Steps
+from simdrnn.run import Run
+from simdrnn.tape import Tape
+from simdrnn.validate import Array
+
+__all__ = ["STATE_NAMES", "Recorded", "Sample", "stretches"]
+
+STATE_NAMES = ("h", "c")
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One direction of a recorded layer.
+
+    Attributes
+    ----------
+    index : ``layer * D + direction``.
+    info, gates : counts of the cell, and its gates by block of weights; empty if it names none.
+    steps : which steps are real, in which order.
+    output : (T, B, H), h after each step.
+    saved : (T, B, saved, H), what the cell kept of each step; undefined where it is not real.
+    """
+
+    tape: Tape
+    index: int
+    info: CellInfo
+    gates: tuple[Gate, ...]
+    steps: Steps
+    output: Array
+    saved: Array
+
+    @classmethod
+    def of(cls, tape: Tape, index: int) -> Recorded:
+        """View direction `index` of what `tape` holds."""
+        layer, run, arrays = tape._layer, tape._run, tape._arrays
+        directions, hidden = layer._sizes.num_directions, layer.hidden_size
+        number, direction = divmod(index, directions)
+        steps, batch = run.x.shape[:2]
+        return cls(
+            tape,
+            index,
+            layer._info,
+            gates_of(CELLS[layer._info.name], layer.options),
+            Steps.plan(steps, batch, run.lengths, run.mask, run.reset, reverse=direction == 1),
+            arrays.hidden[number][..., direction * hidden : (direction + 1) * hidden],
+            arrays.saved[index].reshape(steps, batch, -1, hidden),
+        )
+
+    @property
+    def layer(self) -> int:
+        """Which layer of the stack."""
+        return self.index // self.tape._layer._sizes.num_directions
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the direction runs backwards in time."""
+        return self.index % self.tape._layer._sizes.num_directions == 1
+
+    def gate(self, gate: Gate) -> Array:
+        """Return the values (T, B, H) of a gate."""
+        return self.output if gate.place == H_ITSELF else self.saved[:, :, gate.place]
+
+    def states(self) -> dict[str, Array]:
+        """Return the states (T, B, H) after each step by name: those but h end what is saved."""
+        width = self.saved.shape[2]
+        others = [self.saved[:, :, place] for place in range(width - self.info.states + 1, width)]
+        return dict(zip(STATE_NAMES, [self.output, *others], strict=False))
+
+    def recurrent(self) -> Array:
+        """Return the recurrent matrices (gates, H, H) in float64."""
+        layer = self.tape._layer
+        matrices = layer._direction(layer._parameters, self.index)[1].astype(np.float64)
+        return matrices.reshape(self.info.gates, layer.hidden_size, layer.hidden_size)
+
+    def sample(self, rows: Array) -> Sample:
+        """Return the steps of some rows of the batch, on the NumPy twin."""
+        layer, run = self.tape._layer, self.tape._run
+        inputs, hidden, layers, directions, _ = layer._sizes
+        twin = Network(
+            self.info.name, np.dtype(np.float64), inputs, hidden, layers, directions, layer.options
+        )
+        parameters = layer._direction(layer._per_unit(layer._parameters), self.index)
+        twin.set_parameters(self.index, *parameters)
+        part = Run(
+            run.x[:, rows],
+            tuple(state[:, rows] for state in run.states),
+            None if run.lengths is None else run.lengths[rows],
+            None if run.mask is None else run.mask[:, rows],
+            None if run.reset is None else run.reset[:, rows],
+            run.hold,
+        )
+        real = self.steps.real[:, rows, None, None]
+        saved = np.where(real, self.saved[:, rows], 0.0).astype(np.float64)
+        noise = twin._noise(run, self.index).of_rows(rows)
+        return Sample(
+            replace(twin._pass(part, self.index, part.x), noise=noise),
+            self.output[:, rows].astype(np.float64),
+            saved.swapaxes(1, 2),
+        )
+
+
+class Sample:
+    """Steps of a few rows (n of them) on the NumPy twin, to take derivatives of.
+
+    Parameters
+    ----------
+    walk : the pass over these rows.
+    output, saved : (T, n, H) and (T, saved, n, H), float64.
+    """
+
+    def __init__(self, walk: Pass, output: Array, saved: Array) -> None:
+        self.steps = walk.steps
+        self._walk, self._saved = walk, tuple(saved.swapaxes(0, 1))
+        self._after, self._before = walk._states(output, saved)
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return int(self._after[0].shape[1])
+
+    @property
+    def size(self) -> int:
+        """Width of all states of a row together: S * H."""
+        return len(self._after) * int(self._after[0].shape[-1])
+
+    def back(self, t: Array | int, rows: Array | slice, d_state: Array) -> Array:
+        """Take gradients (n, S * H) for the states after steps to those before: times a Jacobian.
+
+        Parameters
+        ----------
+        t, rows : which steps: one time for all rows, or n times and n rows of the sample.
+        """
+        _, d_before, _ = self._walk._step_backward(
+            self._walk._at(t, rows),
+            tuple(saved[t, rows] for saved in self._saved[: self._walk._kept]),
+            tuple(state[t, rows] for state in self._before),
+            tuple(state[t, rows] for state in self._after),
+            tuple(np.split(d_state, len(self._after), axis=1)),
+        )
+        return np.concatenate(d_before, axis=1)
+
+
+def stretches(steps: Steps) -> tuple[Array, Array]:
+    """Return numbers of the stretches between resets, and of the real steps in each.
+
+    Returns
+    -------
+    number, age : (T, B) integers, counted from 0 in processing order; where a step is not real they
+        mean nothing.
+
+    Examples
+    --------
+    >>> reset = np.array([[0], [0], [1], [0]], bool)
+    >>> number, age = stretches(Steps.plan(4, 1, None, None, reset, reverse=False))
+    >>> number[:, 0].tolist(), age[:, 0].tolist()
+    ([0, 0, 1, 1], [0, 1, 0, 1])
+    """
+    order = np.asarray(steps.order, np.intp)
+    real, fresh = steps.real[order], steps.fresh[order]
+    before = np.cumsum(real, axis=0) - real
+    start = np.maximum.accumulate(np.where(fresh, before, 0), axis=0)
+    number, age = np.empty(real.shape, np.intp), np.empty(real.shape, np.intp)
+    number[order], age[order] = np.cumsum(fresh, axis=0), before - start
+    return number, age
