@@ -74,12 +74,13 @@ void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight
 }
 
 template <class T>
-std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training) const {
+std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training,
+                                        Index checkpoint_every) const {
   Call<T> call{};
   call.steps = {steps, batch, nullptr, nullptr, nullptr};
   call.states.resize(static_cast<std::size_t>(info_.states));
   const std::size_t forward = forward_bytes(call, training);
-  return training ? std::max(forward, backward_bytes(call)) : forward;
+  return training ? std::max(forward, backward_bytes(call, checkpoint_every)) : forward;
 }
 
 template <class T>
@@ -102,7 +103,7 @@ std::size_t Network<T>::packed_bytes() const {
   template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*); \
   template Plan Network<T>::plan(const Call<T>&, bool) const;                              \
   template std::size_t Network<T>::packed_bytes() const;                                   \
-  template std::size_t Network<T>::workspace_bytes(Index, Index, bool) const
+  template std::size_t Network<T>::workspace_bytes(Index, Index, bool, Index) const
 SIMDRNN_INSTANTIATE(float);
 SIMDRNN_INSTANTIATE(double);
 #undef SIMDRNN_INSTANTIATE

@@ -149,15 +149,15 @@ class Pass:
     hold: bool
     options: Options
 
-    def forward(self) -> PassResult:
-        """Run the recurrence."""
+    def forward(self, start: Arrays | None = None) -> PassResult:
+        """Run the recurrence, from other states than those that resets go back to if given."""
         steps, initial = self.steps, self.initial
         length, (batch, hidden) = len(self.x), initial[0].shape
         output = np.empty((length, batch, hidden))
         saved = np.empty((length, self.cell.info.saved, batch, hidden))
         input_part = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)
         input_part += self.weights.bias_ih  # (T, G, B, H)
-        state = initial
+        state = initial if start is None else start
         for t in steps.order:
             state = _select(steps.fresh[t], initial, state)
             pre = self._pre_activations(input_part[t], state)
@@ -196,7 +196,7 @@ class Pass:
         d_output, d_final : gradients (T, B, H) and (B, H) for the output and the final states.
         """
         steps, info = self.steps, self.cell.info
-        after, before = self._states(output, saved)
+        after, before = self.states(output, saved)
         d_pre = np.zeros((len(self.x), info.gates + info.separate, *output.shape[1:]))
         operands = np.repeat(before[0][:, None], info.gates, axis=1)  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
@@ -218,7 +218,7 @@ class Pass:
             d_state = _select(steps.fresh[t], none, d_state)
         return self._products(d_pre, operands, _add(d_initial, d_state))
 
-    def _states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
+    def states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
         """Return every state after each real step, and before each step: S arrays (T, B, H)."""
         others = self.cell.info.saved - self.cell.info.states + 1
         after = (output, *saved[:, others:].swapaxes(0, 1))
