@@ -261,11 +261,6 @@ def test_unknown_names_are_refused(engine):
         engine.GRU(3, 4, reset_after="yes")
 
 
-def test_checkpoints_are_refused_for_now(engine):
-    with pytest.raises(ValueError, match="checkpoint_every: expected None"):
-        engine.GRU(I, H, dtype="float32").record(X, checkpoint_every=2)
-
-
 def test_what_a_layer_was_made_with_is_fixed(engine):
     layer = engine.GRU(3, 4)
 

@@ -102,6 +102,8 @@ struct BackwardArgs {
   Sequence<const T> d_y;  // or null data
   const T* saved;
   T* trace;                // see kernels/trace.hpp, or null
+  Index saved_begin;       // the first step of which `saved` holds values
+  const T* checkpoint;     // (B, (states - 1) * H): the states other than h before that step
   T* d_state[kMaxStates];  // (count, padded H): gradient carried to the step before
   Index padded;
   T* d_initial[kMaxStates];      // (B, H), accumulated

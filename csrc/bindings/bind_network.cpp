@@ -21,12 +21,12 @@ void register_as(py::module_& m, const char* name) {
            py::arg("weight_hh"), py::arg("bias_ih"), py::arg("bias_hh"), py::arg("own"),
            "Pack the parameters of layer * D + direction for the active ISA.")
       .def("forward", &Bound::forward, py::arg("run"), py::arg("output"), py::arg("final_states"),
-           py::arg("saved"), py::arg("hidden"),
-           "Run the stack; saved and hidden are None unless the run is recorded.")
-      .def("backward", &Bound::backward, py::arg("run"), py::arg("saved"), py::arg("hidden"),
-           py::arg("d_output"), py::arg("d_final_states"), py::arg("d_x"),
-           py::arg("d_initial_states"), py::arg("d_reset_states"), py::arg("d_parameters"),
-           py::arg("trace"),
+           py::arg("tape"),
+           "Run the stack; tape is None unless the run is recorded, else (saved, hidden, "
+           "checkpoints, checkpoint_every).")
+      .def("backward", &Bound::backward, py::arg("run"), py::arg("tape"), py::arg("d_output"),
+           py::arg("d_final_states"), py::arg("d_x"), py::arg("d_initial_states"),
+           py::arg("d_reset_states"), py::arg("d_parameters"), py::arg("trace"),
            "Overwrite the four arguments before the last with gradients; trace is None, or a list "
            "of arrays written at real steps.")
       .def("plain_layer", &Bound::plain_layer, py::arg("x"), py::arg("state"),
@@ -39,7 +39,10 @@ void register_as(py::module_& m, const char* name) {
       .def("isa", &Bound::isa, "The ISA that the weights are packed for.")
       .def("packed_bytes", &Bound::packed_bytes, "Bytes of the packed weights.")
       .def("workspace_bytes", &Bound::workspace_bytes, py::arg("steps"), py::arg("batch"),
-           py::arg("training"), "Bytes of working memory of a call.");
+           py::arg("training"), py::arg("checkpoint_every"),
+           "Bytes of working memory of a call; checkpoint_every is 0 without checkpoints.")
+      .def("backward_peak", &Bound::backward_peak, py::arg("run"), py::arg("checkpoint_every"),
+           "The most bytes of working memory that backward of this run may take.");
 }
 
 }  // namespace

@@ -72,13 +72,13 @@ class BoundNetwork {
   }
 
   void forward(const py::tuple& run, py::array& output, const py::tuple& final_states,
-               const py::object& saved, const py::object& hidden) const {
+               const py::object& tape_arrays) const {
     const Call<T> call = make_call(run);
     TapeViews<T> tape;
-    if (saved.is_none()) {
+    if (tape_arrays.is_none()) {
       tape.hidden.push_back(output_of(output, call));
     } else {
-      tape = make_tape<T>(call, saved, hidden);
+      tape = make_tape<T>(call, tape_arrays);
       tape.hidden.back() = output_of(output, call);
     }
     const std::vector<T*> finals = states_of<T>(final_states, "final_states", call);
@@ -86,12 +86,12 @@ class BoundNetwork {
     network_.forward(call, tape, finals);
   }
 
-  void backward(const py::tuple& run, const py::list& saved, const py::list& hidden,
-                const py::array& d_output, const py::tuple& d_final_states, py::array& d_x,
-                const py::tuple& d_initial_states, const py::object& d_reset_states,
-                const py::list& d_parameters, const py::object& trace) const {
+  void backward(const py::tuple& run, const py::tuple& tape_arrays, const py::array& d_output,
+                const py::tuple& d_final_states, py::array& d_x, const py::tuple& d_initial_states,
+                const py::object& d_reset_states, const py::list& d_parameters,
+                const py::object& trace) const {
     const Call<T> call = make_call(run);
-    const TapeViews<T> tape = make_tape<const T>(call, saved, hidden);
+    const TapeViews<T> tape = make_tape<const T>(call, tape_arrays);
     const auto d_finals = states_of<const T>(d_final_states, "d_final_states", call);
     const auto d_initials = states_of<T>(d_initial_states, "d_initial_states", call);
     std::vector<T*> d_resets;
@@ -112,8 +112,13 @@ class BoundNetwork {
     network_.backward(call, tape, d_y, d_finals, d_input, d_initials, d_resets, gradients, traced);
   }
 
-  [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training) const {
-    return network_.workspace_bytes(steps, batch, training);
+  [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training,
+                                            Index checkpoint_every) const {
+    return network_.workspace_bytes(steps, batch, training, checkpoint_every);
+  }
+
+  [[nodiscard]] std::size_t backward_peak(const py::tuple& run, Index checkpoint_every) const {
+    return network_.backward_peak(make_call(run), checkpoint_every);
   }
 
   [[nodiscard]] py::dict explain(Index steps, Index batch, bool forward, int threads,
@@ -218,27 +223,40 @@ class BoundNetwork {
     return sequence<T>(output, "output", call.steps.steps, call.steps.batch, width());
   }
 
-  // `Access` is `const T` when the arrays are only read: the last one, the user's output, may be
-  // read-only.
+  // From (saved, hidden, checkpoints, checkpoint_every). `Access` is `const T` when the arrays are
+  // only read: the last hidden one, the user's output, may be read-only.
   template <class Access>
-  TapeViews<T> make_tape(const Call<T>& call, const py::object& saved,
-                         const py::object& hidden) const {
+  TapeViews<T> make_tape(const Call<T>& call, const py::object& arrays) const {
+    const auto parts = py::cast<py::tuple>(arrays);
     TapeViews<T> tape;
-    const Index size =
-        call.steps.steps * call.steps.batch * network_.saved_width() * network_.shape().hidden_size;
-    for (const auto& item : py::cast<py::list>(saved)) {
+    const Index steps = call.steps.steps, batch = call.steps.batch;
+    const Index step_size = batch * network_.shape().hidden_size, saved = network_.saved_width();
+    for (const auto& item : py::cast<py::list>(parts[0])) {
       auto array = py::cast<py::array>(item);
-      tape.saved.push_back(const_cast<T*>(elements<Access>(array, "saved", size)));
+      tape.saved.push_back(
+          const_cast<T*>(elements<Access>(array, "saved", steps * step_size * saved)));
     }
-    for (const auto& item : py::cast<py::list>(hidden)) {
+    for (const auto& item : py::cast<py::list>(parts[1])) {
       auto array = py::cast<py::array>(item);
-      const auto view =
-          sequence<Access>(array, "hidden", call.steps.steps, call.steps.batch, width());
+      const auto view = sequence<Access>(array, "hidden", steps, batch, width());
       tape.hidden.push_back({const_cast<T*>(view.data), view.stride_t, view.stride_b});
     }
-    if (static_cast<Index>(tape.saved.size()) != directions() ||
+    const auto every = py::cast<Index>(parts[3]);
+    const Index others = network_.info().states - 1;
+    for (const auto& item : py::cast<py::list>(parts[2])) {
+      auto array = py::cast<py::array>(item);
+      if (every < 1) reject("tape", "checkpoint_every of at least 1 with checkpoints");
+      const Index borders = steps == 0 ? 0 : (steps - 1) / every;
+      T* const data =
+          const_cast<T*>(elements<Access>(array, "checkpoints", borders * step_size * others));
+      tape.checkpoints.push_back({others > 0 ? data : nullptr, every});
+    }
+    const auto of_directions = static_cast<Index>(tape.saved.size() + tape.checkpoints.size());
+    if (of_directions != directions() || (!tape.saved.empty() && !tape.checkpoints.empty()) ||
         static_cast<Index>(tape.hidden.size()) != network_.shape().layers) {
-      reject("tape", "one saved array per layer and direction and one hidden array per layer");
+      reject("tape",
+             "one array of saved values, or of checkpoints, per layer and direction and one hidden "
+             "array per layer");
     }
     return tape;
   }

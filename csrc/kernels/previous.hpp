@@ -23,7 +23,7 @@ inline Index step_before(const RunArgs<T>& run, Index step, Index b) noexcept {
 }
 
 // state[k]: H elements of state k of row b before `step`. h is in the output, the others end the
-// saved values.
+// saved values; where those are not kept, nothing but a gap lies between them and the checkpoint.
 template <class T>
 inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index step, Index b,
                           const T** state) noexcept {
@@ -38,7 +38,9 @@ inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index 
   state[0] = row_at(a.y, t, b);
   for (int k = 1; k < info.states; ++k) {
     const Index value = run.saved_width - info.states + k;
-    state[k] = a.saved + ((t * run.batch + b) * run.saved_width + value) * hidden;
+    state[k] = before < a.saved_begin
+                   ? a.checkpoint + (b * (info.states - 1) + k - 1) * hidden
+                   : a.saved + ((t * run.batch + b) * run.saved_width + value) * hidden;
   }
 }
 

@@ -48,9 +48,11 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
     const Sequence<const T> x = layer == 0 ? call.x : as_const(tape.hidden[at - 1]);
     const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
     return BackwardPass<T>(*this, call, context, layer, direction, x, tape.hidden[at],
-                           tape.saved[index]);
+                           tape.saved.empty() ? nullptr : tape.saved[index],
+                           tape.checkpoints.empty() ? Checkpoints<T>{} : tape.checkpoints[index]);
   };
-  const Workspace workspace(backward_bytes(call, context));
+  const Index every = tape.checkpoints.empty() ? 0 : tape.checkpoints.front().every;
+  const Workspace workspace(backward_bytes(call, context, every));
   Carver outer(workspace.data());
   // Gradients between layers, taking turns.
   T* turns[2] = {};
@@ -70,9 +72,8 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
       if (d_half.data != nullptr) d_half.data += direction * shape_.hidden_size;
       const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
       T* const traced = trace.empty() ? nullptr : trace[index];
-      pass.run(
-          {d_half, d_final_states, d_in, d_initial_states, d_reset_states, d_parameters[index],
-           traced});
+      pass.run({d_half, d_final_states, d_in, d_initial_states, d_reset_states, d_parameters[index],
+                traced});
     }
     if (d_in.data != nullptr && drops_input(call, layer)) {
       drop_gradient(call, context.plan, d_in, [&](Index t, Index b, T* row) {
@@ -84,13 +85,27 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
 }
 
 template <class T>
-std::size_t Network<T>::backward_bytes(const Call<T>& call) const {
-  return backward_bytes(
-      call, CallContext<T>(shape_, info_, call, false, may_share_rows(), drops_inputs(call)));
+std::size_t Network<T>::backward_bytes(const Call<T>& call, Index checkpoint_every) const {
+  const CallContext<T> context(shape_, info_, call, false, may_share_rows(), drops_inputs(call));
+  return backward_bytes(call, context, checkpoint_every);
 }
 
 template <class T>
-std::size_t Network<T>::backward_bytes(const Call<T>& call, const CallContext<T>& context) const {
+std::size_t Network<T>::backward_peak(const Call<T>& call, Index checkpoint_every) const {
+  if (walks_nothing(call)) return backward_peak(without_steps(call), checkpoint_every);
+  std::size_t most = 0;
+  for (const bool may_gang : {false, true}) {
+    const CallContext<T> context(shape_, info_, call, false, may_gang && may_share_rows(),
+                                 drops_inputs(call));
+    most = std::max(most, backward_bytes(call, context, checkpoint_every) +
+                              context.flags[0].size() + context.flags[1].size());
+  }
+  return most;
+}
+
+template <class T>
+std::size_t Network<T>::backward_bytes(const Call<T>& call, const CallContext<T>& context,
+                                       Index checkpoint_every) const {
   const Index width = shape_.directions * shape_.hidden_size;
   Carver memory(nullptr);
   for (Index layer = 0; layer + 1 < std::min<Index>(shape_.layers, 3); ++layer) {
@@ -99,7 +114,8 @@ std::size_t Network<T>::backward_bytes(const Call<T>& call, const CallContext<T>
   std::size_t most = 0;
   for (Index layer = 0; layer < std::min<Index>(shape_.layers, 2); ++layer) {
     for (Index direction = 0; direction < shape_.directions; ++direction) {
-      BackwardPass<T> pass(*this, call, context, layer, direction, {}, {}, nullptr);
+      BackwardPass<T> pass(*this, call, context, layer, direction, {}, {}, nullptr,
+                           {nullptr, checkpoint_every});
       Carver inner(nullptr);
       pass.lay_out(inner);
       most = std::max(most, inner.used());
@@ -120,7 +136,9 @@ template void Network<double>::backward(const Call<double>&, const TapeViews<dou
                                         const std::vector<double*>&,
                                         const std::vector<ParameterGradients<double>>&,
                                         const std::vector<double*>&) const;
-template std::size_t Network<float>::backward_bytes(const Call<float>&) const;
-template std::size_t Network<double>::backward_bytes(const Call<double>&) const;
+template std::size_t Network<float>::backward_bytes(const Call<float>&, Index) const;
+template std::size_t Network<double>::backward_bytes(const Call<double>&, Index) const;
+template std::size_t Network<float>::backward_peak(const Call<float>&, Index) const;
+template std::size_t Network<double>::backward_peak(const Call<double>&, Index) const;
 
 }  // namespace simdrnn

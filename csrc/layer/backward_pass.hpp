@@ -5,12 +5,16 @@
 //   2. each thread sums its own part of the weight gradients over all rows of the chunk
 //   (gemm/product)
 //
+// Where the tape has checkpoints, the saved values of a stretch of chunks are made again before it
+// (layer/recompute.hpp).
+//
 // Every weight gradient is one chain over the rows in the order they were left, steps descending
 // and batch ascending, whoever computes it: thread count and chunk length change no bit.
 #pragma once
+#include <optional>
 #include <utility>
 
-#include "layer/pass.hpp"
+#include "layer/recompute.hpp"
 
 namespace simdrnn {
 
@@ -32,11 +36,15 @@ class BackwardPass : public LayerPass<T> {
   };
 
   BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
-               Index layer, Index direction, Sequence<const T> x, Sequence<T> y, const T* saved)
+               Index layer, Index direction, Sequence<const T> x, Sequence<T> y, const T* saved,
+               Checkpoints<T> checkpoints)
       : Base(network, call, context, layer, direction, x),
         y_(as_const(this->half(y))),
         saved_(saved),
-        info_(network.info()) {}
+        info_(network.info()) {
+    if (checkpoints.every == 0) return;
+    recompute_.emplace(network, call, context, layer, direction, x, y_, checkpoints);
+  }
 
   void lay_out(Carver& memory) {
     const Index hidden = this->hidden(), chunk = this->context_.plan.backward_chunk;
@@ -57,27 +65,39 @@ class BackwardPass : public LayerPass<T> {
         memory.take<T>(this->drops_input() ? rows * this->network_.layer_input(this->layer_) : 0);
     per_thread_.resize(static_cast<std::size_t>(this->threads()));
     for (int p = 0; p < this->threads(); ++p) lay_out_thread(p, rows, memory);
+    if (recompute_) recompute_->lay_out(memory);
   }
 
   void run(const Gradients& g) {
     start(g);
-    const Index chunk = this->context_.plan.backward_chunk;
-    bool first = true;
-    for (Index end = this->steps(); end > 0; end -= chunk) {
-      const Index begin = std::max<Index>(0, end - chunk);
-      const Index rows = number_rows(begin, end);
-      this->run_threads(per_thread_, barrier_,
-                        [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, g); });
-      this->run_all([&](int p) { sum_weights(p, rows, first, g.parameters); });
-      first = false;
-      if (this->call_.poll) this->call_.poll();
+    const Index steps = this->steps(), stretch = recompute_ ? recompute_->stretch() : steps;
+    for (Index end = steps; end > 0;) {
+      const Index begin = (end - 1) / stretch * stretch;
+      if (recompute_) recompute_->run(begin, end);
+      walk_stretch(begin, end, g);
+      end = begin;
     }
-    if (first) clear(g.parameters);
+    if (steps == 0) clear(g.parameters);
     finish(g);
   }
 
  private:
   static Index slots_of(const CellInfo& info) { return info.gates + info.separate; }
+  void walk_stretch(Index first, Index last, const Gradients& g) {
+    Index chunk = this->context_.plan.backward_chunk;
+    if (recompute_) {  // stretches are short: chunks of one length, none of them a small rest
+      const Index chunks = (last - first + chunk - 1) / chunk;
+      chunk = (last - first + chunks - 1) / chunks;
+    }
+    for (Index end = last; end > first; end -= chunk) {
+      const Index begin = std::max(first, end - chunk);
+      const Index rows = number_rows(begin, end);
+      this->run_threads(per_thread_, barrier_,
+                        [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, g); });
+      this->run_all([&](int p) { sum_weights(p, rows, end == this->steps(), g.parameters); });
+      if (this->call_.poll) this->call_.poll();
+    }
+  }
 
   void lay_out_thread(int p, Index rows, Carver& memory) {
     BackwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
@@ -173,6 +193,7 @@ class BackwardPass : public LayerPass<T> {
   void walk(int p, BackwardArgs<T>& a, Index begin, Index end, const Gradients& g) {
     a.begin = begin;
     a.end = end;
+    if (recompute_) recompute_->hand_over(a);
     a.d_y = g.d_y;
     a.trace = g.trace;
     a.position = this->flags() == nullptr ? nullptr : position_;
@@ -261,6 +282,7 @@ class BackwardPass : public LayerPass<T> {
   std::vector<BackwardArgs<T>> per_thread_;
   std::vector<T*> packed_operand_;  // by thread
   team::Barrier barrier_;
+  std::optional<Recompute<T>> recompute_;  // where the tape has checkpoints
   T* d_pre_ = nullptr;
   Index d_pre_stride_ = 0;
   const T** x_rows_ = nullptr;

@@ -1,138 +1,11 @@
 // The forward pass over a stack: per layer and direction one parallel region for a chunk of steps,
 // in which each thread runs its rows from beginning to end without meeting another. Or several
 // layers or directions in one region, each on one thread.
-#include "layer/pass.hpp"
+#include "layer/forward_pass.hpp"
 
 namespace simdrnn {
 
 namespace {
-
-template <class T>
-class ForwardPass : public LayerPass<T> {
-  using Base = LayerPass<T>;
-
- public:
-  ForwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
-              Index layer, Index direction, T* saved)
-      : Base(network, call, context, layer, direction, {}), saved_(saved) {}
-
-  // What it reads and writes; not needed to count memory.
-  void connect(Sequence<const T> x, Sequence<T> y) {
-    this->x_ = x;
-    y_ = this->half(y);
-  }
-
-  // Lays out the threads' states and scratch.
-  void lay_out(Carver& memory) {
-    homes_.clear();
-    per_thread_.resize(static_cast<std::size_t>(this->threads()));
-    for (int p = 0; p < this->threads(); ++p) {
-      ForwardArgs<T>& a = per_thread_[static_cast<std::size_t>(p)];
-      if (p > 0 && this->is_gang()) {
-        a = per_thread_.front();  // the same rows and states
-      } else {
-        lay_out_rows(p, a, memory);
-      }
-      a.gang = this->gang_of(p, barrier_);
-      a.h = memory.take<T*>(a.run.count);
-      a.h_next = memory.take<T*>(a.run.count);
-      a.origin = memory.take<std::uint8_t>(a.run.count);
-      a.scratch = memory.take<char>(this->kernels_.forward_scratch(a));
-    }
-    const Index width = this->network_.layer_input(this->layer_);
-    dropped_ = memory.take<T>(
-        this->drops_input() ? this->context_.plan.forward_chunk * this->batch() * width : 0);
-  }
-
-  void run(const std::vector<T*>& final_states) {
-    const Index chunk = this->context_.plan.forward_chunk;
-    for (Index begin = 0; begin < this->steps() || begin == 0; begin += chunk) {
-      this->run_threads(per_thread_, barrier_, [&](int p, ForwardArgs<T>& a) {
-        if (a.gang.parts > 1) prepare_gang(p, a, begin);
-        run_chunk(p, a, begin, final_states);
-      });
-      if (this->call_.poll) this->call_.poll();
-    }
-  }
-
-  // The chunk that begins at a step, on the calling thread alone.
-  void run_alone(Index begin, const std::vector<T*>& final_states) {
-    const FlushDenormals scope(this->call_.flush_denormals);
-    run_chunk(0, per_thread_.front(), begin, final_states);
-  }
-
- private:
-  void lay_out_rows(int p, ForwardArgs<T>& a, Carver& memory) {
-    a = {};
-    a.run = this->run_args(p);
-    a.y = y_;
-    a.saved = saved_;
-    a.end = this->context_.plan.forward_chunk;
-    a.hoist_steps = this->context_.plan.hoist_steps;
-    a.padded = this->padded();
-    const CellInfo& info = this->network_.info();
-    const Index elements = a.run.count * a.padded;
-    homes_.push_back(memory.take<T>(2 * elements));
-    for (std::size_t k = 1; k < this->states(); ++k) a.state[k] = memory.take<T>(elements);
-    a.operand = memory.take<T>(info.phases == 2 ? elements : 0);
-    a.gates = memory.take<T>(info.phases == 2 ? elements * (info.gates - 1) : 0);
-  }
-
-  void start(int p, ForwardArgs<T>& a) {
-    T* const home = homes_[static_cast<std::size_t>(this->group_of(p))];
-    for (Index i = 0; i < a.run.count; ++i) {
-      a.h[i] = home + 2 * i * a.padded;
-      a.h_next[i] = a.h[i] + a.padded;
-      a.origin[i] = kInitial;
-    }
-  }
-
-  // What members of a gang need of each other before they begin.
-  void prepare_gang(int p, ForwardArgs<T>& a, Index begin) {
-    if (begin == 0) start(p, a);
-    if (begin > 0 && p > 0) {  // the chunk before may have been run by the first member alone
-      const ForwardArgs<T>& first = per_thread_.front();
-      std::copy_n(first.h, a.run.count, a.h);
-      std::copy_n(first.h_next, a.run.count, a.h_next);
-      std::copy_n(first.origin, a.run.count, a.origin);
-    }
-    a.gang.meet(a.gang.place);
-  }
-
-  void run_chunk(int p, ForwardArgs<T>& a, Index begin, const std::vector<T*>& final_states) {
-    a.begin = begin;
-    a.end = std::min(begin + this->context_.plan.forward_chunk, this->steps());
-    if (begin == 0 && a.gang.parts == 1) start(p, a);
-    if (this->drops_input()) {
-      const Sequence<T> inputs = this->window(dropped_, begin, a.end);
-      if (a.gang.part == 0) this->drop_inputs(this->group_of(p), begin, a.end, inputs);
-      if (a.gang.parts > 1) a.gang.meet(a.gang.place);
-      a.run.x = as_const(inputs);
-    }
-    this->kernels_.forward(a);
-    if (a.end >= this->steps() && a.gang.part == 0) finish(a, final_states);
-  }
-
-  void finish(const ForwardArgs<T>& a, const std::vector<T*>& final_states) {
-    const Index hidden = this->hidden();
-    for (Index i = 0; i < a.run.count; ++i) {
-      const Index at = a.run.rows[i] * hidden;
-      const bool carried = a.origin[i] == kCarried;
-      const T* const* const given = a.origin[i] == kAfterReset ? a.run.after_reset : a.run.initial;
-      for (std::size_t k = 0; k < this->states(); ++k) {
-        const T* const own = k == 0 ? a.h[i] : a.state[k] + i * a.padded;
-        std::copy_n(carried ? own : given[k] + at, hidden, this->of_layer(final_states[k]) + at);
-      }
-    }
-  }
-
-  Sequence<T> y_{};
-  T* saved_;
-  std::vector<ForwardArgs<T>> per_thread_;
-  std::vector<T*> homes_;  // by group: where its rows' hidden states live, two each
-  team::Barrier barrier_;
-  T* dropped_ = nullptr;
-};
 
 // Two sequences between layers, taking turns, when no tape keeps them all.
 template <class T>
@@ -163,9 +36,10 @@ class ForwardStack {
     const Index count = shape_.layers * shape_.directions;
     passes_.reserve(static_cast<std::size_t>(count));
     for (Index i = 0; i < count; ++i) {
-      T* const saved = tape.saved.empty() ? nullptr : tape.saved[static_cast<std::size_t>(i)];
+      const auto at = static_cast<std::size_t>(i);
       passes_.emplace_back(network, call, context_, i / shape_.directions, i % shape_.directions,
-                           saved);
+                           tape.saved.empty() ? nullptr : tape.saved[at],
+                           tape.checkpoints.empty() ? Checkpoints<T>{} : tape.checkpoints[at]);
     }
     const Schedule schedule = context_.plan.schedule;
     together_ = schedule == Schedule::kDirections ? shape_.directions

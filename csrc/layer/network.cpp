@@ -114,13 +114,14 @@ void Network<T>::drop_input(const Call<T>& call, Index layer, Index t, Index b, 
 }
 
 template <class T>
-std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training) const {
+std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training,
+                                        Index checkpoint_every) const {
   Call<T> call{};
   call.steps = {steps, batch, nullptr, nullptr, nullptr};
   call.states.resize(static_cast<std::size_t>(info_.states));
   call.training = training;
   const std::size_t forward = forward_bytes(call, training);
-  return training ? std::max(forward, backward_bytes(call)) : forward;
+  return training ? std::max(forward, backward_bytes(call, checkpoint_every)) : forward;
 }
 
 template <class T>
@@ -148,7 +149,7 @@ std::size_t Network<T>::packed_bytes() const {
   template bool Network<T>::acts(const Call<T>&) const;                                          \
   template Plan Network<T>::plan(const Call<T>&, bool) const;                                    \
   template std::size_t Network<T>::packed_bytes() const;                                         \
-  template std::size_t Network<T>::workspace_bytes(Index, Index, bool) const
+  template std::size_t Network<T>::workspace_bytes(Index, Index, bool, Index) const
 SIMDRNN_INSTANTIATE(float);
 SIMDRNN_INSTANTIATE(double);
 #undef SIMDRNN_INSTANTIATE

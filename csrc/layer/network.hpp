@@ -47,12 +47,22 @@ Call<T> without_steps(Call<T> call) {
   return call;
 }
 
-// What forward leaves for backward: per layer and direction (T, B, saved*H); per layer its output
-// before dropout (T, B, D*H), the last of which is the call's output.
+// The states other than h before steps every, 2*every, ... of one layer and direction, in
+// processing order: (ceil(T / every) - 1, B, (states-1)*H). Null data where h is the only one.
+template <class T>
+struct Checkpoints {
+  T* data;
+  Index every;
+};
+
+// What forward leaves for backward: per layer and direction the saved values (T, B, saved*H), or
+// only checkpoints; per layer its output before dropout (T, B, D*H), the last of which is the
+// call's output.
 template <class T>
 struct TapeViews {
-  std::vector<T*> saved;            // empty: nothing is recorded
-  std::vector<Sequence<T>> hidden;  // not recording: only the last layer's
+  std::vector<T*> saved;                    // empty: not kept
+  std::vector<Sequence<T>> hidden;          // not recording: only the last layer's
+  std::vector<Checkpoints<T>> checkpoints;  // empty: everything is saved, or nothing recorded
 };
 
 template <class T>
@@ -96,8 +106,12 @@ class Network {
                 const std::vector<ParameterGradients<T>>& d_parameters,
                 const std::vector<T*>& trace = {}) const;
 
-  // Bytes of working memory beside results and tape.
-  [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training) const;
+  // Bytes of working memory beside results and tape. checkpoint_every: 0 without checkpoints.
+  [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training,
+                                            Index checkpoint_every) const;
+
+  // The most that backward of this very call may take, whether or not threads find together.
+  [[nodiscard]] std::size_t backward_peak(const Call<T>& call, Index checkpoint_every) const;
 
   // How the engine would cut forward or backward of such a call. (Which threads are there to share
   // hidden units is asked anew at every call.)
@@ -138,9 +152,9 @@ class Network {
 
   [[nodiscard]] std::size_t forward_bytes(const Call<T>& call, bool recording) const;
   // Of the plan that will run: another plan of the same call may need more.
-  [[nodiscard]] std::size_t backward_bytes(const Call<T>& call,
-                                           const CallContext<T>& context) const;
-  [[nodiscard]] std::size_t backward_bytes(const Call<T>& call) const;
+  [[nodiscard]] std::size_t backward_bytes(const Call<T>& call, const CallContext<T>& context,
+                                           Index checkpoint_every) const;
+  [[nodiscard]] std::size_t backward_bytes(const Call<T>& call, Index checkpoint_every) const;
   // Whether threads may share the hidden units of a row in backward: not where a norm needs the
   // whole row.
   [[nodiscard]] bool may_share_rows() const {

@@ -160,6 +160,13 @@ class LayerPass {
     const Index lanes = products_.lanes;
     return (hidden() + lanes - 1) / lanes * lanes + 64 / Index(sizeof(T));
   }
+  // Values of one row in a checkpoint: its states other than h.
+  [[nodiscard]] Index checkpoint_width() const { return (network_.info_.states - 1) * hidden(); }
+  // The checkpoint before a step; null where there is nothing in it.
+  [[nodiscard]] T* checkpoint(const Checkpoints<T>& all, Index step) const {
+    if (all.data == nullptr) return nullptr;
+    return all.data + (step / all.every - 1) * batch() * checkpoint_width();
+  }
   // The direction's half of a layer's (T, B, D*H) sequence.
   [[nodiscard]] Sequence<T> half(Sequence<T> whole) const {
     if (whole.data != nullptr) whole.data += direction_ * hidden();

@@ -1,7 +1,7 @@
 """The compiled engine."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
@@ -57,6 +57,11 @@ class Options:
         chances: Sequence[float],
     ) -> None: ...
 
+# Saved values, hidden sequences, checkpoints and their spacing.
+_Tape: TypeAlias = tuple[
+    list[npt.NDArray[Any]], list[npt.NDArray[Any]], list[npt.NDArray[Any]], int
+]
+
 class _Network:
     def __init__(
         self,
@@ -81,14 +86,12 @@ class _Network:
         run: Run,
         output: npt.NDArray[Any],
         final_states: tuple[npt.NDArray[Any], ...],
-        saved: list[npt.NDArray[Any]] | None,
-        hidden: list[npt.NDArray[Any]] | None,
+        tape: _Tape | None,
     ) -> None: ...
     def backward(
         self,
         run: Run,
-        saved: list[npt.NDArray[Any]],
-        hidden: list[npt.NDArray[Any]],
+        tape: _Tape,
         d_output: npt.NDArray[Any],
         d_final_states: tuple[npt.NDArray[Any], ...],
         d_x: npt.NDArray[Any],
@@ -110,7 +113,10 @@ class _Network:
     def tile(self) -> tuple[int, int]: ...
     def isa(self) -> str: ...
     def packed_bytes(self) -> int: ...
-    def workspace_bytes(self, steps: int, batch: int, training: bool) -> int: ...
+    def workspace_bytes(
+        self, steps: int, batch: int, training: bool, checkpoint_every: int
+    ) -> int: ...
+    def backward_peak(self, run: Run, checkpoint_every: int) -> int: ...
 
 class NetworkF32(_Network): ...
 class NetworkF64(_Network): ...

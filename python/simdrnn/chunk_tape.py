@@ -62,6 +62,7 @@ class ChunkTape:
     ----------
     output : (t, B, D*H) laid out like ``x``; read-only.
     state : the state after the chunk, in the form of the layer's state; carried to the next.
+    checkpoint_every, nbytes, peak_nbytes : as those of `Tape`, of one recording or both.
     """
 
     __slots__ = ("_again", "_first", "_layout", "_renewed", "_tape", "output", "state")
@@ -86,6 +87,25 @@ class ChunkTape:
             output.flags.writeable = False
             self.output = layout.caller(output)
             self.state = self._with_rows(tape.state, again.tape.state, rows)
+
+    def _tapes(self) -> list[Tape]:
+        """Return the one recording, or both."""
+        return [self._tape] if self._again is None else [self._tape, self._again.tape]
+
+    @property
+    def checkpoint_every(self) -> int | None:
+        """Steps between checkpoints."""
+        return self._tape.checkpoint_every
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept for `backward`."""
+        return sum(tape.nbytes for tape in self._tapes())
+
+    @property
+    def peak_nbytes(self) -> int:
+        """Bytes kept and the most working memory of `backward`, which takes one at a time."""
+        return self.nbytes + max(tape.peak_nbytes - tape.nbytes for tape in self._tapes())
 
     def backward(self, d_output: object = None, d_state: object = None) -> ChunkGradients:
         """Propagate gradients back through the chunk, and no further. May be called again.

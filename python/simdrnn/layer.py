@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from simdrnn.checkpoints import TapeSpec
 from simdrnn.engine import EngineUser
-from simdrnn.run import State, TapeArrays
+from simdrnn.run import Run, State
 from simdrnn.tape import Tape
 from simdrnn.validate import Array, as_bool, as_count, as_probability
 from simdrnn.weights import Sizes
@@ -139,6 +140,7 @@ class RecurrentLayer(EngineUser):
         reset: npt.ArrayLike | None = None,
         masked_output: str = "zero",
         checkpoint_every: int | None = None,
+        memory_budget: int | None = None,
         num_threads: int | None = None,
     ) -> Tape:
         """Run the layer and keep what back-propagation needs.
@@ -146,7 +148,11 @@ class RecurrentLayer(EngineUser):
         Parameters
         ----------
         training : whether dropouts and zoneout are drawn at random.
-        checkpoint_every : None; keeping only every k-th state is not available yet.
+        checkpoint_every : k steps: instead of what every step saves, keep h of every step and the
+            other states of every k-th; `Tape.backward` makes the rest again, at least k steps at a
+            time in one layer and direction. Same gradients, bit for bit; one more forward pass.
+        memory_budget : bytes for ``tape.peak_nbytes``: keeps everything where that fits, else
+            chooses the spacing of least memory. Not together with `checkpoint_every`.
         x, state, lengths, mask, reset, masked_output, num_threads : as when calling the layer.
             The tape refers to `x`, `state`, `mask` and `reset`: leave them as they are until the
             last `Tape.backward`.
@@ -154,36 +160,59 @@ class RecurrentLayer(EngineUser):
         Returns
         -------
         Tape with ``output``, ``state`` and ``backward``.
+
+        Raises
+        ------
+        TypeError, ValueError : an argument does not fit; `memory_budget` is too small, and the
+            message names the smallest that would do.
+
+        Examples
+        --------
+        >>> import numpy as np, simdrnn as sr
+        >>> layer = sr.LSTM(8, 32, seed=0)
+        >>> x = np.ones((10_000, 4, 8), "float32")
+        >>> plain, less = layer.record(x), layer.record(x, checkpoint_every=100)
+        >>> bool(plain.peak_nbytes > 4 * less.peak_nbytes)
+        True
+        >>> np.array_equal(less.backward(less.output).x, plain.backward(plain.output).x)
+        True
         """
-        if checkpoint_every is not None:
-            raise ValueError(
-                "checkpoint_every: expected None (checkpoints are not available yet), "
-                f"got {checkpoint_every!r}"
-            )
         as_bool("training", training)
         run, layout = self._call.run(x, state, lengths, mask, reset, masked_output, num_threads)
+        every = self._spacing(run, checkpoint_every, memory_budget)
         if training:
             key = (self.seed + _KEY_STEP * self._recorded) & _KEY_MASK
             self._recorded += 1
             run = run._replace(training=True, key=key)
-        arrays = self._tape_arrays(*run.x.shape[:2])
+        arrays = self._tape.allocate(self.dtype, len(run.x), run.x.shape[1], every)
         output = arrays.hidden[-1]
         final = tuple([np.empty_like(initial) for initial in run.states])
         self._ready().forward(run, output, final, tape=arrays)
         return Tape(self, run, layout, arrays, output, final)
 
-    def _tape_arrays(self, steps: int, batch: int) -> TapeArrays:
-        """Allocate what forward keeps for backward."""
-        info = self._info
-        width = info.saved + self.options.saved_states(info.states)
-        saved = (steps, batch, width * self.hidden_size)
-        hidden = (steps, batch, self._width)
-        return TapeArrays(
-            [np.empty(saved, self.dtype) for _ in self._groups],
-            [np.empty(hidden, self.dtype) for _ in range(self.num_layers)],
-        )
+    @property
+    def _saved_width(self) -> int:
+        """Values per unit that a step leaves on a tape."""
+        return self._info.saved + self.options.saved_states(self._info.states)
 
-    def workspace_bytes(self, T: int, B: int, training: bool = True) -> int:
+    @property
+    def _tape(self) -> TapeSpec:
+        """What decides the sizes of tapes."""
+        return TapeSpec(self._info, self._sizes, self._saved_width)
+
+    def _spacing(self, run: Run, checkpoint_every: object, memory_budget: object) -> int:
+        """Return the steps between a run's checkpoints; 0 without."""
+        if memory_budget is None:
+            return self._tape.spacing(checkpoint_every, len(run.x))
+        if checkpoint_every is not None:
+            raise ValueError(
+                f"memory_budget: expected None with checkpoint_every, got {memory_budget!r}"
+            )
+        return self._tape.choose(self._ready(), run, memory_budget)
+
+    def workspace_bytes(
+        self, T: int, B: int, training: bool = True, checkpoint_every: int | None = None
+    ) -> int:
         """Return how many bytes a call allocates besides arguments, results and tape.
 
         Parameters
@@ -192,10 +221,12 @@ class RecurrentLayer(EngineUser):
             bytes per step and row, and to training up to four times the gate gradients kept at
             once where threads share rows of different lengths; dropout adds a chunk of its input.
         training : of `record` and `Tape.backward`; else of calling the layer.
+        checkpoint_every : as given to `record`: backward then makes saved values again.
         """
         steps, batch = as_count("T", T), as_count("B", B)
         if batch > _MOST_ROWS:
             raise ValueError(f"B: expected at most {_MOST_ROWS}, got {batch}")
         if steps * max(batch, 1) > _MOST_STEPS:
             raise ValueError(f"T: expected T * B of at most {_MOST_STEPS}, got {steps} * {batch}")
-        return self._engine.workspace_bytes(steps, batch, as_bool("training", training))
+        every = self._tape.spacing(checkpoint_every, steps)
+        return self._engine.workspace_bytes(steps, batch, as_bool("training", training), every)

@@ -47,7 +47,7 @@ def _numbers(cell: str, options: Options) -> _core.Options:
 class Network:
     """A stack of layers of one cell on the compiled kernels."""
 
-    __slots__ = ("_core", "plain_cell", "plain_layer")
+    __slots__ = ("_core", "plain_cell", "plain_layer", "tape_dtype")
 
     # What prepared parameters depend on besides their values: packed weights are laid out for one
     # ISA. Asked at every call, so without a Python function in between.
@@ -66,12 +66,21 @@ class Network:
         self._core = _CLASSES[dtype.name](
             cell, input_size, hidden_size, num_layers, num_directions, _numbers(cell, options)
         )
+        self.tape_dtype = dtype
         self.plain_layer = self._core.plain_layer
         self.plain_cell = self._core.plain_cell
 
-    def workspace_bytes(self, steps: int, batch: int, training: bool) -> int:
+    def workspace_bytes(self, steps: int, batch: int, training: bool, checkpoint_every: int) -> int:
         """Return the bytes of working memory of a call besides arguments, results and tape."""
-        return self._core.workspace_bytes(steps, batch, training)
+        return self._core.workspace_bytes(steps, batch, training, checkpoint_every)
+
+    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+        """Return the most working memory that `backward` of this very run may take."""
+        return self._core.backward_peak(run, checkpoint_every)
+
+    def walked_steps(self, steps: int, batch: int) -> int:
+        """Return how many steps `backward` takes at once."""
+        return int(self._core.explain(steps, batch, False, 0, None)["chunk"])
 
     def explain(
         self, steps: int, batch: int, forward: bool, threads: int, lengths: Array | None
@@ -112,10 +121,8 @@ class Network:
         tape: TapeArrays | None,
     ) -> None:
         """Write `output` (T, B, D*H) and the final states, S arrays (L*D, B, H)."""
-        if tape is None:
-            self._core.forward(run, output, tuple(final_states), None, None)
-        else:
-            self._core.forward(run, output, tuple(final_states), tape.saved, tape.hidden)
+        kept = None if tape is None else _parts(tape)
+        self._core.forward(run, output, tuple(final_states), kept)
 
     def backward(
         self,
@@ -133,8 +140,7 @@ class Network:
         """Overwrite the gradients, from `d_x` to `d_reset_states`; see `simdrnn.run`."""
         self._core.backward(
             run,
-            tape.saved,
-            tape.hidden,
+            _parts(tape),
             d_output,
             tuple(d_final_states),
             d_x,
@@ -143,3 +149,8 @@ class Network:
             list(d_parameters),
             None if trace is None else list(trace),
         )
+
+
+def _parts(tape: TapeArrays) -> tuple[list[Array], list[Array], list[Array], int]:
+    """Return a tape as the extension takes it."""
+    return tape.saved, tape.hidden, tape.checkpoints, tape.checkpoint_every

@@ -6,7 +6,7 @@ See ``docs/engines.md`` for what each number means to an engine.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -66,12 +66,22 @@ class TapeArrays:
 
     Parameters
     ----------
-    saved : L*D arrays (T, B, saved*H): what a step keeps; with zoneout, the carried states too.
+    saved : L*D arrays (T, B, saved*H): what a step keeps, with zoneout the carried states too;
+        none with checkpoints.
     hidden : L arrays (T, B, D*H): every layer's output before dropout; the last is the output.
+    checkpoints : L*D arrays (ceil(T / checkpoint_every) - 1, B, (S-1)*H): the states other than h
+        before steps checkpoint_every, 2*checkpoint_every, ... in processing order.
+    checkpoint_every : their spacing; 0 where everything is saved instead.
     """
 
     saved: list[Array]
     hidden: list[Array]
+    checkpoints: list[Array] = field(default_factory=list)
+    checkpoint_every: int = 0
+
+    def nbytes(self) -> int:
+        """Return the bytes of all arrays."""
+        return sum(array.nbytes for array in (*self.saved, *self.hidden, *self.checkpoints))
 
 
 class Network(Protocol):
@@ -88,11 +98,19 @@ class Network(Protocol):
         options: Options,
     ) -> None: ...
 
+    tape_dtype: np.dtype[Any]  # of what it leaves on a tape
+
     def token(self) -> Hashable:
         """Return what prepared parameters depend on besides their values, e.g. the active ISA."""
 
-    def workspace_bytes(self, steps: int, batch: int, training: bool) -> int:
+    def workspace_bytes(self, steps: int, batch: int, training: bool, checkpoint_every: int) -> int:
         """Return how much memory a call needs besides its arguments and results."""
+
+    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+        """Return the most working memory that `backward` of this very run may take."""
+
+    def walked_steps(self, steps: int, batch: int) -> int:
+        """Return how many steps `backward` takes at once: as many are made again, at least."""
 
     def plain_layer(self, x: object, state: object) -> tuple[Array, State] | None:
         """Run a call without options at once; None if any argument needs a closer look.

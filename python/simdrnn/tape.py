@@ -25,6 +25,11 @@ class Tape:
     ----------
     output : (T, B, D*H) laid out like ``x``; read-only, because `backward` reads it.
     state : final state, in the form of the layer's state.
+    checkpoint_every : steps between checkpoints; None where everything is kept.
+    nbytes : bytes the tape keeps for `backward`: the output of every layer, the last of which is
+        ``output``, and either what each step saves or checkpoints.
+    peak_nbytes : `nbytes` and the most working memory that `backward` may take, with the threads
+        that are allowed now. Arguments, parameters and the gradients are not counted.
 
     Examples
     --------
@@ -53,6 +58,22 @@ class Tape:
         output.flags.writeable = False
         self.output = layout.caller(output.view())  # a view's flag cannot be set again
         self.state = layout.caller_state(final)
+
+    @property
+    def checkpoint_every(self) -> int | None:
+        """Steps between checkpoints."""
+        return self._arrays.checkpoint_every or None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept for `backward`."""
+        return self._arrays.nbytes()
+
+    @property
+    def peak_nbytes(self) -> int:
+        """Bytes kept and the most working memory of `backward`."""
+        engine = self._layer._engine
+        return self.nbytes + engine.backward_peak(self._run, self._arrays.checkpoint_every)
 
     def backward(self, d_output: object = None, d_state: object = None) -> Gradients:
         """Propagate gradients back through the recorded run. May be called again.

@@ -123,7 +123,7 @@ class Sample:
     def __init__(self, walk: Pass, output: Array, saved: Array) -> None:
         self.steps = walk.steps
         self._walk, self._saved = walk, tuple(saved.swapaxes(0, 1))
-        self._after, self._before = walk._states(output, saved)
+        self._after, self._before = walk.states(output, saved)
 
     @property
     def count(self) -> int:

@@ -14,8 +14,9 @@ import numpy as np
 from simdrnn.cells import CellInfo
 from simdrnn.dropout import Feature, multipliers
 from simdrnn.options import Options
+from simdrnn.reference.checkpoints import keep, recompute
 from simdrnn.reference.noise import Noise
-from simdrnn.reference.sequence import Cell, Pass, Weights
+from simdrnn.reference.sequence import Cell, Pass, PassResult, Weights
 from simdrnn.reference.steps import Steps
 from simdrnn.run import ParameterArrays, Run, TapeArrays
 from simdrnn.validate import Array
@@ -44,6 +45,8 @@ CELLS: dict[str, Cell] = {
 class Network:
     """A stack of layers of one cell; see `simdrnn.run.Network`."""
 
+    tape_dtype = np.dtype(np.float64)
+
     def __init__(
         self,
         cell: str,
@@ -65,14 +68,25 @@ class Network:
         """Return None: prepared parameters depend on nothing but their values."""
         return None
 
-    def workspace_bytes(self, steps: int, batch: int, training: bool) -> int:
+    def workspace_bytes(self, steps: int, batch: int, training: bool, checkpoint_every: int) -> int:
         """Return the size of the largest arrays of one pass; a bound in spirit, not to the byte."""
         info = self._cell.info
         per_unit = info.gates + info.saved + 2
         if training:
             per_unit += 2 * info.gates + info.separate + info.states + info.saved
         widest = self._hidden_size * self._num_directions * per_unit
+        if checkpoint_every:  # one direction's, made again
+            widest += self._hidden_size * info.saved
         return steps * batch * widest * np.dtype(np.float64).itemsize
+
+    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+        """Return the same: what masks leave out is computed here, too."""
+        steps, batch = run.x.shape[:2]
+        return self.workspace_bytes(steps, batch, True, checkpoint_every)
+
+    def walked_steps(self, steps: int, batch: int) -> int:
+        """Return all: one direction's saved values are made again together."""
+        return max(steps, 1)
 
     def plain_layer(self, x: object, state: object) -> None:
         """Return None: there is no short way here."""
@@ -114,14 +128,13 @@ class Network:
             below = below * self._dropout(run, layer)
             outputs = []
             for index in self._indices(layer):
-                result = self._pass(run, index, below).forward()
+                recurrence = self._pass(run, index, below)
+                result = recurrence.forward()
                 outputs.append(result.output)
                 for final, state in zip(final_states, result.final, strict=True):
                     final[index] = state
-                if tape is not None:  # (T, saved, B, H) to (T, B, saved*H)
-                    steps, _, batch, _ = result.saved.shape
-                    columns = result.saved.swapaxes(1, 2)
-                    tape.saved[index] = columns.reshape(steps, batch, -1)
+                if tape is not None:
+                    self._keep(tape, index, recurrence, result)
             below = np.concatenate(outputs, axis=-1)
             if tape is not None:
                 tape.hidden[layer] = below
@@ -149,9 +162,10 @@ class Network:
             d_below = np.zeros(below.shape)
             for direction, index in enumerate(self._indices(layer)):
                 columns = slice(direction * self._hidden_size, (direction + 1) * self._hidden_size)
-                gradients = self._pass(run, index, below).backward(
-                    tape.hidden[layer][..., columns],
-                    self._saved(tape, index),
+                recurrence, after = self._pass(run, index, below), tape.hidden[layer][..., columns]
+                gradients = recurrence.backward(
+                    after,
+                    self._saved(tape, index, recurrence, after),
                     d_above[..., columns],
                     tuple(d_final[index] for d_final in d_finals),
                     None if trace is None else self._by_state(trace[index]),
@@ -171,8 +185,20 @@ class Network:
         """Return the indices of a layer's directions."""
         return range(layer * self._num_directions, (layer + 1) * self._num_directions)
 
-    def _saved(self, tape: TapeArrays, index: int) -> Array:
-        """View one direction's saved values as (T, saved, B, H)."""
+    def _keep(self, tape: TapeArrays, index: int, recurrence: Pass, result: PassResult) -> None:
+        """Put one direction's saved values on the tape, or its checkpoints."""
+        if tape.checkpoint_every:
+            tape.checkpoints[index] = keep(
+                recurrence, result.output, result.saved, tape.checkpoint_every
+            )
+            return
+        steps, saved, batch, hidden = result.saved.shape  # to (T, B, saved*H)
+        tape.saved[index] = result.saved.swapaxes(1, 2).reshape(steps, batch, saved * hidden)
+
+    def _saved(self, tape: TapeArrays, index: int, recurrence: Pass, output: Array) -> Array:
+        """Return one direction's saved values (T, saved, B, H), made again where not kept."""
+        if tape.checkpoint_every:
+            return recompute(recurrence, output, tape.checkpoints[index], tape.checkpoint_every)
         steps, batch, _ = tape.saved[index].shape
         shape = (steps, batch, -1, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)

@@ -82,6 +82,14 @@ class Noise:
             )
         return cls(None if recurrent is None else recurrent[0], kept[Feature.CANDIDATE], update)
 
+    def of_times(self, begin: int, end: int) -> Noise:
+        """Return the multipliers of the times [begin, end)."""
+        update = self.update
+        if update is not None:
+            update = tuple(u[begin:end] if isinstance(u, np.ndarray) else u for u in update)
+        candidate = None if self.candidate is None else self.candidate[begin:end]
+        return Noise(self.recurrent, candidate, update)
+
     def of_rows(self, rows: Array) -> Noise:
         """Return the multipliers of some rows of the batch."""
         update = self.update

@@ -119,8 +119,8 @@ class Pass:
         """How many values per unit the cell itself saves."""
         return self.cell.info.saved
 
-    def forward(self) -> PassResult:
-        """Run the recurrence."""
+    def forward(self, start: Arrays | None = None) -> PassResult:
+        """Run the recurrence, from other states than those that resets go back to if given."""
         steps, initial = self.steps, self.initial
         length, (batch, hidden) = len(self.x), initial[0].shape
         output = np.empty((length, batch, hidden))
@@ -128,7 +128,7 @@ class Pass:
         saved = np.empty((length, self._kept + more, batch, hidden))
         input_part = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)
         input_part += self.weights.bias_ih  # (T, G, B, H)
-        state = initial
+        state = initial if start is None else start
         for t in steps.order:
             state = _select(steps.fresh[t], initial, state)
             noise = self._at(t)
@@ -183,7 +183,7 @@ class Pass:
         trace : (T, B, S + 1, H) or None: takes what is carried, see `simdrnn.run.Network`.
         """
         steps, info = self.steps, self.cell.info
-        after, before = self._states(output, saved)
+        after, before = self.states(output, saved)
         d_pre = np.zeros((len(self.x), info.pre + info.params, *output.shape[1:]))
         operands = np.repeat(
             self._at(0).seen(before[0])[:, None], info.gates, axis=1
@@ -211,7 +211,7 @@ class Pass:
             d_state = _select(steps.fresh[t], none, d_state)
         return self._products(d_pre, operands, _add(d_initial, d_state))
 
-    def _states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
+    def states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
         """Return every state after each real step, and before each step: S arrays (T, B, H)."""
         others = saved.shape[1] - self.cell.info.states + 1
         after = (output, *saved[:, others:].swapaxes(0, 1))
