@@ -40,6 +40,7 @@ __all__ = [
     "LSTMCell",
     "Linear",
     "RNNCell",
+    "Stack",
     "Tape",
     "__version__",
     "clip_grad_norm_",
@@ -65,20 +66,26 @@ if TYPE_CHECKING:
     from simdrnn import init, reference, regularizers
     from simdrnn.explanation import explain
     from simdrnn.gradient_check import gradcheck
+    from simdrnn.stack import Stack
     from simdrnn.truncated import tbptt
 
-# What most programs never ask for: modules, and functions with the modules they are in. These have
-# other names than the functions, which importing a module of that name would hide.
+# What most programs never ask for: modules, and objects with the modules they are in. These have
+# other names than the objects, which importing a module of that name would hide.
 _MODULES = {"init", "reference", "regularizers"}
-_FUNCTIONS = {"explain": "explanation", "gradcheck": "gradient_check", "tbptt": "truncated"}
+_OBJECTS = {
+    "Stack": "stack",
+    "explain": "explanation",
+    "gradcheck": "gradient_check",
+    "tbptt": "truncated",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what most programs never ask for when it is first asked for."""
     if name in _MODULES:
         return import_module(f"simdrnn.{name}")
-    if name in _FUNCTIONS:
-        return getattr(import_module(f"simdrnn.{_FUNCTIONS[name]}"), name)
+    if name in _OBJECTS:
+        return getattr(import_module(f"simdrnn.{_OBJECTS[name]}"), name)
     raise AttributeError(f"module 'simdrnn' has no attribute {name!r}")
 
 

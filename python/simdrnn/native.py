@@ -18,10 +18,19 @@ __all__ = ["Network"]
 _CLASSES = {"float32": _core.NetworkF32, "float64": _core.NetworkF64}
 
 
+def _check_reset(run: Run) -> None:
+    """Raise if resets go to another state than the initial one, which kernels cannot do yet."""
+    if run.reset_states is not None:
+        raise ValueError(
+            "reset_state: expected None, the initial state (the compiled engine cannot reset to "
+            "another one yet; the reference can), got another"
+        )
+
+
 class Network:
     """A stack of layers of one cell on the compiled kernels."""
 
-    __slots__ = ("_core", "plain_cell", "plain_layer")
+    __slots__ = ("_core", "arithmetic", "plain_cell", "plain_layer")
 
     # What prepared parameters depend on besides their values: packed weights are laid out for one
     # ISA. Asked at every call, so without a Python function in between.
@@ -37,6 +46,7 @@ class Network:
         num_directions: int,
         options: Options,
     ) -> None:
+        self.arithmetic = dtype
         clips = (
             options.gate_clip,
             options.cell_clip,
@@ -93,6 +103,7 @@ class Network:
         tape: TapeArrays | None,
     ) -> None:
         """Write `output` (T, B, D*H) and the final states, S arrays (L*D, B, H)."""
+        _check_reset(run)
         if tape is None:
             self._core.forward(run, output, tuple(final_states), None, None)
         else:
@@ -107,8 +118,11 @@ class Network:
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        d_reset_states: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite `d_x` and what follows it with gradients."""
+        _check_reset(run)
         self._core.backward(
             run,
             tape.saved,

@@ -6,7 +6,7 @@ See ``docs/engines.md`` for what each number means to an engine.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -38,6 +38,7 @@ class Run(NamedTuple):
     dropout : probability between layers; 0 is off.
     dropout_key : 64-bit key of the dropout masks.
     num_threads : 0 leaves the number to the engine.
+    reset_states : what resets go to, in the form of `states`; None is `states` themselves.
     """
 
     x: Array
@@ -49,6 +50,7 @@ class Run(NamedTuple):
     dropout: float = 0.0
     dropout_key: int = 0
     num_threads: int = 0
+    reset_states: tuple[Array, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -59,14 +61,24 @@ class TapeArrays:
     ----------
     saved : L*D arrays (T, B, saved*H): what the cell keeps of each step.
     hidden : L arrays (T, B, D*H): every layer's output before dropout; the last is the output.
+    outputs : what every layer but the last hands on, before dropout, where that is not `hidden`:
+        in `simdrnn.composed`.
     """
 
     saved: list[Array]
     hidden: list[Array]
+    outputs: list[Array] = field(default_factory=list)
 
 
 class Network(Protocol):
-    """An engine: a stack of layers of one cell, run over whole sequences."""
+    """An engine: a stack of layers of one cell, run over whole sequences.
+
+    Attributes
+    ----------
+    arithmetic : dtype that everything is computed in; results are rounded to the layer's.
+    """
+
+    arithmetic: np.dtype[Any]
 
     def __init__(
         self,
@@ -124,5 +136,10 @@ class Network(Protocol):
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        d_reset_states: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite `d_x` and what follows it with gradients.
+
+        `d_reset_states` is S arrays (L*D, B, H) where ``run.reset_states`` is given, else None.
+        """

@@ -16,8 +16,9 @@ from simdrnn.options import Options
 from simdrnn.reference.elman import Elman, ElmanRelu
 from simdrnn.reference.gru import Gru, GruResetBefore
 from simdrnn.reference.lstm import Lstm
-from simdrnn.reference.sequence import Cell, Pass, Steps, Weights
+from simdrnn.reference.sequence import Arrays, Cell, Pass, PassGradients, Weights
 from simdrnn.run import ParameterArrays, Run, TapeArrays
+from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Network"]
@@ -29,6 +30,8 @@ CELLS: dict[str, Cell] = {cell.info.name: cell for cell in _ALL}
 
 class Network:
     """A stack of layers of one cell; see `simdrnn.run.Network`."""
+
+    arithmetic: np.dtype[Any] = np.dtype(np.float64)
 
     def __init__(
         self,
@@ -121,8 +124,10 @@ class Network:
         d_x: Array,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
+        *,
+        d_reset_states: Sequence[Array] | None = None,
     ) -> None:
-        """Overwrite the last three arguments with gradients."""
+        """Overwrite `d_x` and what follows it with gradients."""
         d_above = d_output.astype(np.float64)
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
         for layer in reversed(range(self._num_layers)):
@@ -138,8 +143,7 @@ class Network:
                     tuple(d_final[index] for d_final in d_finals),
                 )
                 d_below += gradients.x
-                for d_initial, d_state in zip(d_initial_states, gradients.initial, strict=True):
-                    d_initial[index] = d_state
+                self._hand_out(gradients, index, d_initial_states, d_reset_states)
                 for target, value in zip(d_parameters[index], gradients.weights, strict=True):
                     if target is not None:
                         target[...] = value.reshape(target.shape)
@@ -163,12 +167,26 @@ class Network:
 
     def _pass(self, run: Run, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""
-        reverse = bool(index % self._num_directions)
-        length, batch = x.shape[:2]
-        steps = Steps.plan(length, batch, run.lengths, run.mask, run.reset, reverse=reverse)
-        initial = tuple(state[index].astype(np.float64) for state in run.states)
+        steps = Steps.of(run, reverse=bool(index % self._num_directions))
+        initial = _of_index(run.states, index)
+        reset = initial if run.reset_states is None else _of_index(run.reset_states, index)
         weights = self._weights[index]
-        return Pass(self._cell, weights, x, initial, steps, run.hold, self._options)
+        return Pass(self._cell, weights, x, initial, reset, steps, run.hold, self._options)
+
+    @staticmethod
+    def _hand_out(
+        gradients: PassGradients,
+        index: int,
+        d_initial_states: Sequence[Array],
+        d_reset_states: Sequence[Array] | None,
+    ) -> None:
+        """Write the gradients for the states; without others, resets go to the initial ones."""
+        for position, d_initial in enumerate(d_initial_states):
+            d_start, d_reset = gradients.initial[position], gradients.reset[position]
+            if d_reset_states is None:
+                d_initial[index] = d_reset + d_start
+            else:
+                d_initial[index], d_reset_states[position][index] = d_start, d_reset
 
     def _dropout(self, run: Run, layer: int) -> Array | float:
         """Return what the output of `layer` is multiplied by."""
@@ -177,6 +195,11 @@ class Network:
         shape = (*run.x.shape[:2], self._num_directions * self._hidden_size)
         scale = multipliers(shape, layer, run.dropout, run.dropout_key, self._dtype)
         return scale.astype(np.float64)
+
+
+def _of_index(states: Sequence[Array], index: int) -> Arrays:
+    """Take the states (B, H) of one layer and direction, as float64."""
+    return tuple(state[index].astype(np.float64) for state in states)
 
 
 def cell_infos() -> dict[str, CellInfo]:

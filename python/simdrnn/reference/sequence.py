@@ -10,9 +10,10 @@ import numpy as np
 from simdrnn.cells import CellInfo
 from simdrnn.options import Options
 from simdrnn.reference.options import step_gradient
+from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
-__all__ = ["Cell", "Pass", "PassGradients", "PassResult", "Steps", "TwoPhaseCell", "Weights"]
+__all__ = ["Cell", "Pass", "PassGradients", "PassResult", "TwoPhaseCell", "Weights"]
 
 Arrays = tuple[Array, ...]
 
@@ -61,55 +62,6 @@ class Weights(NamedTuple):
     bias_hh: Array
 
 
-@dataclass(frozen=True)
-class Steps:
-    """What happens at each (t, b), in one direction.
-
-    Attributes
-    ----------
-    real : (T, B) bool: the step is consumed.
-    fresh : (T, B) bool: before the step, the states are replaced by the initial ones.
-    order : times in processing order.
-    """
-
-    real: Array
-    fresh: Array
-    order: range
-
-    @classmethod
-    def plan(
-        cls,
-        steps: int,
-        batch: int,
-        lengths: Array | None,
-        mask: Array | None,
-        reset: Array | None,
-        *,
-        reverse: bool,
-    ) -> Steps:
-        """Combine lengths (B,), mask and reset (T, B)."""
-        within = np.ones((steps, batch), bool)
-        if lengths is not None:
-            within = np.arange(steps)[:, None] < lengths
-        real = within if mask is None else within & mask
-        fresh = np.zeros((steps, batch), bool)
-        if reset is not None and not reverse:
-            fresh = within & reset
-        elif reset is not None:  # a cut between t-1 and t is met after t, on the way to t-1
-            fresh[:-1] = (within & reset)[1:]
-        return cls(real, fresh, range(steps - 1, -1, -1) if reverse else range(steps))
-
-    def previous(self) -> Array:
-        """Return (T, B) the time of the step each step continues from, or -1: the initial state."""
-        previous = np.empty(self.real.shape, np.intp)
-        last = np.full(self.real.shape[1:], -1)
-        for t in self.order:
-            last = np.where(self.fresh[t], -1, last)
-            previous[t] = last
-            last = np.where(self.real[t], t, last)
-        return previous
-
-
 class PassResult(NamedTuple):
     """Output (T, B, H), S final states (B, H), saved values (T, saved, B, H)."""
 
@@ -119,10 +71,11 @@ class PassResult(NamedTuple):
 
 
 class PassGradients(NamedTuple):
-    """Gradients for x (T, B, I), for S initial states (B, H) and for the weights."""
+    """Gradients for x (T, B, I), for S initial states and S reset states (B, H), and weights."""
 
     x: Array
     initial: Arrays
+    reset: Arrays
     weights: Weights
 
 
@@ -139,12 +92,16 @@ def _add(left: Arrays, right: Arrays) -> Arrays:
 
 @dataclass(frozen=True)
 class Pass:
-    """One direction of one layer over x (T, B, I), from S initial states (B, H)."""
+    """One direction of one layer over x (T, B, I), from S initial states (B, H).
+
+    `reset` are the S states (B, H) that resets go to.
+    """
 
     cell: Cell
     weights: Weights
     x: Array
     initial: Arrays
+    reset: Arrays
     steps: Steps
     hold: bool
     options: Options
@@ -159,7 +116,7 @@ class Pass:
         input_part += self.weights.bias_ih  # (T, G, B, H)
         state = initial
         for t in steps.order:
-            state = _select(steps.fresh[t], initial, state)
+            state = _select(steps.fresh[t], self.reset, state)
             pre = self._pre_activations(input_part[t], state)
             following, kept = self.cell.forward(pre, state, self.options)
             state = _select(steps.real[t], following, state)
@@ -200,7 +157,7 @@ class Pass:
         d_pre = np.zeros((len(self.x), info.gates + info.separate, *output.shape[1:]))
         operands = np.repeat(before[0][:, None], info.gates, axis=1)  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
-        d_initial, d_state = none, d_final
+        d_reset, d_state = none, d_final
         for t in reversed(steps.order):
             real = steps.real[t][:, None]
             if self.hold:  # the step repeated its state, so this is a gradient of that state
@@ -214,16 +171,19 @@ class Pass:
             )
             d_pre[t] = np.where(real, d_step, 0.0)
             d_state = _select(steps.real[t], d_before, d_state)
-            d_initial = _add(d_initial, _select(steps.fresh[t], d_state, none))
+            d_reset = _add(d_reset, _select(steps.fresh[t], d_state, none))
             d_state = _select(steps.fresh[t], none, d_state)
-        return self._products(d_pre, operands, _add(d_initial, d_state))
+        return self._products(d_pre, operands, d_state, d_reset)
 
     def _states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
         """Return every state after each real step, and before each step: S arrays (T, B, H)."""
         others = self.cell.info.saved - self.cell.info.states + 1
         after = (output, *saved[:, others:].swapaxes(0, 1))
-        # With the initial state appended, index -1 finds it.
-        known = (np.concatenate([a, b[None]]) for a, b in zip(after, self.initial, strict=True))
+        # With these appended, RESET = -2 and INITIAL = -1 find them.
+        known = (
+            np.concatenate([made, reset[None], initial[None]])
+            for made, reset, initial in zip(after, self.reset, self.initial, strict=True)
+        )
         previous, rows = self.steps.previous(), np.arange(output.shape[1])
         return after, tuple(states[previous, rows] for states in known)
 
@@ -251,7 +211,9 @@ class Pass:
         d_h = d_state[0] + (d_recurrent @ recurrent).sum(axis=0)
         return d_pre, (d_h, *d_state[1:]), operand
 
-    def _products(self, d_pre: Array, operands: Array, d_initial: Arrays) -> PassGradients:
+    def _products(
+        self, d_pre: Array, operands: Array, d_initial: Arrays, d_reset: Arrays
+    ) -> PassGradients:
         """Turn the gradients of all pre-activations into those for x and the weights."""
         d_input = d_pre[:, : self.cell.info.gates]
         d_recurrent = self._recurrent_rows(d_pre)
@@ -261,4 +223,5 @@ class Pass:
             d_input.sum(axis=(0, 2))[:, None],
             d_recurrent.sum(axis=(0, 2))[:, None],
         )
-        return PassGradients((d_input @ self.weights.input).sum(axis=1), d_initial, weights)
+        d_x = (d_input @ self.weights.input).sum(axis=1)
+        return PassGradients(d_x, d_initial, d_reset, weights)
