@@ -41,6 +41,7 @@ __all__ = [
     "LSTMCell",
     "Linear",
     "RNNCell",
+    "Stack",
     "Tape",
     "__version__",
     "clip_grad_norm_",
@@ -69,12 +70,14 @@ if TYPE_CHECKING:
     from simdrnn.diagnosis import diagnose
     from simdrnn.explanation import explain
     from simdrnn.gradient_check import gradcheck
+    from simdrnn.stack import Stack
     from simdrnn.truncated import tbptt
 
-# What most programs never ask for: modules, and functions with the modules they are in. These have
-# other names than the functions, which importing a module of that name would hide.
+# What most programs never ask for: modules, and objects with the modules they are in. These have
+# other names than the objects, which importing a module of that name would hide.
 _MODULES = {"init", "reference", "regularizers"}
-_FUNCTIONS = {
+_OBJECTS = {
+    "Stack": "stack",
     "diagnose": "diagnosis",
     "explain": "explanation",
     "gradcheck": "gradient_check",
@@ -86,8 +89,8 @@ def __getattr__(name: str) -> Any:
     """Import or make what most programs never ask for when it is first asked for."""
     if name in _MODULES:
         return import_module(f"simdrnn.{name}")
-    if name in _FUNCTIONS:
-        return getattr(import_module(f"simdrnn.{_FUNCTIONS[name]}"), name)
+    if name in _OBJECTS:
+        return getattr(import_module(f"simdrnn.{_OBJECTS[name]}"), name)
     made = cell_kinds.cell_class(name, layers.Compiled, __name__)
     if made is not None:
         return made
@@ -97,7 +100,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """List what is imported or made when it is asked for among the attributes."""
     made = cell_kinds.class_names(layers.Compiled.cell_infos())
-    return sorted({*globals(), *_MODULES, *_FUNCTIONS, *made})
+    return sorted({*globals(), *_MODULES, *_OBJECTS, *made})
 
 
 isa._choose_at_import()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from simdrnn.learned import LearnedStates
 from simdrnn.run import Run, State
 from simdrnn.validate import (
     MOST_THREADS,
@@ -22,7 +23,7 @@ from simdrnn.validate import (
     readable,
 )
 
-__all__ = ["CallSpec", "Layout"]
+__all__ = ["CallSpec", "Layout", "Values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,22 @@ class Layout:
             states = tuple([state[:, 0] for state in states])
         return states if len(states) > 1 else states[0]
 
+    def caller_states(self, states: tuple[Array, ...]) -> State:
+        """Give states over time (T, L*D, B, H) the caller's form."""
+        if not self.batched:
+            states = tuple([state[:, :, 0] for state in states])
+        return states if len(states) > 1 else states[0]
+
 
 _TIME_FIRST, _BATCH_FIRST = Layout(), Layout(batch_first=True)
 _UNBATCHED = Layout(batched=False)
+
+
+class Values(NamedTuple):
+    """Shape of what a layer puts out for one step and row, in letters and in numbers."""
+
+    letters: tuple[str, ...]
+    shape: tuple[int, ...]
 
 
 class CallSpec:
@@ -79,6 +93,7 @@ class CallSpec:
     state_shape : (L*D, H).
     states : names of the cell's states, h first.
     batch_first : layout of batched sequences.
+    learned : initial states that are parameters; None where there are none.
     """
 
     def __init__(
@@ -88,8 +103,10 @@ class CallSpec:
         state_shape: tuple[int, int],
         states: tuple[str, ...],
         batch_first: bool,
+        learned: LearnedStates | None = None,
     ) -> None:
         self.dtype = dtype
+        self.learned = learned
         self.input_size = input_size
         self.state_shape = state_shape
         self.state_names = states
@@ -105,11 +122,22 @@ class CallSpec:
         reset: object,
         masked_output: str,
         num_threads: int | None,
+        reset_state: object = None,
     ) -> tuple[Run, Layout]:
         """Check the arguments of a call and bring them into engine form."""
         sequence, layout = self._sequence(x)
         steps, batch = sequence.shape[:2]
-        states = self.zeros(batch) if state is None else self.states("state", state, batch, layout)
+        if state is not None:
+            states = self.states("state", state, batch, layout)
+        else:
+            states = self.zeros(batch) if self.learned is None else self.learned.states(batch)
+        reset_states = None
+        if reset_state is not None:
+            if reset is None:
+                raise ValueError("reset_state: expected reset= with it, got None")
+            reset_states = self.reset_states(
+                "reset_state", reset_state, batch, layout, from_default=state is None
+            )
         if masked_output not in ("zero", "hold"):
             check_choice("masked_output", masked_output, ("zero", "hold"))
         threads = 0
@@ -126,8 +154,25 @@ class CallSpec:
             self._flags("reset", reset, steps, batch, layout),
             masked_output == "hold",
             num_threads=threads,
+            reset_states=reset_states,
         )
         return run, layout
+
+    def reset_states(
+        self, argument: str, value: object, batch: int, layout: Layout, *, from_default: bool
+    ) -> tuple[Array, ...] | None:
+        """Return what resets go to; None where that is the initial state by definition."""
+        if not isinstance(value, str):
+            return self.states(argument, value, batch, layout)
+        check_choice(argument, value, ("zero", "learned"))
+        if value == "zero":
+            return self.zeros(batch)
+        if self.learned is None:
+            raise ValueError(
+                f"{argument}: expected a layer with learn_initial_state=True for 'learned', "
+                "got one without"
+            )
+        return None if from_default else self.learned.states(batch)
 
     def _sequence(self, x: object) -> tuple[Array, Layout]:
         """Check `x` and view it as (T, B, I)."""
@@ -177,6 +222,13 @@ class CallSpec:
             for index, member in enumerate(value)
         )
 
+    def any_states(self, argument: str, value: object) -> tuple[tuple[Array, ...], Layout]:
+        """Check states of any batch size; return S dense arrays (L*D, B, H) and their layout."""
+        first = value[0] if isinstance(value, (tuple, list)) and value else value
+        shape = np.shape(as_array(argument, first, self.dtype))
+        layout = _UNBATCHED if len(shape) == 2 else self.layout
+        return self.states(argument, value, shape[1] if len(shape) == 3 else 1, layout), layout
+
     def _state(self, name: str, value: object, batch: int, layout: Layout) -> Array:
         """Check one state and return it as a dense (L*D, B, H)."""
         rows, hidden = self.state_shape
@@ -193,9 +245,11 @@ class CallSpec:
         array = as_flags(name, value, layout.shape("T", "B"), layout.shape(steps, batch))
         return dense(layout.time_first(array))
 
-    def out(self, out: object, run: Run, layout: Layout, width: int) -> Array:
-        """Check the caller's `out`, (T, B, width) in the caller's layout."""
+    def out(self, out: object, run: Run, layout: Layout, values: Values) -> Array:
+        """Check the caller's `out`, (T, B, ...) in the caller's layout."""
         steps, batch = run.x.shape[:2]
         inputs = [("x", run.x), *(("state", state) for state in run.states)]
-        letters = layout.shape("T", "B", "D*H")
-        return check_out(out, self.dtype, letters, layout.shape(steps, batch, width), inputs)
+        inputs += [("reset_state", state) for state in run.reset_states or ()]
+        letters = layout.shape("T", "B", *values.letters)
+        shape = layout.shape(steps, batch, *values.shape)
+        return check_out(out, self.dtype, letters, shape, inputs)

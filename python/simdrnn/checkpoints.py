@@ -19,7 +19,7 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.run import Network, Run, TapeArrays
-from simdrnn.validate import as_positive
+from simdrnn.validate import Array, as_positive
 from simdrnn.weights import Sizes
 
 __all__ = ["TapeSpec"]
@@ -36,11 +36,13 @@ class TapeSpec(NamedTuple):
     info : counts of the cell.
     sizes : of the layer.
     saved : values per unit that a step leaves.
+    apart : whether what layers hand on is not what their directions put out (`simdrnn.composed`).
     """
 
     info: CellInfo
     sizes: Sizes
     saved: int
+    apart: bool = False
 
     def spacing(self, checkpoint_every: object, steps: int) -> int:
         """Return the checked spacing of a call of so many steps; 0 where everything is kept.
@@ -57,25 +59,32 @@ class TapeSpec(NamedTuple):
         width, layers = self.sizes.hidden_size, self.sizes.num_layers
         passes = layers * self.sizes.num_directions
         hidden = {"hidden": (layers, steps, batch, self.sizes.num_directions * width)}
+        if self.apart:
+            hidden["outputs"] = (layers - 1, steps, batch, self.sizes.output_size)
         if not every:
             return hidden | {"saved": (passes, steps, batch, self.saved * width)}
         borders = max(steps - 1, 0) // every
         return hidden | {"checkpoints": (passes, borders, batch, (self.info.states - 1) * width)}
 
-    def allocate(self, dtype: np.dtype[Any], steps: int, batch: int, every: int) -> TapeArrays:
-        """Return the arrays that forward fills, unwritten."""
+    def allocate(self, dtype: np.dtype[Any], output: Array, every: int) -> TapeArrays:
+        """Return the arrays that forward fills, unwritten; `output` is one where that will do."""
+        steps, batch = output.shape[:2]
+        shapes = self.shapes(steps, batch, every)
         lists = {
             name: [np.empty(shape, dtype) for _ in range(count)]
-            for name, (count, *shape) in self.shapes(steps, batch, every).items()
+            for name, (count, *shape) in shapes.items()
+            if name not in ("hidden", "outputs")
         }
-        return TapeArrays(
-            lists.get("saved", []), lists["hidden"], lists.get("checkpoints", []), every
-        )
+        count, *shape = shapes["hidden"]
+        hidden = [np.empty(shape, dtype) for _ in range(count - (not self.apart))]
+        if not self.apart:
+            hidden.append(output)
+        return TapeArrays(lists.get("saved", []), hidden, lists.get("checkpoints", []), every)
 
     def nbytes(self, engine: Network, steps: int, batch: int, every: int) -> int:
         """Return the bytes of these arrays, as the engine leaves them."""
         shapes = self.shapes(steps, batch, every).values()
-        return sum(math.prod(shape) for shape in shapes) * engine.tape_dtype.itemsize
+        return sum(math.prod(shape) for shape in shapes) * engine.arithmetic.itemsize
 
     def choose(self, engine: Network, run: Run, memory_budget: object) -> int:
         """Return the spacing for a budget in bytes; 0 where everything fits.

@@ -9,6 +9,7 @@ import numpy as np
 
 from simdrnn.call import Layout
 from simdrnn.gradients import Gradients
+from simdrnn.learned import LearnedStates
 from simdrnn.run import State
 from simdrnn.tape import Tape
 from simdrnn.validate import Array
@@ -65,7 +66,7 @@ class ChunkTape:
     checkpoint_every, nbytes, peak_nbytes : as those of `Tape`, of one recording or both.
     """
 
-    __slots__ = ("_again", "_first", "_layout", "_renewed", "_tape", "output", "state")
+    __slots__ = ("_again", "_first", "_layout", "_learned", "_renewed", "_tape", "output", "state")
 
     def __init__(
         self,
@@ -74,10 +75,13 @@ class ChunkTape:
         first: bool = False,
         renewed: Array | None = None,
         again: Again | None = None,
+        learned: LearnedStates | None = None,
     ) -> None:
-        # `renewed`, (B, 1) bool: which rows begin a later chunk with the initial state.
+        # `renewed`, (B, 1) bool: which rows begin a later chunk with the initial state. `learned`
+        # is what made that state, if it was made of parameters.
         self._tape, self._layout = tape, layout
         self._first, self._renewed, self._again = first, renewed, again
+        self._learned = learned
         self.output, self.state = tape.output, tape.state
         if again is not None:
             rows = again.rows
@@ -140,6 +144,8 @@ class ChunkTape:
         if self._again is not None:
             for member, d_initial in zip(initial, later, strict=True):
                 member[:, self._again.rows] += d_initial
+        if self._learned is not None:
+            self._learned.backward([initial], grads.params)
         form = self._layout.caller_state
         return ChunkGradients(grads.x, form(tuple(carried)), grads.params, form(tuple(initial)))
 

@@ -14,16 +14,25 @@ import numpy.typing as npt
 
 from simdrnn.validate import Array
 
-__all__ = ["Feature", "happens", "multipliers", "philox"]
+__all__ = ["Feature", "call_key", "happens", "multipliers", "philox"]
 
 # Multipliers and key increments of Philox4x32 (section 4 of the paper).
 _MULTIPLIER_0, _MULTIPLIER_2 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _KEY_STEP_0, _KEY_STEP_1 = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10
+
+# Weyl increment, 2**64 / golden ratio: spreads the keys of successive calls (docs/engines.md).
+_KEY_STEP = 0x9E3779B97F4A7C15
+_KEY_MASK = 2**64 - 1
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 Words = tuple[Array, Array, Array, Array]
+
+
+def call_key(seed: int, call: int) -> int:
+    """Return the 64-bit key of the masks of one recorded training call; calls count from 0."""
+    return (seed + _KEY_STEP * call) & _KEY_MASK
 
 
 def philox(counter: tuple[npt.ArrayLike, ...], key: tuple[int, int]) -> Words:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,15 +12,27 @@ import numpy.typing as npt
 
 from simdrnn.call import CallSpec
 from simdrnn.cells import CellInfo
+from simdrnn.learned import LearnedStates, state_specs
 from simdrnn.options import Options
 from simdrnn.parameters import Parametrised
 from simdrnn.run import Network, ParameterArrays
+from simdrnn.structure import Structure
 from simdrnn.validate import Array, as_dtype, as_seed
 from simdrnn.weights import Sizes, initialise, parameter_specs
 
 __all__ = ["EngineUser"]
 
 _STATE_NAMES = ("h_0", "c_0")
+_PLAIN = Structure()
+
+
+def _make_engine(engine: type[Network], structure: Structure) -> Callable[..., Network]:
+    """Return what makes the network of a layer: the engine, or what puts layers of it together."""
+    if not structure.composed:
+        return engine
+    from simdrnn.composed import Composed
+
+    return partial(Composed, engine, structure)
 
 
 class EngineUser(Parametrised):
@@ -31,13 +44,14 @@ class EngineUser(Parametrised):
     engine: ClassVar[type[Network]]
 
     _defaults: ClassVar[dict[str, object]] = {"bias": True}
-    _fixed = Parametrised._fixed | {"input_size", "hidden_size", "seed", "options"}
+    _fixed = Parametrised._fixed | {"input_size", "hidden_size", "seed", "options", "structure"}
 
     input_size: int
     hidden_size: int
     bias: bool
     seed: int
     options: Options
+    structure: Structure
 
     @staticmethod
     def cell_infos() -> Mapping[str, CellInfo]:
@@ -55,6 +69,7 @@ class EngineUser(Parametrised):
         suffixes: bool = True,
         initializer: str = "uniform",
         forget_bias: float | None = None,
+        structure: Structure = _PLAIN,
         options: Mapping[str, object],
         dropout: float = 0.0,
     ) -> None:
@@ -66,24 +81,35 @@ class EngineUser(Parametrised):
         self.dtype = as_dtype(dtype)
         self.seed = as_seed(seed)
         self.options = Options.parse(self._info, options, dropout)
+        self.structure = structure
         self._groups = parameter_specs(self._info, sizes, suffixes=suffixes)
+        self._state_specs = []
+        if structure.learn_initial_state:
+            self._state_specs = state_specs(_STATE_NAMES[: self._info.states], sizes)
         rng = np.random.default_rng(self.seed)
         values = initialise(
             self._groups, self.hidden_size, rng, initializer=initializer, forget_bias=forget_bias,
             forget_gate=self._info.keep,
         )  # fmt: skip
-        self._own_parameters([spec for group in self._groups for spec in group], values)
+        specs = [spec for group in (*self._groups, *self._state_specs) for spec in group]
+        values |= {spec.name: np.zeros(spec.shape) for group in self._state_specs for spec in group}
+        self._own_parameters(specs, values)
         self._connect()
 
     def _connect(self) -> None:
         """Build the engine, which takes the parameters when it first runs."""
-        input_size, hidden_size, layers, directions, _ = self._sizes
-        self._engine = self.engine(
+        input_size, hidden_size, layers, directions = self._sizes[:4]
+        self._engine = _make_engine(self.engine, self.structure)(
             self._info.name, self.dtype, input_size, hidden_size, layers, directions, self.options
         )
         state_names = _STATE_NAMES[: self._info.states]
         state_shape = (layers * directions, hidden_size)
-        self._call = CallSpec(self.dtype, input_size, state_shape, state_names, self._batch_first)
+        learned = None
+        if self.structure.learn_initial_state:
+            learned = LearnedStates(self._state_specs, self._parameters)
+        self._call = CallSpec(
+            self.dtype, input_size, state_shape, state_names, self._batch_first, learned
+        )
         self._lock = threading.Lock()
         self._stamp: tuple[int, Hashable] | None = None
 
@@ -147,6 +173,7 @@ class EngineUser(Parametrised):
                 shown.append(f"{name}={getattr(self, name)!r}")
         if self.dtype != np.float32:
             shown.append(f"dtype={self.dtype.name!r}")
+        shown += [f"{name}={value!r}" for name, value in self.structure.active().items()]
         shown += [f"{name}={value!r}" for name, value in self.options.active().items()]
         return f"{type(self).__name__}({', '.join(shown)})"
 

@@ -129,7 +129,8 @@ def explain(
     Raises
     ------
     TypeError : `layer` is not a layer of the compiled engine.
-    ValueError : a size is negative, or `lengths` does not fit.
+    ValueError : a size is negative, `lengths` does not fit, or the layer's structure makes it run
+        its layers one by one.
 
     Examples
     --------
@@ -140,6 +141,7 @@ def explain(
     >>> print(found.forward)  # doctest: +ELLIPSIS
     one thread runs everything, because one thread is allowed ...
     """
+    _check(layer)
     engine = layer._ready() if hasattr(layer, "_ready") and hasattr(layer, "record") else None
     if not isinstance(engine, Network):
         raise TypeError(
@@ -161,6 +163,16 @@ def explain(
         packed_bytes=engine.packed_bytes(),
         workspace_bytes=workspace,
     )
+
+
+def _check(layer: object) -> None:
+    """Raise if more than one engine runs the layer."""
+    structure = getattr(layer, "structure", None)
+    if structure is not None and structure.composed:
+        raise ValueError(
+            "layer: expected one that its engine runs as a whole, without merge, residual and "
+            f"reverse, got {layer!r}"
+        )
 
 
 def _broken(plan: PassPlan) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from simdrnn.run import State
 from simdrnn.validate import Array
 
 __all__ = ["Gradients"]
@@ -19,6 +20,7 @@ class Gradients:
     state : gradient for the initial state, in the form the layer takes it: ``(L*D, B, H)``, a tuple
         of such arrays for an LSTM, or None for a module without state.
     params : gradients for the parameters: name -> array, the keys and shapes of ``parameters()``.
+    reset_state : gradient for the state given as ``reset_state``, in its form; else None.
 
     The object is frozen, its arrays are not: `clip_grad_norm_` scales them in place. Two objects
     are equal only if they are the same one, since arrays have no single truth value.
@@ -32,5 +34,7 @@ class Gradients:
     """
 
     x: Array | None
-    state: Array | tuple[Array, ...] | None
+    state: State | None
     params: dict[str, Array]
+    # By keyword only, so that subclasses can add fields without defaults.
+    reset_state: State | None = field(default=None, kw_only=True)

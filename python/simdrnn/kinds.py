@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
@@ -50,11 +50,11 @@ class RNNLayer(RecurrentLayer):
     bias : whether there are biases.
     batch_first : whether sequences are (B, T, ...); states never are.
     dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; outputs are concatenated.
+    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
     dtype : ``"float32"`` or ``"float64"``.
     seed : of the initial parameters and of dropout; None draws one.
     initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    options : see `simdrnn.options.Options`.
+    options : see `simdrnn.options.Options` and `simdrnn.structure.Structure`.
     """
 
     _defaults = {"nonlinearity": "tanh"} | RecurrentLayer._defaults
@@ -75,7 +75,7 @@ class RNNLayer(RecurrentLayer):
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
         initializer: str = "uniform",
-        **options: float | None,
+        **options: Any,
     ) -> None:
         cell = rnn_cell(nonlinearity)
         self.nonlinearity = nonlinearity
@@ -97,13 +97,13 @@ class LSTMLayer(RecurrentLayer):
     bias : whether there are biases.
     batch_first : whether sequences are (B, T, ...); states never are.
     dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; outputs are concatenated.
+    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
     proj_size : 0; projections are not available yet.
     dtype : ``"float32"`` or ``"float64"``.
     seed : of the initial parameters and of dropout; None draws one.
     initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
     forget_bias : initial bias of the forget gate, over both biases.
-    options : see `simdrnn.options.Options`.
+    options : see `simdrnn.options.Options` and `simdrnn.structure.Structure`.
     """
 
     _defaults = RecurrentLayer._defaults | {"proj_size": 0}
@@ -125,7 +125,7 @@ class LSTMLayer(RecurrentLayer):
         seed: int | None = None,
         initializer: str = "uniform",
         forget_bias: float | None = None,
-        **options: float | None,
+        **options: Any,
     ) -> None:
         if type(proj_size) is not int or proj_size != 0:
             raise ValueError(
@@ -152,12 +152,12 @@ class GRULayer(RecurrentLayer):
     bias : whether there are biases.
     batch_first : whether sequences are (B, T, ...); states never are.
     dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; outputs are concatenated.
+    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
     reset_after : whether the reset gate acts after the recurrent product.
     dtype : ``"float32"`` or ``"float64"``.
     seed : of the initial parameters and of dropout; None draws one.
     initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    options : see `simdrnn.options.Options`.
+    options : see `simdrnn.options.Options` and `simdrnn.structure.Structure`.
     """
 
     _defaults = RecurrentLayer._defaults | {"reset_after": True}
@@ -178,7 +178,7 @@ class GRULayer(RecurrentLayer):
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
         initializer: str = "uniform",
-        **options: float | None,
+        **options: Any,
     ) -> None:
         cell = gru_cell(reset_after)
         self.reset_after = bool(reset_after)

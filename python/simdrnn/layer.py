@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from simdrnn.all_states import all_states
+from simdrnn.call import Values
 from simdrnn.checkpoints import TapeSpec
+from simdrnn.dropout import call_key
 from simdrnn.engine import EngineUser
+from simdrnn.last_output import merged_final
 from simdrnn.run import Run, State
-from simdrnn.tape import Tape
+from simdrnn.structure import Structure
+from simdrnn.tape import Tape, Uses
 from simdrnn.validate import Array, as_bool, as_count, as_probability
 from simdrnn.weights import Sizes
 
 __all__ = ["RecurrentLayer"]
 
-# Weyl increment, 2**64 / golden ratio: spreads the keys of successive calls (docs/engines.md).
-_KEY_STEP = 0x9E3779B97F4A7C15
-_KEY_MASK = 2**64 - 1
+_Flags: TypeAlias = "npt.ArrayLike | None"
 
 _MOST_ROWS = 2**31 - 1  # of a batch: the engine numbers rows with 32 bits
 _MOST_STEPS = 2**45  # of all rows: no input of as many fits in the address space
+
+
+def _values(structure: Structure, sizes: Sizes) -> Values:
+    """Return the shape of one step's output."""
+    if structure.merge == "none":
+        return Values(("2", "H"), (2, sizes.hidden_size))
+    return Values(("H" if sizes.merged else "D*H",), (sizes.output_size,))
 
 
 class RecurrentLayer(EngineUser):
@@ -54,6 +65,8 @@ class RecurrentLayer(EngineUser):
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
+        *,
+        options: Mapping[str, object],
         **setup: Any,
     ) -> None:
         """Check the arguments all layers share, in the order of their signatures."""
@@ -63,15 +76,37 @@ class RecurrentLayer(EngineUser):
         sizes = Sizes.check(
             input_size, hidden_size, num_layers, self.bidirectional, as_bool("bias", bias)
         )
+        structure, options = Structure.parse(options)
+        sizes = structure.sizes(sizes)
         self.num_layers = sizes.num_layers
         if self.dropout > 0 and self.num_layers == 1:
             warnings.warn(
                 "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
             )
         self._recorded = 0
-        self._width = sizes.num_directions * sizes.hidden_size
-        self._setup(cell, sizes, batch_first=self.batch_first, dropout=self.dropout, **setup)
+        self._width = sizes.output_size
+        self._values = _values(structure, sizes)
+        # Whether the engine's short way of calling does all that a call without options asks for.
+        self._short = not (self.batch_first or structure.learn_initial_state)
+        self._setup(
+            cell, sizes, batch_first=self.batch_first, structure=structure, options=options,
+            dropout=self.dropout, **setup,
+        )  # fmt: skip
 
+    @overload
+    def __call__(
+        self, x: npt.ArrayLike, state: object = None, *, lengths: _Flags = None,
+        mask: _Flags = None, reset: _Flags = None, masked_output: str = "zero",
+        num_threads: int | None = None, out: Array | None = None, reset_state: object = None,
+        return_all_states: Literal[False] = False,
+    ) -> tuple[Array, State]: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, x: npt.ArrayLike, state: object = None, *, lengths: _Flags = None,
+        mask: _Flags = None, reset: _Flags = None, masked_output: str = "zero",
+        num_threads: int | None = None, out: Array | None = None, reset_state: object = None,
+        return_all_states: Literal[True],
+    ) -> tuple[Array, State, State]: ...  # fmt: skip
     def __call__(
         self,
         x: npt.ArrayLike,
@@ -83,14 +118,16 @@ class RecurrentLayer(EngineUser):
         masked_output: str = "zero",
         num_threads: int | None = None,
         out: Array | None = None,
-    ) -> tuple[Array, State]:
+        reset_state: object = None,
+        return_all_states: bool = False,
+    ) -> tuple[Array, State] | tuple[Array, State, State]:
         """Run the layer for inference: no dropout, nothing saved.
 
         Parameters
         ----------
         x : (T, B, I), (B, T, I) with ``batch_first``, or unbatched (T, I). Any strides.
         state : h_0 (L*D, B, H), or the tuple (h_0, c_0) for LSTM; unbatched without B.
-            None is zeros.
+            None is zeros, or with ``learn_initial_state=True`` what was learned.
         lengths : (B,) integers in [0, T]: how many steps of each row are real.
         mask : (T, B) bool, laid out like `x`: True where the step is real. At other steps every
             state is carried over.
@@ -100,11 +137,16 @@ class RecurrentLayer(EngineUser):
             carried hidden state.
         num_threads : None leaves the choice to the engine. Never changes the result.
         out : where the output is written; it must not overlap `x` or `state`.
+        reset_state : what `reset` goes to: None is the state the call begins with; ``"zero"``;
+            ``"learned"`` with ``learn_initial_state=True``; or a state in the form of `state`.
+        return_all_states : whether to return the states over time, too. The call then keeps what
+            a recorded one does.
 
         Returns
         -------
-        output : (T, B, D*H), laid out like `x`.
+        output : (T, B, D*H), laid out like `x`; with `merge` (T, B, H) or (T, B, 2, H).
         state : in the form of the argument: after the last step of each row.
+        all_states : if asked for, (T, L*D, B, H), or a tuple of such: see `Tape.all_states`.
         """
         engine = self._ready()
         if (
@@ -113,21 +155,30 @@ class RecurrentLayer(EngineUser):
             and reset is None
             and num_threads is None
             and out is None
+            and reset_state is None
+            and return_all_states is False
             and masked_output == "zero"
-            and not self.batch_first
+            and self._short
         ):
             plain = engine.plain_layer(x, state)
             if plain is not None:
                 return plain
-        run, layout = self._call.run(x, state, lengths, mask, reset, masked_output, num_threads)
-        steps, batch = run.x.shape[:2]
+        recorded = as_bool("return_all_states", return_all_states)
+        run, layout = self._call.run(
+            x, state, lengths, mask, reset, masked_output, num_threads, reset_state
+        )
         if out is None:
-            output = np.empty((steps, batch, self._width), self.dtype)
+            output = np.empty((*run.x.shape[:2], *self._values.shape), self.dtype)
         else:
-            output = layout.time_first(self._call.out(out, run, layout, self._width))
+            output = layout.time_first(self._call.out(out, run, layout, self._values))
         final = tuple([np.empty_like(initial) for initial in run.states])
-        engine.forward(run, output, final, tape=None)
-        return layout.caller(output) if out is None else out, layout.caller_state(final)
+        arrays = self._tape.allocate(self.dtype, output, 0) if recorded else None
+        engine.forward(run, output, final, tape=arrays)
+        output = layout.caller(output) if out is None else out
+        if arrays is None:
+            return output, layout.caller_state(final)
+        states = all_states(run, arrays, self._info, self.structure, self.dtype)
+        return output, layout.caller_state(final), layout.caller_states(states)
 
     def record(
         self,
@@ -142,6 +193,7 @@ class RecurrentLayer(EngineUser):
         checkpoint_every: int | None = None,
         memory_budget: int | None = None,
         num_threads: int | None = None,
+        reset_state: object = None,
     ) -> Tape:
         """Run the layer and keep what back-propagation needs.
 
@@ -153,9 +205,9 @@ class RecurrentLayer(EngineUser):
             time in one layer and direction. Same gradients, bit for bit; one more forward pass.
         memory_budget : bytes for ``tape.peak_nbytes``: keeps everything where that fits, else
             chooses the spacing of least memory. Not together with `checkpoint_every`.
-        x, state, lengths, mask, reset, masked_output, num_threads : as when calling the layer.
-            The tape refers to `x`, `state`, `mask` and `reset`: leave them as they are until the
-            last `Tape.backward`.
+        x, state, lengths, mask, reset, masked_output, num_threads, reset_state : as when calling
+            the layer. The tape refers to `x`, `state`, `mask`, `reset` and `reset_state`: leave
+            them as they are until the last `Tape.backward`.
 
         Returns
         -------
@@ -178,17 +230,20 @@ class RecurrentLayer(EngineUser):
         True
         """
         as_bool("training", training)
-        run, layout = self._call.run(x, state, lengths, mask, reset, masked_output, num_threads)
+        run, layout = self._call.run(
+            x, state, lengths, mask, reset, masked_output, num_threads, reset_state
+        )
         every = self._spacing(run, checkpoint_every, memory_budget)
         if training:
-            key = (self.seed + _KEY_STEP * self._recorded) & _KEY_MASK
+            key = call_key(self.seed, self._recorded)
             self._recorded += 1
             run = run._replace(training=True, key=key)
-        arrays = self._tape.allocate(self.dtype, len(run.x), run.x.shape[1], every)
-        output = arrays.hidden[-1]
+        output = np.empty((*run.x.shape[:2], *self._values.shape), self.dtype)
+        arrays = self._tape.allocate(self.dtype, output, every)
         final = tuple([np.empty_like(initial) for initial in run.states])
         self._ready().forward(run, output, final, tape=arrays)
-        return Tape(self, run, layout, arrays, output, final)
+        uses = Uses.of(self.structure.learn_initial_state, state, reset_state)
+        return Tape(self, run, layout, arrays, output, final, uses)
 
     @property
     def _saved_width(self) -> int:
@@ -198,7 +253,7 @@ class RecurrentLayer(EngineUser):
     @property
     def _tape(self) -> TapeSpec:
         """What decides the sizes of tapes."""
-        return TapeSpec(self._info, self._sizes, self._saved_width)
+        return TapeSpec(self._info, self._sizes, self._saved_width, self.structure.apart)
 
     def _spacing(self, run: Run, checkpoint_every: object, memory_budget: object) -> int:
         """Return the steps between a run's checkpoints; 0 without."""
@@ -209,6 +264,43 @@ class RecurrentLayer(EngineUser):
                 f"memory_budget: expected None with checkpoint_every, got {memory_budget!r}"
             )
         return self._tape.choose(self._ready(), run, memory_budget)
+
+    def last_output(self, state: object) -> Array:
+        """Return the output at each row's last real step, of each direction, as they merge.
+
+        Parameters
+        ----------
+        state : final state of a call, as that returned it.
+
+        Returns
+        -------
+        (B, D*H), or as `merge` has it (B, H) or (B, 2, H); unbatched without B: the merged final h
+        of the top layer. It is right whatever `lengths` and `mask` were, and in both directions.
+
+        Raises
+        ------
+        ValueError : the layer has ``residual=True``: its output is more than its state. Then
+            record the call and see `Tape.last_output`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from simdrnn import reference
+        >>> layer = reference.GRU(3, 4, bidirectional=True, seed=0)
+        >>> output, state = layer(np.ones((5, 2, 3)), lengths=[5, 2])
+        >>> last = layer.last_output(state)
+        >>> both = np.concatenate([output[1, 1, :4], output[0, 1, 4:]])  # of row 1: two steps
+        >>> bool((last[1] == both).all())
+        True
+        """
+        if self.structure.residual:
+            raise ValueError(
+                "last_output: expected a layer whose output is its state, got residual=True; "
+                "record the call and use tape.last_output"
+            )
+        states, layout = self._call.any_states("state", state)
+        last = merged_final(self.structure, states[0], self._sizes.num_directions)
+        return last if layout.batched else last[0]
 
     def workspace_bytes(
         self, T: int, B: int, training: bool = True, checkpoint_every: int | None = None

@@ -47,7 +47,7 @@ def _numbers(cell: str, options: Options) -> _core.Options:
 class Network:
     """A stack of layers of one cell on the compiled kernels."""
 
-    __slots__ = ("_core", "plain_cell", "plain_layer", "tape_dtype")
+    __slots__ = ("_core", "arithmetic", "plain_cell", "plain_layer")
 
     # What prepared parameters depend on besides their values: packed weights are laid out for one
     # ISA. Asked at every call, so without a Python function in between.
@@ -66,7 +66,7 @@ class Network:
         self._core = _CLASSES[dtype.name](
             cell, input_size, hidden_size, num_layers, num_directions, _numbers(cell, options)
         )
-        self.tape_dtype = dtype
+        self.arithmetic = dtype
         self.plain_layer = self._core.plain_layer
         self.plain_cell = self._core.plain_cell
 

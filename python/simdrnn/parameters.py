@@ -66,11 +66,11 @@ class Parametrised:
                 array.flags.writeable = False
             self._version += 1
 
-    def _check_parameter(self, name: str, value: object) -> Array:
-        """Return `value` if it can become the parameter `name`."""
-        spec = self._specs[name]
-        array = as_array(name, value, self.dtype)
-        check_shape(name, array, spec.letters, spec.shape)
+    def _check_parameter(self, name: str, value: object, label: str | None = None) -> Array:
+        """Return `value` if it can become the parameter `name`; errors call it `label`."""
+        spec, label = self._specs[name], label or name
+        array = as_array(label, value, self.dtype)
+        check_shape(label, array, spec.letters, spec.shape)
         return array
 
     def __getattr__(self, name: str) -> Array:
@@ -86,7 +86,7 @@ class Parametrised:
             array = self._check_parameter(name, value)
             with self._update_parameters() as arrays:
                 np.copyto(arrays[name], array)
-        elif name.startswith(("weight_", "bias_")):
+        elif name.startswith(("weight_", "bias_", "h_0_", "c_0_")):
             known = ", ".join(self._specs)
             raise AttributeError(f"{name}: unknown parameter; expected one of {known}")
         elif name in self.__dict__ and (name in self._fixed or name in self._defaults):

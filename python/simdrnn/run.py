@@ -45,7 +45,7 @@ class Run(NamedTuple):
     training : whether what is random (dropouts, zoneout) is drawn.
     key : 64 bits, of what is drawn.
     num_threads : 0 leaves the number to the engine.
-    reset_states : S arrays like `states` that a reset puts in their place, or None: `states`.
+    reset_states : what resets go to, in the form of `states`; None is `states` themselves.
     """
 
     x: Array
@@ -72,20 +72,31 @@ class TapeArrays:
     checkpoints : L*D arrays (ceil(T / checkpoint_every) - 1, B, (S-1)*H): the states other than h
         before steps checkpoint_every, 2*checkpoint_every, ... in processing order.
     checkpoint_every : their spacing; 0 where everything is saved instead.
+    outputs : what every layer but the last hands on, before dropout, where that is not `hidden`:
+        in `simdrnn.composed`.
     """
 
     saved: list[Array]
     hidden: list[Array]
     checkpoints: list[Array] = field(default_factory=list)
     checkpoint_every: int = 0
+    outputs: list[Array] = field(default_factory=list)
 
     def nbytes(self) -> int:
         """Return the bytes of all arrays."""
-        return sum(array.nbytes for array in (*self.saved, *self.hidden, *self.checkpoints))
+        lists = (self.saved, self.hidden, self.checkpoints, self.outputs)
+        return sum(array.nbytes for arrays in lists for array in arrays)
 
 
 class Network(Protocol):
-    """An engine: a stack of layers of one cell, run over whole sequences."""
+    """An engine: a stack of layers of one cell, run over whole sequences.
+
+    Attributes
+    ----------
+    arithmetic : dtype that everything is computed in; results are rounded to the layer's.
+    """
+
+    arithmetic: np.dtype[Any]
 
     def __init__(
         self,
@@ -97,8 +108,6 @@ class Network(Protocol):
         num_directions: int,
         options: Options,
     ) -> None: ...
-
-    tape_dtype: np.dtype[Any]  # of what it leaves on a tape
 
     def token(self) -> Hashable:
         """Return what prepared parameters depend on besides their values, e.g. the active ISA."""
@@ -157,6 +166,8 @@ class Network(Protocol):
         trace: Sequence[Array] | None = None,
     ) -> None:
         """Overwrite all arguments from `d_x` to `d_reset_states` with gradients.
+
+        `d_reset_states` is S arrays (L*D, B, H) where ``run.reset_states`` is given, else None.
 
         `trace`, L*D arrays (T, B, (S + 1) * H), C-contiguous, takes what back-propagation carries.
         At every real step: the gradients for the S states after the step, dL/dh with dL/dy_t and

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from simdrnn.call import Layout
 from simdrnn.chunk_tape import Again, ChunkTape
 from simdrnn.layer import RecurrentLayer
+from simdrnn.learned import LearnedStates
 from simdrnn.run import Run
 from simdrnn.tape import Tape
 from simdrnn.validate import Array, as_bool, as_positive
@@ -66,8 +67,9 @@ def tbptt(
     layer : a layer in one direction.
     x : (T, B, I), (B, T, I) with ``batch_first``, or unbatched (T, I).
     k : steps of a chunk; the last one may be shorter.
-    state : the initial state, as when calling the layer; None is zeros. To go on where an earlier
-        sequence ended, hand in its last chunk's ``tape.state``.
+    state : the initial state, as when calling the layer; None is zeros, or what was learned by the
+        time of this call. To go on where an earlier sequence ended, hand in its last
+        chunk's ``tape.state``.
     training, lengths, mask, reset, masked_output, num_threads : as for ``layer.record``, for the
         whole sequence. A reset goes back to `state`; a row that ended before a chunk stays as it
         is. Every chunk draws dropout of its own.
@@ -115,19 +117,31 @@ def tbptt(
             "that are still to come"
         )
     steps = as_positive("k", k)
+    if layer.structure.reverse:
+        raise ValueError(
+            "layer: expected the first step first, got reverse=True: it begins with steps that are "
+            "still to come"
+        )
     as_bool("training", training)
     run, layout = layer._call.run(x, state, lengths, mask, reset, masked_output, num_threads)
-    return _chunks(layer, run, layout, steps, training)
+    return _chunks(
+        layer, run, layout, steps, training, None if state is not None else layer._call.learned
+    )
 
 
 def _chunks(
-    layer: RecurrentLayer, run: Run, layout: Layout, k: int, training: bool
+    layer: RecurrentLayer,
+    run: Run,
+    layout: Layout,
+    k: int,
+    training: bool,
+    learned: LearnedStates | None,
 ) -> Iterator[Chunk]:
     """Record chunk after chunk."""
     carried = run.states
     for index, start in enumerate(range(0, len(run.x), k)):
         part = _cut(run, start, min(start + k, len(run.x)))
-        tape = _record(layer, part, carried, index == 0, layout, training)
+        tape = _record(layer, part, carried, index == 0, layout, training, learned)
         carried = tuple(tape._members(tape.state))
         yield Chunk(index, start, start + len(part.x), tape)
 
@@ -147,6 +161,7 @@ def _record(
     first: bool,
     layout: Layout,
     training: bool,
+    learned: LearnedStates | None,
 ) -> ChunkTape:
     """Record one chunk, whose initial state, where resets go back to, is ``run.states``."""
     steps, batch = run.x.shape[:2]
@@ -164,7 +179,7 @@ def _record(
         )  # fmt: skip
 
     if first or run.reset is None:
-        return ChunkTape(record(run._replace(states=carried)), layout, first)
+        return ChunkTape(record(run._replace(states=carried)), layout, first, learned=learned)
     lengths = np.full(batch, steps) if run.lengths is None else run.lengths
     cuts = run.reset & (np.arange(steps)[:, None] < lengths)
     begin = np.where(cuts.any(axis=0), cuts.argmax(axis=0), steps)  # of each row's first reset
@@ -195,4 +210,4 @@ def _record(
         lengths[rows] = begin[rows]
     # What resets are left go back to the state that the rows begin with: it is the initial one.
     tape = record(run._replace(states=start, lengths=lengths, reset=cuts & at_once[:, 0]))
-    return ChunkTape(tape, layout, renewed=at_once, again=again)
+    return ChunkTape(tape, layout, renewed=at_once, again=again, learned=learned)

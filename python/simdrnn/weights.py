@@ -54,6 +54,12 @@ class Sizes(NamedTuple):
     num_layers: int = 1
     num_directions: int = 1
     bias: bool = True
+    merged: bool = False  # both directions become H numbers instead of 2*H
+
+    @property
+    def output_size(self) -> int:
+        """How many numbers a layer hands to the one above, for each step and row."""
+        return self.hidden_size if self.merged else self.num_directions * self.hidden_size
 
     @classmethod
     def check(
@@ -115,11 +121,12 @@ def parameter_specs(
     bias_hh_l0 ('3*H',) (24,)
     """
     hidden, directions = sizes.hidden_size, sizes.num_directions
+    above = sizes.output_size
     rows, rows_text = cell.gates * hidden, _times(cell.gates, "H")
     groups = []
     for layer in range(sizes.num_layers):
-        width = directions * hidden if layer else sizes.input_size
-        width_text = _times(directions, "H") if layer else "I"
+        width = above if layer else sizes.input_size
+        width_text = _times(above // hidden, "H") if layer else "I"
         for direction in range(directions):
             end = f"_l{layer}" + ("_reverse" if direction else "") if suffixes else ""
             group = [

@@ -89,7 +89,7 @@ def diagnose(
         d_state = _default_gradient(tape, rng)
     traces = _empty_traces(tape)
     with np.errstate(all="ignore"):  # NaN and infinity are what is looked for
-        grads = tape._backward(d_output, d_state, traces)  # checks both
+        grads = tape._backward(d_output, d_state, trace=traces)  # checks both
     d_sequence, d_final = tape._d_output(d_output), tape._d_final(d_state)
     given = {"d_output": [d_sequence], "d_state": d_final}
     layers = tuple(

@@ -10,8 +10,8 @@ from simdrnn.cells import CellInfo
 from simdrnn.reference.gates import H_ITSELF, Gate, gates_of
 from simdrnn.reference.network import CELLS, Network
 from simdrnn.reference.sequence import Pass
-from simdrnn.reference.steps import Steps
 from simdrnn.run import Run
+from simdrnn.steps import Steps
 from simdrnn.tape import Tape
 from simdrnn.validate import Array
 
@@ -87,7 +87,7 @@ class Recorded:
     def sample(self, rows: Array) -> Sample:
         """Return the steps of some rows of the batch, on the NumPy twin."""
         layer, run = self.tape._layer, self.tape._run
-        inputs, hidden, layers, directions, _ = layer._sizes
+        inputs, hidden, layers, directions = layer._sizes[:4]
         twin = Network(
             self.info.name, np.dtype(np.float64), inputs, hidden, layers, directions, layer.options
         )

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from simdrnn.reference.sequence import Pass
-from simdrnn.reference.steps import Steps
+from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
 __all__ = ["keep", "recompute"]
@@ -37,7 +37,7 @@ def recompute(run: Pass, output: Array, checkpoints: Array, every: int) -> Array
     """Return what `forward` saved, (T, saved, B, H), running it again from border to border."""
     (length, batch, hidden), info = output.shape, run.cell.info
     saved = np.empty((length, info.saved + run.options.saved_states(info.states), batch, hidden))
-    known = np.concatenate([output, run.initial[0][None]])  # index -1 finds the initial h
+    known = np.concatenate([output, run.reset[0][None], run.initial[0][None]])  # -2 and -1
     previous, rows = run.steps.previous(), np.arange(batch)
     start = run.initial
     for index, first in enumerate(range(0, length, every)):

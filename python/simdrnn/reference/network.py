@@ -16,9 +16,9 @@ from simdrnn.dropout import Feature, multipliers
 from simdrnn.options import Options
 from simdrnn.reference.checkpoints import keep, recompute
 from simdrnn.reference.noise import Noise
-from simdrnn.reference.sequence import Cell, Pass, PassResult, Weights
-from simdrnn.reference.steps import Steps
+from simdrnn.reference.sequence import Arrays, Cell, Pass, PassGradients, PassResult, Weights
 from simdrnn.run import ParameterArrays, Run, TapeArrays
+from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Network"]
@@ -45,7 +45,7 @@ CELLS: dict[str, Cell] = {
 class Network:
     """A stack of layers of one cell; see `simdrnn.run.Network`."""
 
-    tape_dtype = np.dtype(np.float64)
+    arithmetic: np.dtype[Any] = np.dtype(np.float64)
 
     def __init__(
         self,
@@ -171,8 +171,7 @@ class Network:
                     None if trace is None else self._by_state(trace[index]),
                 )
                 d_below += gradients.x
-                for d_initial, d_state in zip(d_initial_states, gradients.initial, strict=True):
-                    d_initial[index] = d_state
+                self._hand_out(gradients, index, d_initial_states, d_reset_states)
                 values = (*gradients.weights[:4], *gradients.weights.own)
                 targets = (*d_parameters[index][:4], *d_parameters[index].own)
                 for target, value in zip(targets, values, strict=True):
@@ -209,13 +208,12 @@ class Network:
 
     def _pass(self, run: Run, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""
-        reverse = bool(index % self._num_directions)
-        length, batch = x.shape[:2]
-        steps = Steps.plan(length, batch, run.lengths, run.mask, run.reset, reverse=reverse)
-        initial = tuple(state[index].astype(np.float64) for state in run.states)
+        steps = Steps.of(run, reverse=bool(index % self._num_directions))
+        initial = _of_index(run.states, index)
+        reset = initial if run.reset_states is None else _of_index(run.reset_states, index)
         weights = self._weights[index]
         noise = self._noise(run, index)
-        return Pass(self._cell, weights, x, initial, steps, run.hold, self._options, noise)
+        return Pass(self._cell, weights, x, initial, reset, steps, run.hold, self._options, noise)
 
     def _noise(self, run: Run, index: int) -> Noise:
         """Draw what is random about the pass of one direction."""
@@ -228,6 +226,21 @@ class Network:
             key=run.key,
             dtype=self._dtype,
         )
+
+    @staticmethod
+    def _hand_out(
+        gradients: PassGradients,
+        index: int,
+        d_initial_states: Sequence[Array],
+        d_reset_states: Sequence[Array] | None,
+    ) -> None:
+        """Write the gradients for the states; without others, resets go to the initial ones."""
+        for position, d_initial in enumerate(d_initial_states):
+            d_start, d_reset = gradients.initial[position], gradients.reset[position]
+            if d_reset_states is None:
+                d_initial[index] = d_reset + d_start
+            else:
+                d_initial[index], d_reset_states[position][index] = d_start, d_reset
 
     def _dropout(self, run: Run, layer: int) -> Array | float:
         """Return what the input of `layer` is multiplied by."""
@@ -247,6 +260,11 @@ class Network:
             between = multipliers(shape, layer - 1, probability, run.key, self._dtype)
             scale = scale * between.astype(np.float64)
         return scale
+
+
+def _of_index(states: Sequence[Array], index: int) -> Arrays:
+    """Take the states (B, H) of one layer and direction, as float64."""
+    return tuple(state[index].astype(np.float64) for state in states)
 
 
 def cell_infos() -> dict[str, CellInfo]:

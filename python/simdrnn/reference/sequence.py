@@ -11,10 +11,10 @@ from simdrnn.cells import CellInfo
 from simdrnn.options import Options
 from simdrnn.reference.noise import Noise, StepNoise
 from simdrnn.reference.options import StepOptions, clip, clip_backward, step_gradient
-from simdrnn.reference.steps import Steps
+from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
-__all__ = ["Cell", "Pass", "PassGradients", "PassResult", "Steps", "TwoPhaseCell", "Weights"]
+__all__ = ["Cell", "Pass", "PassGradients", "PassResult", "TwoPhaseCell", "Weights"]
 
 Arrays = tuple[Array, ...]
 
@@ -79,10 +79,11 @@ class PassResult(NamedTuple):
 
 
 class PassGradients(NamedTuple):
-    """Gradients for x (T, B, I), for S initial states (B, H) and for the weights."""
+    """Gradients for x (T, B, I), for S initial states and S reset states (B, H), and weights."""
 
     x: Array
     initial: Arrays
+    reset: Arrays
     weights: Weights
 
 
@@ -99,12 +100,16 @@ def _add(left: Arrays, right: Arrays) -> Arrays:
 
 @dataclass(frozen=True)
 class Pass:
-    """One direction of one layer over x (T, B, I), from S initial states (B, H)."""
+    """One direction of one layer over x (T, B, I), from S initial states (B, H).
+
+    `reset` are the S states (B, H) that resets go to.
+    """
 
     cell: Cell
     weights: Weights
     x: Array
     initial: Arrays
+    reset: Arrays
     steps: Steps
     hold: bool
     options: Options
@@ -130,7 +135,7 @@ class Pass:
         input_part += self.weights.bias_ih  # (T, G, B, H)
         state = initial if start is None else start
         for t in steps.order:
-            state = _select(steps.fresh[t], initial, state)
+            state = _select(steps.fresh[t], self.reset, state)
             noise = self._at(t)
             p = StepOptions(self.options, noise.candidate)
             pre = self._pre_activations(input_part[t], state, p, noise)
@@ -189,7 +194,7 @@ class Pass:
             self._at(0).seen(before[0])[:, None], info.gates, axis=1
         )  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
-        d_initial, d_state = none, d_final
+        d_reset, d_state = none, d_final
         for t in reversed(steps.order):
             real = steps.real[t][:, None]
             if self.hold:  # the step repeated its state, so this is a gradient of that state
@@ -207,16 +212,19 @@ class Pass:
             )
             d_pre[t] = np.where(real, d_step, 0.0)
             d_state = _select(steps.real[t], d_before, d_state)
-            d_initial = _add(d_initial, _select(steps.fresh[t], d_state, none))
+            d_reset = _add(d_reset, _select(steps.fresh[t], d_state, none))
             d_state = _select(steps.fresh[t], none, d_state)
-        return self._products(d_pre, operands, _add(d_initial, d_state))
+        return self._products(d_pre, operands, d_state, d_reset)
 
     def states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
         """Return every state after each real step, and before each step: S arrays (T, B, H)."""
         others = saved.shape[1] - self.cell.info.states + 1
         after = (output, *saved[:, others:].swapaxes(0, 1))
-        # With the initial state appended, index -1 finds it.
-        known = (np.concatenate([a, b[None]]) for a, b in zip(after, self.initial, strict=True))
+        # With these appended, RESET = -2 and INITIAL = -1 find them.
+        known = (
+            np.concatenate([made, reset[None], initial[None]])
+            for made, reset, initial in zip(after, self.reset, self.initial, strict=True)
+        )
         previous, rows = self.steps.previous(), np.arange(output.shape[1])
         before = tuple(states[previous, rows] for states in known)
         if not self.options.saved_states(self.cell.info.states):
@@ -264,7 +272,9 @@ class Pass:
         past = tuple((1.0 - share) * d for share, d in zip(noise.update, d_following, strict=True))
         return d_pre, _add((d_h, *d_state[1:]), past), operand
 
-    def _products(self, d_pre: Array, operands: Array, d_initial: Arrays) -> PassGradients:
+    def _products(
+        self, d_pre: Array, operands: Array, d_initial: Arrays, d_reset: Arrays
+    ) -> PassGradients:
         """Turn the gradients of all pre-activations into those for x and the weights."""
         d_input = d_pre[:, : self.cell.info.gates]
         d_recurrent = self._recurrent_rows(d_pre)
@@ -275,4 +285,5 @@ class Pass:
             d_recurrent.sum(axis=(0, 2))[:, None],
             d_pre[:, self.cell.info.pre :].sum(axis=(0, 2))[:, None],
         )
-        return PassGradients((d_input @ self.weights.input).sum(axis=1), d_initial, weights)
+        d_x = (d_input @ self.weights.input).sum(axis=1)
+        return PassGradients(d_x, d_initial, d_reset, weights)

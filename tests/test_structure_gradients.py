@@ -1,0 +1,114 @@
+"""Every structure's gradients against finite differences, and its bits in any batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import simdrnn as sr
+from helpers import assert_same_bits
+from helpers_structure import ALL, STRUCTURES, build, draw, skip_without_reset_state
+
+RANDOM = {"lengths": "random", "mask": "random", "reset": "random"}
+
+
+@pytest.mark.parametrize("masked_output", ["zero", "hold"])
+@pytest.mark.parametrize("name", ALL)
+def test_every_structure(engine, name, masked_output):
+    layer = build(engine, "lstm", name)
+
+    report = sr.gradcheck(
+        layer, 4, 3, **RANDOM, masked_output=masked_output, entries=2, directions=2
+    )
+
+    assert report.ok
+    assert report.skipped == 0
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("cell", ["rnn_tanh", "gru", "gru_reset_before"])
+def test_other_cells(built, cell, name):
+    layer = build(sr, cell, name)
+
+    assert sr.gradcheck(layer, 4, 3, **RANDOM, entries=2, directions=2).ok
+
+
+@pytest.mark.parametrize("name", ["learned-2", "learned-sum"])
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
+def test_learned_states(engine, cell, name):
+    layer = build(engine, cell, name)
+
+    report = sr.gradcheck(layer, 4, 3, **RANDOM, entries=3, state=None)
+
+    learned = [tensor for tensor in report.tensors if tensor[1:3] == "_0"]
+    assert len(learned) == (2 if cell == "lstm" else 1) * 2 * layer.num_layers
+    assert all(abs(report.tensors[tensor].got) > 1e-3 for tensor in learned)
+    assert "state" not in report.tensors
+
+
+@pytest.mark.parametrize("state", ["random", None])
+@pytest.mark.parametrize("reset_state", ["random", "zero", "learned"])
+@pytest.mark.parametrize("name", ["learned-2", "residual-mul", "turned"])
+def test_states_that_resets_go_to(engine, name, reset_state, state):
+    skip_without_reset_state(engine)
+    layer = build(engine, "lstm", name, learn_initial_state=True)
+
+    report = sr.gradcheck(layer, 5, 3, **RANDOM, entries=2, state=state, reset_state=reset_state)
+
+    assert ("reset_state[1]" in report.tensors) == (reset_state == "random")
+    uses = state is None or reset_state == "learned"
+    assert (report.tensors["h_0_l0"].got != 0) == uses
+
+
+def test_words_for_states_are_checked():
+    layer = sr.GRU(2, 3, dtype="float64")
+
+    with pytest.raises(ValueError, match="state: expected 'random', got 'zero'"):
+        sr.gradcheck(layer, 3, 2, state="zero")
+    with pytest.raises(ValueError, match="reset_state: expected 'random' or 'zero' or 'learned'"):
+        sr.gradcheck(layer, 3, 2, reset="random", reset_state="given")
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("pattern", ["plain", "all", "all-hold"])
+@pytest.mark.parametrize("name", ALL)
+def test_threads_change_no_bit(built, name, pattern, threads, rng):
+    layer = build(sr, "lstm", name, dtype="float32")
+    x, state, call = draw(layer, pattern, rng, T=9, B=7)
+    tape = layer.record(x, state, training=False, num_threads=1, **call)
+    want = tape.backward(tape.output, tape.state)
+
+    other = layer.record(x, state, training=False, num_threads=threads, **call)
+
+    assert_same_bits(other.output, tape.output)
+    got = other.backward(tape.output, tape.state)
+    assert_same_bits(got.params | {"x": got.x}, want.params | {"x": want.x})
+    assert_same_bits(got.state, want.state)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_rows_do_not_depend_on_their_batch(built, name, rng):
+    layer = build(sr, "lstm", name, dtype="float32")
+    x, state, call = draw(layer, "all", rng, T=7, B=9)
+    x[:, 4] = np.nan  # others do not notice
+
+    want, after = layer(x, state, **call)
+
+    for rows in ([0], [5, 2], [8, 7, 6, 3]):
+        part = {key: value[..., rows] for key, value in call.items()}
+        output, final = layer(x[:, rows], tuple(one[:, rows] for one in state), **part)
+        assert_same_bits(output, want[:, rows])
+        assert_same_bits(final, tuple(one[:, rows] for one in after))
+
+
+@pytest.mark.parametrize("name", ["reverse-2", "sum-2", "residual-3"])
+def test_padding_changes_no_bit_of_dropout(built, name, rng):
+    layer, other = (build(sr, "gru", name) for _ in range(2))
+    x, state, _ = draw(layer, "plain", rng)
+    padded = np.concatenate([x, np.full((3, *x.shape[1:]), np.nan)])
+
+    want = layer.record(x, state).output
+
+    got = other.record(padded, state, lengths=np.full(x.shape[1], len(x))).output
+    assert_same_bits(got[: len(x)], want)
+    assert not got[len(x) :].any()
