@@ -26,6 +26,11 @@ INFOS = {name: cell.info for name, cell in reference.CELLS.items()}
 LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
     "gru_reset_before": ("GRU", {"reset_after": False}),
+    "lstm_peephole": ("LSTM", {"peephole": True}),
+    "lstm_coupled_input": ("LSTM", {"coupled_input_forget": True}),
+    "lstm_coupled_forget": ("LSTM", {"coupled_input_forget": "forget"}),
+    "lstm_peephole_coupled_input": ("LSTM", {"peephole": True, "coupled_input_forget": "input"}),
+    "lstm_peephole_coupled_forget": ("LSTM", {"peephole": True, "coupled_input_forget": "forget"}),
 }
 LAYERS |= {name: (str(info.layer), {}) for name, info in INFOS.items() if name not in LAYERS}
 CELLS = tuple(INFOS)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from simdrnn.call import Layout
 from simdrnn.engine import EngineUser
-from simdrnn.kinds import gru_cell, rnn_cell
+from simdrnn.kinds import gru_cell, lstm_cell, rnn_cell
 from simdrnn.run import Run, State
 from simdrnn.validate import Array, as_array, as_bool, readable
 from simdrnn.weights import Sizes
@@ -126,8 +126,14 @@ class LSTMCellLayer(RecurrentCell):
     ----------
     input_size, hidden_size : I, H.
     bias : whether there are biases.
-    dtype, seed, initializer, forget_bias, options : as for ``LSTM``.
+    peephole, coupled_input_forget, dtype, seed, initializer, forget_bias, options : as for
+        ``LSTM``.
     """
+
+    _defaults = RecurrentCell._defaults | {"peephole": False, "coupled_input_forget": False}
+
+    peephole: bool
+    coupled_input_forget: bool | str
 
     def __init__(
         self,
@@ -135,14 +141,18 @@ class LSTMCellLayer(RecurrentCell):
         hidden_size: int,
         bias: bool = True,
         *,
+        peephole: bool = False,
+        coupled_input_forget: bool | str = False,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
         initializer: str = "uniform",
         forget_bias: float | None = None,
         **options: float | None,
     ) -> None:
+        cell = lstm_cell(peephole, coupled_input_forget)
+        self.peephole, self.coupled_input_forget = bool(peephole), coupled_input_forget
         self._setup_cell(
-            "lstm", input_size, hidden_size, bias, dtype=dtype, seed=seed,
+            cell, input_size, hidden_size, bias, dtype=dtype, seed=seed,
             initializer=initializer, forget_bias=forget_bias, options=options,
         )  # fmt: skip
 

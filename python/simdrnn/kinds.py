@@ -11,7 +11,15 @@ import numpy.typing as npt
 from simdrnn.layer import RecurrentLayer
 from simdrnn.validate import as_bool, check_choice
 
-__all__ = ["GRULayer", "LSTMLayer", "RNNLayer", "documented_as", "gru_cell", "rnn_cell"]
+__all__ = [
+    "GRULayer",
+    "LSTMLayer",
+    "RNNLayer",
+    "documented_as",
+    "gru_cell",
+    "lstm_cell",
+    "rnn_cell",
+]
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -36,6 +44,16 @@ def rnn_cell(nonlinearity: str) -> str:
 def gru_cell(reset_after: bool) -> str:
     """Name the cell of a GRU."""
     return "gru" if as_bool("reset_after", reset_after) else "gru_reset_before"
+
+
+def lstm_cell(peephole: bool, coupled_input_forget: bool | str) -> str:
+    """Name the cell of an LSTM."""
+    name = "lstm_peephole" if as_bool("peephole", peephole) else "lstm"
+    if isinstance(coupled_input_forget, str):
+        check_choice("coupled_input_forget", coupled_input_forget, ("input", "forget"))
+        return f"{name}_coupled_{coupled_input_forget}"
+    coupled = as_bool("coupled_input_forget", coupled_input_forget)
+    return f"{name}_coupled_input" if coupled else name
 
 
 class RNNLayer(RecurrentLayer):
@@ -99,6 +117,11 @@ class LSTMLayer(RecurrentLayer):
     dropout : probability, between layers, while recording for training.
     bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
     proj_size : 0; projections are not available yet.
+    peephole : whether the gates see c, through a weight for each unit: i and f the old one, o the
+        new one. They are the parameters ``weight_ci_l0``, ``weight_cf_l0``, ``weight_co_l0``.
+    coupled_input_forget : ``"input"`` or True for f = 1 - i, as ONNX's ``input_forget``;
+        ``"forget"`` for i = 1 - f, as TensorFlow Lite's CIFG. The weights then have three gates:
+        i, g, o or f, g, o.
     dtype : ``"float32"`` or ``"float64"``.
     seed : of the initial parameters and of dropout; None draws one.
     initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
@@ -106,9 +129,15 @@ class LSTMLayer(RecurrentLayer):
     options : see `simdrnn.options.Options` and `simdrnn.structure.Structure`.
     """
 
-    _defaults = RecurrentLayer._defaults | {"proj_size": 0}
+    _defaults = RecurrentLayer._defaults | {
+        "proj_size": 0,
+        "peephole": False,
+        "coupled_input_forget": False,
+    }
 
     proj_size: int
+    peephole: bool
+    coupled_input_forget: bool | str
 
     def __init__(
         self,
@@ -121,6 +150,8 @@ class LSTMLayer(RecurrentLayer):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        peephole: bool = False,
+        coupled_input_forget: bool | str = False,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
         initializer: str = "uniform",
@@ -132,8 +163,10 @@ class LSTMLayer(RecurrentLayer):
                 f"proj_size: expected 0 (projection is not available yet), got {proj_size!r}"
             )
         self.proj_size = 0
+        cell = lstm_cell(peephole, coupled_input_forget)
+        self.peephole, self.coupled_input_forget = bool(peephole), coupled_input_forget
         self._setup_layer(
-            "lstm", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             dtype=dtype, seed=seed, initializer=initializer, forget_bias=forget_bias,
             options=options,
         )  # fmt: skip
