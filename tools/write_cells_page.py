@@ -14,6 +14,7 @@ from types import ModuleType
 
 from simdrnn import reference
 from simdrnn.cells import CellInfo
+from simdrnn.engine import _STATE_NAMES
 from simdrnn.weights import Sizes, parameter_specs
 
 _HEAD = """\
@@ -72,12 +73,13 @@ def page() -> str:
     table = ["| layer | | gates | source |", "|---|---|---|---|"]
     sections = []
     for module, infos in modules.items():
-        layer = next(info.layer for info in infos if info.layer is not None)
-        gates = names(infos[0].gate_names)
-        table.append(f"| `{layer}` | {summary_of(module)} | {gates} | {source_of(module)} |")
-        state_names = getattr(reference, layer)(1, 1)._call.state_names
-        entries = "\n".join(cell_entry(info, state_names) for info in infos)
-        sections.append(f"## {layer}\n\n{inspect.cleandoc(str(module.__doc__))}\n\n{entries}")
+        layer = next((info.layer for info in infos if info.layer is not None), None)
+        title = layer or "Options of sr.LSTM"  # the one layer with cells in a module of their own
+        gates = names(max((info.gate_names for info in infos), key=len))
+        shown = f"`{layer}`" if layer else title
+        table.append(f"| {shown} | {summary_of(module)} | {gates} | {source_of(module)} |")
+        entries = "\n".join(cell_entry(info, _STATE_NAMES[: info.states]) for info in infos)
+        sections.append(f"## {title}\n\n{inspect.cleandoc(str(module.__doc__))}\n\n{entries}")
     return "\n".join([_HEAD, *table, "", "\n\n".join(sections), ""])
 
 

@@ -2,7 +2,6 @@
 #pragma once
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,30 +9,13 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/option_values.hpp"
 #include "bindings/plan_names.hpp"
+#include "bindings/signal_poll.hpp"
 #include "layer/network.hpp"
 
 namespace simdrnn::bindings {
 
 // Whether calls treat subnormal numbers as zeros; see base/flush_denormals.hpp.
 inline std::atomic<bool> flush_denormals{true};
-
-// Lets Ctrl-C through: asks Python for pending signals every tenth of a second, on the calling
-// thread, between parallel regions. More often would only fight other threads for the GIL.
-class SignalPoll {
- public:
-  void operator()() {
-    const auto now = Clock::now();
-    if (now < next_) return;
-    next_ = now + kPeriod;
-    const py::gil_scoped_acquire locked;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds kPeriod{100};
-  Clock::time_point next_ = Clock::now() + kPeriod;
-};
 
 // Fields of simdrnn.run.Run, in its order.
 enum RunField {

@@ -42,8 +42,9 @@ def all_states(
             columns = slice(direction * hidden, (direction + 1) * hidden)
             made = [arrays.hidden[index // directions][..., columns]]
             if info.states > 1:
-                kept = arrays.saved[index].reshape(steps, batch, -1, run.states[-1].shape[-1])
-                width = kept.shape[2]
+                other = run.states[-1].shape[-1]
+                width = arrays.saved[index].shape[-1] // other
+                kept = arrays.saved[index].reshape(steps, batch, width, other)
                 made += [kept[:, :, place] for place in range(width - info.states + 1, width)]
             for position, values in enumerate(made):
                 if latest is not None:

@@ -11,22 +11,18 @@ import numpy.typing as npt
 
 from simdrnn.all_states import all_states
 from simdrnn.call import Values
-from simdrnn.checkpoints import TapeSpec
 from simdrnn.dropout import call_key
-from simdrnn.engine import EngineUser
+from simdrnn.footprint import Footprint
 from simdrnn.last_output import merged_final
-from simdrnn.run import Run, State
+from simdrnn.run import State
 from simdrnn.structure import Structure
 from simdrnn.tape import Tape, Uses
-from simdrnn.validate import Array, as_bool, as_count, as_probability
+from simdrnn.validate import Array, as_bool, as_probability
 from simdrnn.weights import Sizes
 
 __all__ = ["RecurrentLayer"]
 
 _Flags: TypeAlias = "npt.ArrayLike | None"
-
-_MOST_ROWS = 2**31 - 1  # of a batch: the engine numbers rows with 32 bits
-_MOST_STEPS = 2**45  # of all rows: no input of as many fits in the address space
 
 
 def _values(structure: Structure, sizes: Sizes) -> Values:
@@ -36,7 +32,7 @@ def _values(structure: Structure, sizes: Sizes) -> Values:
     return Values(("H" if sizes.merged else "D*H",), (sizes.output_size,))
 
 
-class RecurrentLayer(EngineUser):
+class RecurrentLayer(Footprint):
     """A stack of recurrent layers, in one direction or two, on whatever engine is bound.
 
     Use its subclasses: ``RNN``, ``LSTM``, ``GRU``.
@@ -50,7 +46,6 @@ class RecurrentLayer(EngineUser):
         "bidirectional": False,
     }
 
-    num_layers: int
     batch_first: bool
     dropout: float
     bidirectional: bool
@@ -245,26 +240,6 @@ class RecurrentLayer(EngineUser):
         uses = Uses.of(self.structure.learn_initial_state, state, reset_state)
         return Tape(self, run, layout, arrays, output, final, uses)
 
-    @property
-    def _saved_width(self) -> int:
-        """Values per unit that a step leaves on a tape."""
-        return self._info.saved + self.options.saved_states(self._info.states)
-
-    @property
-    def _tape(self) -> TapeSpec:
-        """What decides the sizes of tapes."""
-        return TapeSpec(self._info, self._sizes, self._saved_width, self.structure.apart)
-
-    def _spacing(self, run: Run, checkpoint_every: object, memory_budget: object) -> int:
-        """Return the steps between a run's checkpoints; 0 without."""
-        if memory_budget is None:
-            return self._tape.spacing(checkpoint_every, len(run.x))
-        if checkpoint_every is not None:
-            raise ValueError(
-                f"memory_budget: expected None with checkpoint_every, got {memory_budget!r}"
-            )
-        return self._tape.choose(self._ready(), run, memory_budget)
-
     def last_output(self, state: object) -> Array:
         """Return the output at each row's last real step, of each direction, as they merge.
 
@@ -301,24 +276,3 @@ class RecurrentLayer(EngineUser):
         states, layout = self._call.any_states("state", state)
         last = merged_final(self.structure, states[0], self._sizes.num_directions)
         return last if layout.batched else last[0]
-
-    def workspace_bytes(
-        self, T: int, B: int, training: bool = True, checkpoint_every: int | None = None
-    ) -> int:
-        """Return how many bytes a call allocates besides arguments, results and tape.
-
-        Parameters
-        ----------
-        T, B : steps and batch size of the call. ``lengths``, ``mask`` and ``reset`` add a few
-            bytes per step and row, and to training up to four times the gate gradients kept at
-            once where threads share rows of different lengths; dropout adds a chunk of its input.
-        training : of `record` and `Tape.backward`; else of calling the layer.
-        checkpoint_every : as given to `record`: backward then makes saved values again.
-        """
-        steps, batch = as_count("T", T), as_count("B", B)
-        if batch > _MOST_ROWS:
-            raise ValueError(f"B: expected at most {_MOST_ROWS}, got {batch}")
-        if steps * max(batch, 1) > _MOST_STEPS:
-            raise ValueError(f"T: expected T * B of at most {_MOST_STEPS}, got {steps} * {batch}")
-        every = self._tape.spacing(checkpoint_every, steps)
-        return self._engine.workspace_bytes(steps, batch, as_bool("training", training), every)

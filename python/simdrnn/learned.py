@@ -26,7 +26,7 @@ def state_specs(states: Sequence[str], sizes: Sizes) -> list[tuple[ParameterSpec
     Examples
     --------
     >>> for spec in state_specs(["h_0"], Sizes(5, 8, num_directions=2))[0]:
-    ...     print(*spec)
+    ...     print(*spec[:3])
     h_0_l0 ('H',) (8,)
     h_0_l0_reverse ('H',) (8,)
     """

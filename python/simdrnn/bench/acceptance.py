@@ -14,6 +14,7 @@ from simdrnn.bench.memory import measure_memory
 from simdrnn.bench.ragged import measure_masks, measure_ragged
 from simdrnn.bench.run import Report, run_cases
 from simdrnn.bench.special import Measure, Say
+from simdrnn.bench.step_options import measure_options
 from simdrnn.bench.targets import TARGETS, Point, Verdict, judge
 from simdrnn.bench.variants import measure_denormals, measure_variants
 
@@ -47,6 +48,7 @@ _SPECIAL = {
     "denormals": _Row(measure_denormals),
     "memory": _Row(measure_memory, once=True),
     "variants": _Row(measure_variants),
+    "options": _Row(measure_options),
 }
 
 # Names a user may ask for. The points of ``single`` are among those of ``grid``; alone it needs no

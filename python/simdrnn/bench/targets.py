@@ -162,4 +162,6 @@ TARGETS = (
     Target("memory", "memory", "memory after all calls - after a tenth", 5.0, unit="MB"),
     Target("variants", "variants", _VARIANT, 2.0),
     Target("float64", "variants", f"{_VARIANT}, float64", 4.0),
+    Target("options", "options", "options: training step / the plain cell's", 1.3),
+    Target("layer_norm", "options", "layer norm: training step / the plain cell's", 1.6),
 )  # fmt: skip

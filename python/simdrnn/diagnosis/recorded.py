@@ -55,7 +55,7 @@ class Recorded:
             gates_of(CELLS[layer._info.name], layer.options),
             Steps.plan(steps, batch, run.lengths, run.mask, run.reset, reverse=direction == 1),
             arrays.hidden[number][..., direction * hidden : (direction + 1) * hidden],
-            arrays.saved[index].reshape(steps, batch, -1, hidden),
+            arrays.saved[index].reshape(steps, batch, layer._saved_width, hidden),
         )
 
     @property

@@ -199,7 +199,8 @@ class Network:
         if tape.checkpoint_every:
             return recompute(recurrence, output, tape.checkpoints[index], tape.checkpoint_every)
         steps, batch, _ = tape.saved[index].shape
-        shape = (steps, batch, -1, self._hidden_size)
+        width = tape.saved[index].shape[-1] // self._hidden_size
+        shape = (steps, batch, width, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
 
     def _by_state(self, trace: Array) -> Array:
