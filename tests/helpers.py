@@ -38,8 +38,14 @@ GATES = {name: info.gates for name, info in INFOS.items()}
 
 # One cell of each kind that time loops, plans and threads can tell apart, for what takes long.
 KINDS = tuple(
-    {(i.gates, i.separate, i.states, i.phases): i.name for i in reversed(INFOS.values())}.values()
+    {
+        (i.gates, i.separate, i.states, i.phases, i.params > 0): i.name
+        for i in reversed(INFOS.values())
+    }.values()
 )
+
+# Compiled twice, with and without options: the ones most used.
+COMMON = tuple(name for name, info in INFOS.items() if info.common)
 
 # Which of lengths, mask and reset a problem has, and how its masked output is filled.
 PATTERNS = ("plain", "lengths", "mask", "reset", "all", "all-hold")

@@ -181,7 +181,7 @@ def test_instruction_sets_agree(isa, case):
     assert_same_bits(got, want)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_instruction_sets_drop_the_same(isa, dtype, cell):
     problem = Case(cell, dtype, T=40, B=13, layers=3, dropout=0.4, pattern="all").draw(sr)
     got = results(problem)
@@ -197,7 +197,7 @@ def test_instruction_sets_drop_the_same(isa, dtype, cell):
 
 @pytest.mark.parametrize("clip", ["unclipped", "every"])
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_rows_alone_give_what_the_batch_gives(isa, cell, pattern, clip, dtype):
     case = Case(cell, dtype, T=11, B=13, layers=2, directions=2, pattern=pattern, clip=clip)
     problem = case.draw(sr)
@@ -210,7 +210,7 @@ def test_rows_alone_give_what_the_batch_gives(isa, cell, pattern, clip, dtype):
 
 
 @pytest.mark.parametrize("rows", [2, 3, 4, 5, 6, 7, 8, 12])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_batches_of_any_size_and_order_give_the_same_rows(isa, cell, rows, dtype, rng):
     problem = Case(cell, dtype, T=7, B=13, H=17, directions=2, pattern="all").draw(sr)
     chosen = rng.permutation(13)[:rows]
@@ -235,7 +235,7 @@ def test_order_changes_no_row_of_a_shared_batch(dtype, cell, threads_used, rng):
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("clip", ["unclipped", "every"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_poisoned_rows_leave_the_others_alone(isa, cell, clip, poison, dtype):
     case = Case(cell, dtype, T=6, B=8, H=19, layers=2, directions=2, clip=clip)
     problem, healthy = case.draw(sr), [0, 2, 3, 5, 6]
@@ -248,7 +248,7 @@ def test_poisoned_rows_leave_the_others_alone(isa, cell, clip, poison, dtype):
     assert_same_bits(rows_of(got, healthy), rows_of(want, healthy))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_poisoned_rows_stay_poisoned(isa, cell, dtype):
     case = Case(cell, dtype, T=6, B=8, H=19)
     problem = case.draw(sr)
@@ -264,7 +264,7 @@ def test_poisoned_rows_stay_poisoned(isa, cell, dtype):
 
 
 @pytest.mark.parametrize("pattern", ["lengths", "all", "all-hold"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_padding_is_not_read(isa, cell, pattern, dtype, rng):
     case = Case(cell, dtype, T=9, B=13, layers=2, directions=2, pattern=pattern, clip="every")
     problem = case.draw(sr)
@@ -280,7 +280,7 @@ def test_padding_is_not_read(isa, cell, pattern, dtype, rng):
 
 
 @pytest.mark.parametrize("pattern", ["mask", "all", "all-hold"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_masked_steps_are_not_read(isa, cell, pattern, dtype):
     case = Case(cell, dtype, T=9, B=13, layers=2, directions=2, pattern=pattern, clip="every")
     problem = case.draw(sr)
@@ -292,7 +292,7 @@ def test_masked_steps_are_not_read(isa, cell, pattern, dtype):
     assert_same_bits(got, want)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_a_row_does_not_see_its_neighbours_masks(isa, cell, dtype):
     problem = Case(cell, dtype, T=9, B=7, directions=2, pattern="all").draw(sr)
     want = results(problem)
@@ -305,7 +305,7 @@ def test_a_row_does_not_see_its_neighbours_masks(isa, cell, dtype):
     assert_same_bits(rows_of(got, kept), rows_of(want, kept))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_an_idle_mask_changes_no_bit(isa, cell, dtype):
     case = Case(cell, dtype, T=60, B=13, layers=2, directions=2, clip="every")
     problem = case.draw(sr)
@@ -321,7 +321,7 @@ def test_an_idle_mask_changes_no_bit(isa, cell, dtype):
     assert_same_bits(got, want)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_lengths_are_the_rows_run_alone(isa, cell, dtype):
     case = Case(cell, dtype, T=9, B=7, layers=2, directions=2, pattern="lengths", clip="steps")
     problem = case.draw(sr)
@@ -340,7 +340,7 @@ def test_lengths_are_the_rows_run_alone(isa, cell, dtype):
         assert_same_bits(got["d_state"], one["d_state"], f"row {row}")
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_resets_are_the_segments_run_alone(isa, cell, dtype):
     case = Case(cell, dtype, T=12, B=4, layers=2, directions=2)
     problem = case.draw(sr)
@@ -362,7 +362,7 @@ def test_resets_are_the_segments_run_alone(isa, cell, dtype):
 
 
 @pytest.mark.parametrize("pattern", ["plain", "lengths", "mask"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_chunks_in_time_give_the_bits_of_one_call(isa, dtype, batch, cell, pattern):
     case = Case(cell, dtype, T=41, B=batch, layers=2, pattern=pattern, clip="every")
@@ -398,7 +398,7 @@ def part(problem: Any, begin: int, end: int) -> dict[str, Any]:
 # hoisted input products (fewer than 4 rows), of gradients (384 rows), of parallel regions.
 CUT = [
     Case(cell, dtype, T=T, B=B, H=17, layers=2, directions=2)
-    for cell in CELLS
+    for cell in KINDS
     for dtype in DTYPES
     for T, B in ((50, 3), (70, 13))
 ]
@@ -469,7 +469,7 @@ def layouts(x: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("layout", list(layouts(np.zeros((1, 1, 1)))))
 @pytest.mark.parametrize("batch", [1, 3, 7])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_layout_of_arguments_changes_no_bit(isa, dtype, cell, batch, layout):
     problem = Case(cell, dtype, T=27, B=batch, layers=2, directions=2).draw(sr)
     want = results(problem)
@@ -482,7 +482,7 @@ def test_layout_of_arguments_changes_no_bit(isa, dtype, cell, batch, layout):
 
 
 @pytest.mark.parametrize("layout", ["rows-apart", "batch-first"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_layout_of_out_changes_no_bit(isa, dtype, cell, layout):
     problem = Case(cell, dtype, T=27, B=7, layers=2, directions=2, pattern="all").draw(sr)
     want, _ = problem.layer(problem.x, problem.state, **problem.call)
@@ -495,7 +495,7 @@ def test_layout_of_out_changes_no_bit(isa, dtype, cell, layout):
 
 @pytest.mark.parametrize("clip", list(CLIPS))
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_recording_changes_no_bit(isa, dtype, cell, pattern, clip):
     case = Case(cell, dtype, T=7, B=5, H=19, layers=2, directions=2, pattern=pattern, clip=clip)
     problem = case.draw(sr)

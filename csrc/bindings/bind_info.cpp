@@ -33,6 +33,7 @@ py::list cells() {
     entry["phases"] = info.phases;
     entry["keep"] = info.keep;
     entry["write"] = info.write;
+    entry["common"] = info.common;
     entry["candidate"] = info.candidate;
     entry["parameters"] = info.parameters;
     entry["activations"] = info.activations;

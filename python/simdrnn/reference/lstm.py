@@ -30,6 +30,7 @@ class Lstm:
         gates=4,
         separate=0,
         states=2,
+        common=True,
         saved=5,
         candidate=2,
         activations="sigmoid sigmoid tanh sigmoid / tanh",
