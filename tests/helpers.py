@@ -261,7 +261,11 @@ CLIPS: dict[str, dict[str, float]] = {
 def clip_options(cell: str, clip: str) -> dict[str, float]:
     """Return the options of an entry of `CLIPS` that are defined for the cell."""
     options = CLIPS[clip]
-    return {name: value for name, value in options.items() if cell == "lstm" or name != "cell_clip"}
+    return {
+        name: value
+        for name, value in options.items()
+        if INFOS[cell].states > 1 or name != "cell_clip"
+    }
 
 
 @dataclass(frozen=True)

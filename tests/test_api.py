@@ -7,7 +7,16 @@ import warnings
 import numpy as np
 import pytest
 
-from helpers import CELLS, LAYERS, as_tuple, assert_close, make_layer, make_problem, tolerance
+from helpers import (
+    CELLS,
+    INFOS,
+    LAYERS,
+    as_tuple,
+    assert_close,
+    make_layer,
+    make_problem,
+    tolerance,
+)
 
 ALLOWED = tolerance("float64", 5, 5)
 
@@ -21,8 +30,8 @@ def test_shapes_of_output_and_state(engine, cell, dtype, rng):
     output, state = problem.layer(problem.x)
 
     assert (output.shape, output.dtype) == ((5, 4, 6), np.dtype(dtype))
-    assert [s.shape for s in as_tuple(state)] == [(4, 4, 3)] * (2 if cell == "lstm" else 1)
-    assert isinstance(state, tuple) == (cell == "lstm")
+    assert [s.shape for s in as_tuple(state)] == [(4, 4, 3)] * (2 if INFOS[cell].states > 1 else 1)
+    assert isinstance(state, tuple) == (INFOS[cell].states > 1)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -95,7 +104,7 @@ def test_unbatched_calls_are_a_batch_of_one(engine, cell, batch_first, rng):
     want = problem.gradients()
     state = tuple(s[:, 0] for s in as_tuple(problem.state))
     d_state = tuple(s[:, 0] for s in as_tuple(problem.d_state))
-    if cell != "lstm":
+    if INFOS[cell].states == 1:
         state, d_state = state[0], d_state[0]
 
     tape = layer.record(problem.x[:, 0], state, lengths=4, mask=mask, reset=reset)
@@ -291,7 +300,7 @@ def test_cells_take_the_steps_of_layers(engine, cell, unbatched, rng):
         x, state = x[:, 0], tuple(s[0] for s in state)
 
     for x_t in x:
-        state = as_tuple(single(x_t, state if cell == "lstm" else state[0]))
+        state = as_tuple(single(x_t, state if INFOS[cell].states > 1 else state[0]))
 
     want = tuple(s[0] for s in as_tuple(problem.layer(problem.x, problem.state)[1]))
     assert_close(state, tuple(s[0] for s in want) if unbatched else want, ALLOWED)

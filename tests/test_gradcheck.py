@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, CLIPS, assert_same_bits, clip_options, make_layer
+from helpers import CELLS, CLIPS, INFOS, assert_same_bits, clip_options, make_layer
 from simdrnn.tape import Tape
 
 RANDOM = {"lengths": "random", "mask": "random", "reset": "random"}
@@ -25,7 +25,7 @@ def test_every_cell_and_option(engine, cell, clip, masked_output):
     report = sr.gradcheck(layer, T=5, B=3, **RANDOM, masked_output=masked_output, entries=12)
 
     assert report.ok
-    states = ["state[0]", "state[1]"] if cell == "lstm" else ["state"]
+    states = ["state[0]", "state[1]"] if INFOS[cell].states > 1 else ["state"]
     assert list(report.tensors) == ["x", *states, *layer.parameters()]
     assert all(check.compared + check.skipped >= 5 for check in report.tensors.values())
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, as_tuple, assert_close, assert_same_bits, make_layer, tolerance
+from helpers import CELLS, INFOS, as_tuple, assert_close, assert_same_bits, make_layer, tolerance
 from helpers_structure import H, build, draw, draw_state, flat, skip_without_reset_state
 
 ALLOWED = tolerance("float64", 12, 4 * H)
@@ -35,7 +35,7 @@ def test_names_shapes_and_first_values(engine, cell):
     layer = make_layer(engine, cell, 2, H, 2, bidirectional=True, learn_initial_state=True, seed=0)
     plain = make_layer(engine, cell, 2, H, 2, bidirectional=True, seed=0)
 
-    names = ["h_0", "c_0"] if cell == "lstm" else ["h_0"]
+    names = ["h_0", "c_0"] if INFOS[cell].states > 1 else ["h_0"]
     ends = ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]
     learned = [name + end for name in names for end in ends]
     assert list(layer.parameters()) == [*plain.parameters(), *learned]

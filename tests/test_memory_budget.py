@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, make_layer, printed
+from helpers import CELLS, INFOS, make_layer, printed
 
 # The RNN saves nothing beside h, so that its tapes never have checkpoints.
 SAVING = tuple(cell for cell in CELLS if not cell.startswith("rnn"))
@@ -131,7 +131,9 @@ def test_no_spacing_takes_less_than_the_one_chosen(cell, shape):
         for every in {*range(1, 120), *range(120, shape[0] + 1, 7), found}
     }
     assert peaks[found] == least == min(peaks.values())
-    if cell == "lstm":  # T/k checkpoints of c and k steps of five values: least at sqrt(T / 5)
+    if (
+        INFOS[cell].states > 1
+    ):  # T/k checkpoints of c and k steps of five values: least at sqrt(T / 5)
         walked = sr.explain(layer, *shape).backward.chunk
         assert found == pytest.approx(max(walked, np.sqrt(shape[0] / 5)), rel=0.2)
 

@@ -39,6 +39,7 @@ struct CellOptions {
   Activation<T> activations[kMaxActivations];  // in the order of CellInfo's
   bool own_activations;                        // whether one of them is not the cell's default
   Chance<T> recurrent_dropout;                 // of h_{t-1} before its product, once per sequence
+  bool dropout_by_gate;                        // every gate drops its own
   Chance<T> candidate_dropout;                 // of the candidate, at every step
   Chance<T> zoneout[kMaxStates];               // of keeping the old state, at every step
 };

@@ -13,6 +13,7 @@ struct OptionValues {
   std::vector<double> limits;  // gate, cell, hidden, step_gradient, step_gradient_norm
   std::vector<std::tuple<int, double, double>> activations;  // kind, alpha, beta
   bool own_activations;
+  bool dropout_by_gate;
   std::vector<double> chances;  // dropout, input, recurrent, candidate, then zoneout by state
 };
 
@@ -37,6 +38,7 @@ NetworkOptions<T> options_of(const OptionValues& values) {
   options.cell.own_activations = values.own_activations;
   options.dropout = chance<T>(values.chances.at(0));
   options.input_dropout = chance<T>(values.chances.at(1));
+  options.cell.dropout_by_gate = values.dropout_by_gate;
   options.cell.recurrent_dropout = chance<T>(values.chances.at(2));
   options.cell.candidate_dropout = chance<T>(values.chances.at(3));
   for (std::size_t k = 0; k < kMaxStates; ++k) {

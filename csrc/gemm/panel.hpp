@@ -30,6 +30,7 @@ struct TileArgs {
   const T* init;           // [row][vector][lane], init_stride elements from row to row
   Index init_stride;       // 0: a bias, the same for all rows
   const T* init_separate;  // [vector][lane], for the separate recurrent parts
+  Index gate_stride;       // elements from one gate's h to the next one's, where each has its own
 };
 
 // acc[j][m][slot(v)] += rows[m][k] * panel_j[k][v], k ascending. The last kSeparate vectors of a
@@ -97,6 +98,43 @@ void tile(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexce
   }
 }
 
+// The same for one tile whose gates see an h each: gate g's is gate_stride elements behind that of
+// the gate before.
+template <class V, int kUnits, int kGates, int kSeparate, int M>
+void tile_by_gate(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexcept {
+  constexpr int kVectors = kUnits * kGates, kSlots = kVectors + kSeparate;
+  constexpr int kLanes = V::kLanes;
+  V acc[1][M][kSlots];
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      acc[0][m][v] = V::load(a.init + m * a.init_stride + v * kLanes);
+    }
+#pragma GCC unroll 8
+    for (int s = 0; s < kSeparate; ++s)
+      acc[0][m][kVectors + s] = V::load(a.init_separate + s * kLanes);
+  }
+  if (a.x_depth > 0) accumulate<kVectors, 0>(acc, a.x_rows, a.x_depth, a.x_panel, a.panel_stride);
+  const typename V::Scalar* panel = a.h_panel;
+  for (Index k = 0; k < a.h_depth; ++k, panel += a.panel_stride) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      const V w = V::load(panel + v * kLanes);
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) {
+        V& sum = acc[0][m][v < kVectors - kSeparate ? v : v + kSeparate];
+        sum = fma(V(a.h_rows[m][v % kGates * a.gate_stride + k]), w, sum);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kSlots; ++v) acc[0][m][v].store(out + (m * kSlots + v) * kLanes);
+  }
+}
+
 template <class T>
 using TileFunction = void (*)(const TileArgs<T>&, T*) noexcept;
 
@@ -127,6 +165,18 @@ TileFunction<typename V::Scalar> tile_function(Index rows, bool wide) noexcept {
   return nullptr;
 }
 static_assert(kTileRows == 3 || kTileRows == 6, "tile_function lists the row counts");
+
+// The tile of gates with an h each for `rows` rows and `units` <= kUnits unit vectors.
+template <class V, int kUnits, int kGates, int kSeparate, int M = kTileRows>
+TileFunction<typename V::Scalar> gate_tile_function(Index units, Index rows) noexcept {
+  if constexpr (kUnits > 1) {
+    if (units < kUnits) return gate_tile_function<V, kUnits - 1, kGates, kSeparate>(units, rows);
+  }
+  if constexpr (M > 1) {
+    if (rows < M) return gate_tile_function<V, kUnits, kGates, kSeparate, M - 1>(units, rows);
+  }
+  return tile_by_gate<V, kUnits, kGates, kSeparate, M>;
+}
 
 // The tile for a panel of `vectors` <= kTileVectors vectors.
 template <class V>

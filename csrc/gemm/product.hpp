@@ -19,10 +19,11 @@ struct ProductArgs {
   Index x_depth, h_depth;
   const T* x_panels;
   const T* h_panels;
-  int tile_vectors;  // how the panels were cut
-  const T* bias;     // end elements padded to full vectors, or null: start from 0, or from out
-  bool accumulate;   // start from out
-  bool backwards;    // from the last tile to the first: see kernels/recurrent.hpp
+  Index h_first, h_panel_depth;  // the part of deeper panels that is taken; depth 0: all of them
+  int tile_vectors;              // how the panels were cut
+  const T* bias;    // end elements padded to full vectors, or null: start from 0, or from out
+  bool accumulate;  // start from out
+  bool backwards;   // from the last tile to the first: see kernels/recurrent.hpp
   T* const* out;
 };
 
@@ -45,7 +46,8 @@ void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index 
   const Index tile = a.tile_vectors * kLanes, start = first / tile * tile;
   t.panel_stride = tile < a.width - start ? tile : round_up(a.width - start, kLanes);
   t.x_panel = a.x_panels + start * a.x_depth + (first - start);
-  t.h_panel = a.h_panels + start * a.h_depth + (first - start);
+  const Index panel_depth = a.h_panel_depth > 0 ? a.h_panel_depth : a.h_depth;
+  t.h_panel = a.h_panels + start * panel_depth + a.h_first * t.panel_stride + (first - start);
   t.init = init;
   if (a.bias != nullptr) {
     t.init = a.bias + first;

@@ -47,7 +47,8 @@ inline void random_words(const Draw& draw, Feature feature, Index t, Index b, In
   }
 }
 
-// out[unit] = `yes` where the event happens to the unit, else `no`, for the units [begin, end).
+// out[unit - begin] = `yes` where the event happens to the unit, else `no`, for the units
+// [begin, end).
 template <class T>
 inline void draw_row(const Draw& draw, Feature feature, Index t, Index b, const Chance<T>& chance,
                      T yes, T no, Index begin, Index end, T* out) noexcept {
@@ -56,7 +57,8 @@ inline void draw_row(const Draw& draw, Feature feature, Index t, Index b, const 
     random_words(draw, feature, t, b, first, words);
     const Index from = begin > first ? begin - first : 0;
     const Index to = end - first < kWords ? end - first : kWords;
-    for (Index i = from; i < to; ++i) out[first + i] = words[i] < chance.threshold ? yes : no;
+    for (Index i = from; i < to; ++i)
+      out[first + i - begin] = words[i] < chance.threshold ? yes : no;
   }
 }
 
@@ -101,11 +103,11 @@ class StepNoise {
     const CellOptions<T>& o = run_.options;
     T* to = rows_ + n * (1 + kStates) * padded_;
     draw_row(run_.draw, Feature::kCandidate, t, b, o.candidate_dropout, T(0),
-             o.candidate_dropout.scale, begin, end, to);
+             o.candidate_dropout.scale, begin, end, to + begin);
     for (int k = 0; k < kStates; ++k) {
       to += padded_;
       if (!o.zoneout[k].on) continue;
-      draw_row(run_.draw, zoneout_of(k), t, b, o.zoneout[k], T(0), T(1), begin, end, to);
+      draw_row(run_.draw, zoneout_of(k), t, b, o.zoneout[k], T(0), T(1), begin, end, to + begin);
     }
   }
 
@@ -120,9 +122,9 @@ class StepNoise {
   T* rows_ = nullptr;
 };
 
-// Recurrent dropout: h as the recurrent product sees it. One mask per row and sequence: Gal and
-// Ghahramani 2016, arXiv:1512.05287.
-template <class V, class Options>
+// Recurrent dropout: h as the recurrent product sees it. One mask per row and sequence (Gal and
+// Ghahramani 2016, arXiv:1512.05287), or one for each gate: unit u of gate g is unit g * H + u.
+template <class V, class Options, int kGates>
 class RecurrentDropout {
   using T = typename V::Scalar;
 
@@ -131,7 +133,8 @@ class RecurrentDropout {
       : padded_(padded) {
     if constexpr (Options::kActs) {
       if (!run.options.recurrent_dropout.on || !run.draw.training) return;
-      masks_ = scratch.take<T>(run.count * padded);
+      masks_per_row_ = kGates > 1 && run.options.dropout_by_gate ? kGates : 1;
+      masks_ = scratch.take<T>(run.count * masks_per_row_ * padded);
       counting_ = masks_ == nullptr;
     }
   }
@@ -139,19 +142,29 @@ class RecurrentDropout {
   // Draws the masks of all rows.
   void start(const RunArgs<T>& run) noexcept {
     if (masks_ == nullptr) return;
+    const Index hidden = run.hidden_size;
     for (Index i = 0; i < run.count; ++i) {
-      draw_row(run.draw, Feature::kRecurrent, 0, run.rows[i], run.options.recurrent_dropout, T(0),
-               run.options.recurrent_dropout.scale, 0, run.hidden_size, masks_ + i * padded_);
+      for (Index g = 0; g < masks_per_row_; ++g) {
+        draw_row(run.draw, Feature::kRecurrent, 0, run.rows[i], run.options.recurrent_dropout, T(0),
+                 run.options.recurrent_dropout.scale, g * hidden, (g + 1) * hidden,
+                 masks_ + (i * masks_per_row_ + g) * padded_);
+      }
     }
   }
 
   bool on() const noexcept { return masks_ != nullptr; }
   // Whether it will be, when there is memory.
   bool counted() const noexcept { return on() || counting_; }
-  const T* mask(Index i) const noexcept { return masks_ + i * padded_; }
+  bool by_gate() const noexcept { return masks_per_row_ > 1; }
+  Index masks_per_row() const noexcept { return masks_per_row_; }
+  // Of row i and, where each has its own, gate g.
+  const T* mask(Index i, Index g) const noexcept {
+    return masks_ + (i * masks_per_row_ + (by_gate() ? g : 0)) * padded_;
+  }
 
  private:
   Index padded_;
+  Index masks_per_row_ = 1;
   T* masks_ = nullptr;
   bool counting_ = false;
 };

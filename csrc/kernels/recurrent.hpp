@@ -32,7 +32,7 @@ class Forward : ForwardRows<Cell, V> {
         dropout_(run_, a_.padded, scratch_) {
     if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(run_.count);
     if (dropout_.counted()) {
-      dropped_ = scratch_.template take<T>(run_.count * a_.padded);
+      dropped_ = scratch_.template take<T>(run_.count * dropout_.masks_per_row() * a_.padded);
       dropped_rows_ = scratch_.template take<const T*>(run_.count);
     }
   }
@@ -72,8 +72,10 @@ class Forward : ForwardRows<Cell, V> {
     for (Index r = 0; r < n; ++r) {
       noise_.prepare(r, t_, run_.rows[slots_[r]], share.begin * kUnits, end);
       if (!dropout_.on()) continue;
-      T* const to = dropped_ + r * a_.padded;
-      multiply(h_rows_[r], dropout_.mask(slots_[r]), to, run_.hidden_size);
+      T* const to = dropped_ + r * dropout_.masks_per_row() * a_.padded;
+      for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
+        multiply(h_rows_[r], dropout_.mask(slots_[r], g), to + g * a_.padded, run_.hidden_size);
+      }
       dropped_rows_[r] = to;
     }
   }
@@ -91,14 +93,15 @@ class Forward : ForwardRows<Cell, V> {
     // Every other step goes backwards through the tiles: of weights that do not fit a cache, those
     // used last are then still there.
     constexpr Index kTile = P::kUnitVectors, kWide = kWideTiles * kTile;
-    const Index width = n == 1 ? kWide : kTile;
+    const bool lone = n == 1 && !by_gate();
+    const Index width = lone ? kWide : kTile;
     // Divided by constants: a division by a variable is felt at H = 16.
-    const Index count = n == 1 ? ceil_div(end - begin, kWide) : ceil_div(end - begin, kTile);
+    const Index count = lone ? ceil_div(end - begin, kWide) : ceil_div(end - begin, kTile);
     for (Index j = 0; j < count; ++j) {
       const Index first =
           begin + (n > kTileRows || (t_ + run_.turn) % 2 == 0 ? j : count - 1 - j) * width;
       const Index last = first + width < end ? first + width : end;
-      const bool wide = n == 1 && last - first == width;
+      const bool wide = lone && last - first == width;
       const Index step = wide ? kWide : kTile;
       for (Index q = first; q < last; q += step) {
         tiles<kPhase>(q, q + step < last ? q + step : last, wide, n);
@@ -117,6 +120,7 @@ class Forward : ForwardRows<Cell, V> {
     t.h_depth = run_.hidden_size;
     t.h_panel = run_.weights.h[kPhase] + first * t.h_depth;
     t.init_separate = run_.weights.bias_separate + q * P::kSeparate * kLanes;
+    t.gate_stride = a_.padded;
     t.panel_stride = (wide ? P::kUnitVectors : end - q) * P::kGates * kLanes;
     if (a_.hoist_steps > 0) {
       t.init_stride = hoisted_stride_[kPhase];
@@ -134,7 +138,7 @@ class Forward : ForwardRows<Cell, V> {
       if (a_.hoist_steps > 0) {
         t.init = hoisted_[kPhase] + (hoisted_row_ + row) * hoisted_stride_[kPhase] + first;
       }
-      tile_of<P>(wide ? P::kUnitVectors : end - q, rows, wide)(t, out);
+      tile_of<kPhase>(wide ? P::kUnitVectors : end - q, rows, wide)(t, out);
       epilogue<kPhase>(q, end - q, row, rows, out);
       row += rows;
     }
@@ -146,8 +150,20 @@ class Forward : ForwardRows<Cell, V> {
     return h_rows_;
   }
 
-  template <class P>
-  static TileFunction<T> tile_of(Index units, Index rows, bool wide) noexcept {
+  // Whether every gate sees an h of its own.
+  bool by_gate() const noexcept {
+    if constexpr (Options<V>::kActs) return dropout_.by_gate();
+    return false;
+  }
+
+  template <int kPhase>
+  TileFunction<T> tile_of(Index units, Index rows, bool wide) const noexcept {
+    using P = Phase<Cell, kPhase>;
+    if constexpr (Options<V>::kActs && kPhase == 0 && P::kGates > 1) {
+      if (by_gate()) {
+        return gate_tile_function<V, P::kUnitVectors, P::kGates, P::kSeparate>(units, rows);
+      }
+    }
     if constexpr (P::kSeparate > 0) {
       return tile_function<V, P::kGates, P::kSeparate>(rows, wide);
     } else {
@@ -190,7 +206,8 @@ class Forward : ForwardRows<Cell, V> {
       Lanes<V, kInfo.gates - 1> gates;
       T* const kept = a_.gates + row * (kInfo.gates - 1) * a_.padded + unit;
       if constexpr (kPhase == 0) {
-        state[0] = load_n<kFull, V>(seen_rows()[row] + unit, n);
+        const Index own = by_gate() ? (kInfo.gates - 1) * a_.padded : 0;  // the last gate's h
+        state[0] = load_n<kFull, V>(seen_rows()[row] + own + unit, n);
         Cell::operand(pre, state, options_, gates).store(a_.operand + row * a_.padded + unit);
         for (int g = 0; g < kInfo.gates - 1; ++g) gates[g].store(kept + g * a_.padded);
         return;
@@ -218,7 +235,7 @@ class Forward : ForwardRows<Cell, V> {
 
   Options<V> options_;
   StepNoise<V, Options<V>, kInfo.states> noise_;
-  RecurrentDropout<V, Options<V>> dropout_;
+  RecurrentDropout<V, Options<V>, kInfo.gates> dropout_;
   T* dropped_ = nullptr;
   const T** dropped_rows_ = nullptr;
   const T** operand_rows_ = nullptr;

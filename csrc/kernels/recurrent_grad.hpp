@@ -27,6 +27,8 @@ class Backward : BackwardRows<Cell, V> {
   static constexpr Index kLanes = V::kLanes;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
   static constexpr int kSlots = kInfo.gates + kInfo.separate;
+  // Gates whose recurrent part is summed with their input part.
+  static constexpr Index kJoint = kTwoPhases ? kInfo.gates - 1 : kInfo.gates - kInfo.separate;
   using Saved = Lanes<V, kInfo.saved + kInfo.params>;
 
  public:
@@ -70,9 +72,12 @@ class Backward : BackwardRows<Cell, V> {
   void prepare(Row& row, Index n) noexcept {
     noise_.prepare(n, t_, row.b, units_.begin, round_up(units_.end, kLanes));
     if (!dropout_.on()) return;
-    const Index at = units_.begin;
-    T* const dropped = a_.dropped_h + row.number * run_.hidden_size;
-    multiply(row.state[0] + at, dropout_.mask(row.i) + at, dropped + at, units_.end - at);
+    const Index at = units_.begin, hidden = run_.hidden_size;
+    T* const dropped = a_.dropped_h + row.number * dropout_.masks_per_row() * hidden;
+    for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
+      T* const to = dropped + g * hidden + at;
+      multiply(row.state[0] + at, dropout_.mask(row.i, g) + at, to, units_.end - at);
+    }
     row.seen_h = dropped;
   }
 
@@ -164,14 +169,16 @@ class Backward : BackwardRows<Cell, V> {
       Saved saved;
       load_saved<kFull>(row, unit, n, saved);
       Lanes<V, kInfo.states> state;
-      state[0] = load_n<kFull, V>(row.seen_h + unit, n);
+      // Of gates that see an h each, the operand is made of the last one's.
+      const Index own = dropout_.by_gate() ? (kInfo.gates - 1) * run_.hidden_size : 0;
+      state[0] = load_n<kFull, V>(row.seen_h + own + unit, n);
       for (int k = 1; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
       V d_pre, value;
       T* const d_h = a_.d_state[0] + row.i * a_.padded + unit;
       const V d_operand = V::load(a_.d_operand + r * a_.padded + unit);
       V d_seen = Cell::operand_backward(saved, state, d_operand, options_, d_pre, value);
       if constexpr (Options<V>::kActs) {
-        if (dropout_.on()) d_seen = d_seen * V::load(dropout_.mask(row.i) + unit);
+        if (dropout_.on()) d_seen = d_seen * V::load(dropout_.mask(row.i, kInfo.gates - 1) + unit);
       }
       (V::load(d_h) + d_seen).store(d_h);
       store_n<kFull>(d_pre, a_.d_pre + row.number * a_.d_pre_stride + unit, n);
@@ -181,47 +188,75 @@ class Backward : BackwardRows<Cell, V> {
 
   // dL/dh_{t-1} += R^T d_pre, over the gates that see R h_{t-1}.
   void through_recurrent(Index n) noexcept {
-    const Index hidden = run_.hidden_size;
-    const Index joint = kTwoPhases ? kInfo.gates - 1 : kInfo.gates - kInfo.separate;
-    ProductArgs<T> p{};
     for (Index r = 0; r < n; ++r) {
       first_[r] = a_.d_pre + rows_[r].number * a_.d_pre_stride;
-      second_[r] = first_[r] + kInfo.gates * hidden;  // the separate recurrent parts
+      second_[r] = first_[r] + kInfo.gates * run_.hidden_size;  // the separate recurrent parts
       out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows_[r].i * a_.padded;
     }
-    p.rows = n;
-    p.width = hidden;
-    p.begin = units_.begin;
-    p.end = units_.end;
+    if constexpr (Options<V>::kActs) {
+      if (dropout_.by_gate()) return through_gates(n);
+    }
+    ProductArgs<T> p = recurrent_product(n);
     if constexpr (kInfo.separate > 0) {
       p.x_rows = first_;
-      p.x_depth = joint * hidden;
+      p.x_depth = kJoint * run_.hidden_size;
       p.x_panels = run_.weights.h_transposed[0];
       p.h_rows = second_;
-      p.h_depth = kInfo.separate * hidden;
+      p.h_depth = kInfo.separate * run_.hidden_size;
       p.h_panels = run_.weights.h_transposed_separate;
     } else {
       p.x_rows = p.h_rows = first_;
-      p.h_depth = joint * hidden;
+      p.h_depth = kJoint * run_.hidden_size;
       p.x_panels = p.h_panels = run_.weights.h_transposed[0];
     }
-    p.tile_vectors = kTileVectors;
     p.accumulate = !dropout_.on();
+    multiply_rows<V>(p);
+    if constexpr (Options<V>::kActs) add_masked(n, 0);
+  }
+
+  // The same where each gate saw an h of its own.
+  void through_gates(Index n) noexcept {
+    constexpr Index kSeen = kTwoPhases ? kJoint : kInfo.gates;
+    for (Index g = 0; g < kSeen; ++g) {
+      ProductArgs<T> p = recurrent_product(n);
+      p.x_rows = p.h_rows = g < kJoint ? first_ : second_;
+      p.h_depth = run_.hidden_size;
+      p.h_first = (g < kJoint ? g : g - kJoint) * run_.hidden_size;
+      p.h_panel_depth = (g < kJoint ? kJoint : kInfo.separate) * run_.hidden_size;
+      p.x_panels = p.h_panels =
+          g < kJoint ? run_.weights.h_transposed[0] : run_.weights.h_transposed_separate;
+      multiply_rows<V>(p);
+      add_masked(n, g);
+      // The next gate's gradients.
+      for (Index r = 0; r < n; ++r) (g < kJoint ? first_ : second_)[r] += run_.hidden_size;
+    }
+  }
+
+  ProductArgs<T> recurrent_product(Index n) const noexcept {
+    ProductArgs<T> p{};
+    p.rows = n;
+    p.width = run_.hidden_size;
+    p.begin = units_.begin;
+    p.end = units_.end;
+    p.tile_vectors = kTileVectors;
     p.backwards = n <= kTileRows && t_ % 2 != 0;
     p.out = out_;
-    multiply_rows<V>(p);
-    if constexpr (Options<V>::kActs) {
-      for (Index r = 0; dropout_.on() && r < n; ++r) {
-        const T* const mask = dropout_.mask(rows_[r].i);
-        T* const d_h = a_.d_state[0] + rows_[r].i * a_.padded;
-        for (Index u = units_.begin; u < units_.end; ++u) d_h[u] += mask[u] * out_[r][u];
-      }
+    return p;
+  }
+
+  // From h as recurrent dropout left it, for gate g, to h.
+  void add_masked(Index n, Index g) noexcept {
+    if (!dropout_.on()) return;
+    for (Index r = 0; r < n; ++r) {
+      const T* const mask = dropout_.mask(rows_[r].i, g);
+      T* const d_h = a_.d_state[0] + rows_[r].i * a_.padded;
+      for (Index u = units_.begin; u < units_.end; ++u) d_h[u] += mask[u] * out_[r][u];
     }
   }
 
   Options<V> options_;
   StepNoise<V, Options<V>, kInfo.states> noise_;
-  RecurrentDropout<V, Options<V>> dropout_;
+  RecurrentDropout<V, Options<V>, kInfo.gates> dropout_;
   const T** first_ = nullptr;
   const T** second_ = nullptr;
   T** out_ = nullptr;

@@ -57,9 +57,10 @@ class BackwardPass : public LayerPass<T> {
     h_rows_ = memory.take<const T*>(rows);
     operand_ = memory.take<T>(info_.phases == 2 ? rows * hidden : 0);
     operand_rows_ = memory.take<const T*>(info_.phases == 2 ? rows : 0);
-    drops_h_ = this->run_args(0).optioned && this->call_.training &&
-               this->network_.options().cell.recurrent_dropout.on;
-    dropped_h_ = memory.take<T>(drops_h_ ? rows * hidden : 0);
+    const Index copies = copies_of_h();
+    dropped_h_ = memory.take<T>(rows * copies * hidden);
+    gate_rows_ = memory.take<const T*>(copies > 1 ? rows * copies : 0);
+    capacity_ = rows;
     position_ = memory.take<std::int32_t>(this->flags() != nullptr ? rows : 0);
     dropped_ =
         memory.take<T>(this->drops_input() ? rows * this->network_.layer_input(this->layer_) : 0);
@@ -82,6 +83,14 @@ class BackwardPass : public LayerPass<T> {
   }
 
  private:
+  // How many the recurrent product saw of each h where recurrent dropout is on, one or one per
+  // gate.
+  Index copies_of_h() const {
+    const CellOptions<T>& options = this->network_.options().cell;
+    if (!options.recurrent_dropout.on || !this->call_.training) return 0;
+    return options.dropout_by_gate ? info_.gates : 1;
+  }
+
   static Index slots_of(const CellInfo& info) { return info.gates + info.separate; }
   void walk_stretch(Index first, Index last, const Gradients& g) {
     Index chunk = this->context_.plan.backward_chunk;
@@ -156,6 +165,12 @@ class BackwardPass : public LayerPass<T> {
     const Index operands =
         info_.phases == 2 ? this->context_.plan.backward_chunk * this->batch() : 0;
     for (Index r = 0; r < operands; ++r) operand_rows_[r] = operand_ + r * hidden;
+    const Index copies = copies_of_h();
+    for (Index gate = 0; copies > 1 && gate < copies; ++gate) {
+      for (Index r = 0; r < capacity_; ++r) {
+        gate_rows_[gate * capacity_ + r] = dropped_h_ + (r * copies + gate) * hidden;
+      }
+    }
   }
 
   // What is left at the first step belongs to the initial states.
@@ -220,11 +235,17 @@ class BackwardPass : public LayerPass<T> {
     const bool two_phases = info_.phases == 2;
     const Index joint = all - (two_phases ? 1 : info_.separate) * hidden;
     product(p, rows, overwrite, 0, all, x_rows_, input, d.weight_ih);
-    product(p, rows, overwrite, 0, joint, h_rows_, hidden, d.weight_hh);
+    if (copies_of_h() > 1) {
+      sum_gates(p, rows, overwrite, d.weight_hh);
+    } else {
+      product(p, rows, overwrite, 0, joint, h_rows_, hidden, d.weight_hh);
+    }
     // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
     const Index rest = two_phases ? joint : all;
-    product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_, hidden,
-            d.weight_hh + joint * hidden);
+    if (two_phases || copies_of_h() <= 1) {
+      product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_, hidden,
+              d.weight_hh + joint * hidden);
+    }
     for (Index k = 0; k < info_.params; ++k) {
       total(p, rows, overwrite, (slots_of(info_) + k) * hidden, hidden,
             d.parameters[static_cast<std::size_t>(k)]);
@@ -233,6 +254,17 @@ class BackwardPass : public LayerPass<T> {
     total(p, rows, overwrite, 0, all, d.bias_ih);
     total(p, rows, overwrite, 0, joint, d.bias_hh);
     total(p, rows, overwrite, rest, all - joint, d.bias_hh + joint);
+  }
+
+  // Thread p's share of the recurrent weights' gradients where each gate saw an h of its own.
+  void sum_gates(int p, Index rows, bool overwrite, T* out) {
+    const Index hidden = this->hidden(), gates = info_.gates;
+    const Index joint = gates - (info_.phases == 2 ? 1 : info_.separate);
+    for (Index g = 0; g < (info_.phases == 2 ? joint : gates); ++g) {
+      const Index column = g < joint ? g : gates + g - joint;  // separate parts follow the gates
+      product(p, rows, overwrite, column * hidden, hidden, gate_rows_ + g * capacity_, hidden,
+              out + g * hidden * hidden);
+    }
   }
 
   // The part [begin, end) of `columns` that thread p takes; whole register tiles but for the last.
@@ -291,8 +323,9 @@ class BackwardPass : public LayerPass<T> {
   const T** operand_rows_ = nullptr;
   std::int32_t* position_ = nullptr;
   T* dropped_ = nullptr;  // the layer's input
-  bool drops_h_ = false;  // whether recurrent dropout is on
   T* dropped_h_ = nullptr;
+  const T** gate_rows_ = nullptr;  // of each gate: where its rows of dropped_h_ are
+  Index capacity_ = 0;             // rows of a chunk
 };
 
 }  // namespace simdrnn

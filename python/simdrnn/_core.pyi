@@ -54,6 +54,7 @@ class Options:
         limits: Sequence[float],
         activations: Sequence[tuple[int, float, float]],
         own_activations: bool,
+        dropout_by_gate: bool,
         chances: Sequence[float],
     ) -> None: ...
 

@@ -41,7 +41,7 @@ def _numbers(cell: str, options: Options) -> _core.Options:
     ]
     activations = [(a.kind, a.alpha, a.beta) for a in options.activations]
     own = options.activations != Options.parse(info, {}).activations
-    return _core.Options(limits, activations, own, chances)
+    return _core.Options(limits, activations, own, options.dropout_per_gate, chances)
 
 
 class Network:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from simdrnn.activations import Activation, parse_activation
 from simdrnn.cells import CellInfo
-from simdrnn.validate import as_chance, as_positive_number
+from simdrnn.validate import as_bool, as_chance, as_positive_number
 
 __all__ = ["Options"]
 
@@ -38,6 +38,7 @@ class Options:
         arXiv:1512.05287).
     recurrent_dropout : the same of h_{t-1} on its way into the recurrent product, which alone
         sees it: one mask for all steps and gates of a row.
+    recurrent_dropout_per_gate : whether every gate has a mask of its own instead, as in Keras.
     candidate_dropout : probability of dropping a unit of the candidate on its way into the state,
         anew at every step, in training (Semeniuta et al. 2016, arXiv:1603.05118).
     zoneout : probability of a unit keeping its state, anew at every step; where not training,
@@ -63,6 +64,7 @@ class Options:
     step_grad_norm: float | None = None
     input_dropout: float | None = None
     recurrent_dropout: float | None = None
+    recurrent_dropout_per_gate: bool | None = None
     candidate_dropout: float | None = None
     zoneout: Zoneout | None = None
     activation: Activation | None = None
@@ -77,6 +79,7 @@ class Options:
             self._store(name, as_positive_number)
         for name in _CHANCES:
             self._store(name, as_chance)
+        self._store("recurrent_dropout_per_gate", as_bool)
         self._store("zoneout", _zoneout)
         for name in _ACTIVATIONS:
             self._store(name, _one_or_more if name == "recurrent_activation" else parse_activation)
@@ -95,6 +98,11 @@ class Options:
         """Return the options that are switched on, by name, as a constructor takes them."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self) if f.repr)
         return {name: _argument(value) for name, value in values if value is not None}
+
+    @property
+    def dropout_per_gate(self) -> bool:
+        """Whether gates drop an h of their own."""
+        return bool(self.recurrent_dropout and self.recurrent_dropout_per_gate)
 
     def zoneouts(self, states: int) -> tuple[float, ...]:
         """Return the zoneout probability of each state, h first."""
@@ -145,6 +153,10 @@ class Options:
         if self.candidate_dropout is not None and cell.candidate < 0:
             raise ValueError(
                 f"candidate_dropout: expected a cell with a candidate, got {cell.name}"
+            )
+        if self.recurrent_dropout_per_gate and self.recurrent_dropout is None:
+            raise ValueError(
+                "recurrent_dropout_per_gate: expected recurrent_dropout with it, got none"
             )
         if isinstance(self.zoneout, tuple) and len(self.zoneout) != cell.states:
             form = "one number" if cell.states == 1 else f"one number or {cell.states}"

@@ -221,6 +221,7 @@ class Network:
         return Noise.draw(
             self._options,
             (*run.x.shape[:2], self._hidden_size),
+            self._cell.info.gates,
             self._cell.info.states,
             index,
             training=run.training,

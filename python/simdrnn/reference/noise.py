@@ -15,15 +15,28 @@ __all__ = ["Noise", "StepNoise"]
 
 
 class StepNoise(NamedTuple):
-    """`Noise` of one step: each (B, H), a number, or None."""
+    """`Noise` of one step: without T."""
 
     recurrent: Array | None
     candidate: Array | None
     update: tuple[Any, ...]
 
-    def seen(self, h: Array) -> Array:
-        """Return h (B, H) as the recurrent product sees it."""
-        return h if self.recurrent is None else h * self.recurrent
+    def seen(self, h: Array, gates: int) -> Array:
+        """Return h (..., B, H) as the recurrent product of each gate sees it, (..., G, B, H)."""
+        h = h[..., None, :, :]
+        h = h if self.recurrent is None else h * self.recurrent
+        return np.broadcast_to(h, (*h.shape[:-3], gates, *h.shape[-2:]))
+
+    def back(self, d_seen: Array) -> Array:
+        """Take gradients (G, B, H) for what the gates saw back to h: the terms of their sum."""
+        if self.recurrent is None:
+            return d_seen
+        several = len(self.recurrent) > 1
+        return d_seen * (self.recurrent[: len(d_seen)] if several else self.recurrent)
+
+    def back_from_operand(self, d_seen: Array) -> Array:
+        """Do the same for what the last gate saw, (B, H)."""
+        return d_seen if self.recurrent is None else d_seen * self.recurrent[-1]
 
     def mix(self, made: tuple[Array, ...], state: tuple[Array, ...]) -> tuple[Array, ...]:
         """Keep a share of the old states (B, H), if any."""
@@ -39,7 +52,8 @@ class Noise:
 
     Attributes
     ----------
-    recurrent : (B, H) of h on its way into the recurrent product, or None: it is not dropped.
+    recurrent : (G, B, H) or (1, B, H), of h on its way into the recurrent product of each gate or
+        of all; None: it is not dropped.
     candidate : (T, B, H) of the candidate on its way into the state, or None.
     update : for each state the new value's share, (T, B, H) or one number; the old one has the
         rest. None where there is no zoneout.
@@ -54,6 +68,7 @@ class Noise:
         cls,
         options: Options,
         shape: tuple[int, int, int],
+        gates: int,
         states: int,
         stream: int,
         *,
@@ -62,9 +77,11 @@ class Noise:
         dtype: np.dtype[Any],
     ) -> Noise:
         """Draw for a pass of `shape` (T, B, H); `stream` is layer * D + direction."""
+        _, batch, hidden = shape
+        masks = gates if options.dropout_per_gate else 1
         kept: dict[Feature, Array | None] = {}
         wanted = {
-            Feature.RECURRENT: (options.recurrent_dropout, (1, *shape[1:])),
+            Feature.RECURRENT: (options.recurrent_dropout, (1, batch, masks * hidden)),
             Feature.CANDIDATE: (options.candidate_dropout, shape),
         }
         for feature, (probability, size) in wanted.items():
@@ -74,13 +91,15 @@ class Noise:
                 drawn = drawn.astype(np.float64)
             kept[feature] = drawn
         recurrent = kept[Feature.RECURRENT]
+        if recurrent is not None:  # gate after gate
+            recurrent = recurrent.reshape(batch, masks, hidden).swapaxes(0, 1)
         update = None
         if options.saved_states(states):
             update = tuple(
                 _update(shape, k, stream, p, training=training, key=key, dtype=dtype)
                 for k, p in enumerate(options.zoneouts(states))
             )
-        return cls(None if recurrent is None else recurrent[0], kept[Feature.CANDIDATE], update)
+        return cls(recurrent, kept[Feature.CANDIDATE], update)
 
     def of_times(self, begin: int, end: int) -> Noise:
         """Return the multipliers of the times [begin, end)."""
@@ -96,7 +115,7 @@ class Noise:
         if update is not None:
             update = tuple(u[:, rows] if isinstance(u, np.ndarray) else u for u in update)
         return Noise(
-            None if self.recurrent is None else self.recurrent[rows],
+            None if self.recurrent is None else self.recurrent[:, rows],
             None if self.candidate is None else self.candidate[:, rows],
             update,
         )
@@ -105,7 +124,7 @@ class Noise:
         """Return what is random about a step, or about n steps of n rows."""
         update = self.update or (1.0,) * states
         return StepNoise(
-            None if self.recurrent is None else self.recurrent[rows],
+            None if self.recurrent is None else self.recurrent[:, rows],
             None if self.candidate is None else self.candidate[t, rows],
             tuple(u[t, rows] if isinstance(u, np.ndarray) else u for u in update),
         )

@@ -159,11 +159,12 @@ class Pass:
     ) -> Array:
         """Join the input part (G, B, H), the recurrent part and the cell's own parameters."""
         info, recurrent, bias = self.cell.info, self.weights.recurrent, self.weights.bias_hh
-        seen = noise.seen(state[0])
-        own = np.broadcast_to(self.weights.own, (info.params, *seen.shape))
+        seen = noise.seen(state[0], info.gates)
+        own = np.broadcast_to(self.weights.own, (info.params, *state[0].shape))
         if info.phases == 2:
-            first = input_part[:-1] + seen @ recurrent[:-1].swapaxes(1, 2) + bias[:-1]
-            operand = self.cell.operand(first, (seen, *state[1:]), p)  # type: ignore[attr-defined]
+            first = input_part[:-1] + seen[:-1] @ recurrent[:-1].swapaxes(1, 2) + bias[:-1]
+            seen_last = (seen[-1], *state[1:])
+            operand = self.cell.operand(first, seen_last, p)  # type: ignore[attr-defined]
             last = input_part[-1] + operand @ recurrent[-1].T + bias[-1]
             return np.concatenate([first, last[None], own])
         recurrent_part = seen @ recurrent.swapaxes(1, 2) + bias
@@ -190,9 +191,7 @@ class Pass:
         steps, info = self.steps, self.cell.info
         after, before = self.states(output, saved)
         d_pre = np.zeros((len(self.x), info.pre + info.params, *output.shape[1:]))
-        operands = np.repeat(
-            self._at(0).seen(before[0])[:, None], info.gates, axis=1
-        )  # (T, G, B, H)
+        operands = self._at(0).seen(before[0], info.gates).copy()  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
         d_reset, d_state = none, d_final
         for t in reversed(steps.order):
@@ -252,7 +251,7 @@ class Pass:
         """Propagate back through one step: gradients for pre and state, last gate's operand."""
         cell, recurrent = self.cell, self.weights.recurrent
         p = StepOptions(self.options, noise.candidate)
-        operand = seen = noise.seen(state[0])
+        operand = seen = noise.seen(state[0], cell.info.gates)[-1]
         saved = (*saved, *self.weights.own)
         d_made = [share * d for share, d in zip(noise.update, d_following, strict=True)]
         d_made[0] = clip_backward(following[0], d_made[0], self.options.hidden_clip)
@@ -266,9 +265,9 @@ class Pass:
             )
             last = cell.info.gates - 1
             d_pre[:last] += d_first
-            d_state = _add(d_state, (noise.seen(d_more[0]), *d_more[1:]))
+            d_state = _add(d_state, (noise.back_from_operand(d_more[0]), *d_more[1:]))
             d_recurrent, recurrent = d_pre[:last], recurrent[:-1]
-        d_h = d_state[0] + noise.seen((d_recurrent @ recurrent).sum(axis=0))
+        d_h = d_state[0] + noise.back(d_recurrent @ recurrent).sum(axis=0)
         past = tuple((1.0 - share) * d for share, d in zip(noise.update, d_following, strict=True))
         return d_pre, _add((d_h, *d_state[1:]), past), operand
 
