@@ -92,7 +92,30 @@ def janet(layer, x, h, clip):
     return limited(sigmoid(keep) * h + (1 - sigmoid(forget)) * candidate, clip == "hidden_clip")
 
 
+# Gers and Schmidhuber 2000 (peepholes: o sees the new c); ONNX `input_forget`: f = 1 - i;
+# TensorFlow Lite's CIFG: i = 1 - f. Gates are i, f, g, o without the one that is not there.
+def lstm_variant(layer, x, state, clip, updates):
+    h, c = state
+    names = [*updates, "g", "o"]
+    pre = dict(zip(names, (a + b for a, b in zip(*sums(layer, x, h), strict=True)), strict=True))
+
+    def gate(name, c):
+        own = layer.parameters().get(f"weight_c{name}_l0")
+        argument = pre[name] if own is None else pre[name] + own * c
+        return sigmoid(limited(argument, clip == "gate_clip"))
+
+    i = gate("i", c) if "i" in updates else 1 - gate("f", c)
+    f = gate("f", c) if "f" in updates else 1 - i
+    c = limited(f * c + i * np.tanh(limited(pre["g"], clip == "gate_clip")), clip == "cell_clip")
+    return limited(gate("o", c) * np.tanh(c), clip == "hidden_clip"), c
+
+
 EQUATIONS = {
+    "lstm_peephole": lambda *args: lstm_variant(*args, "if"),
+    "lstm_coupled_input": lambda *args: lstm_variant(*args, "i"),
+    "lstm_coupled_forget": lambda *args: lstm_variant(*args, "f"),
+    "lstm_peephole_coupled_input": lambda *args: lstm_variant(*args, "i"),
+    "lstm_peephole_coupled_forget": lambda *args: lstm_variant(*args, "f"),
     "rnn_tanh": lambda *args: rnn(*args, np.tanh),
     "rnn_relu": lambda *args: rnn(*args, lambda a: np.maximum(a, 0)),
     "lstm": lstm,
@@ -104,7 +127,7 @@ EQUATIONS = {
     "janet": janet,
 }
 CASES = [(cell, clip) for cell in EQUATIONS for clip in ("none", "gate_clip", "hidden_clip")]
-CASES.append(("lstm", "cell_clip"))
+CASES += [(cell, "cell_clip") for cell in EQUATIONS if cell.startswith("lstm")]
 
 
 def test_every_cell_has_its_equations_here():

@@ -63,7 +63,7 @@ def test_orthogonal_gates_in_every_layer_and_direction(engine, cell, dtype):
 
     init.apply(layer, weight_ih=init.orthogonal(), weight_hh=init.orthogonal(), seed=3)
 
-    weights = of_kind(layer, "weight_")
+    weights = of_kind(layer, "weight_ih") | of_kind(layer, "weight_hh")
     assert len(weights) == 8
     for weight in weights.values():
         for matrix in gates(weight, H):
