@@ -11,31 +11,39 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-// As many counters at once as keep the widest vectors busy: the loops over them are vectorised.
+// Sixteen counters at once, by the compiler's own vectors: loops over arrays it leaves as they are.
+using Words32 = std::uint32_t __attribute__((vector_size(64)));
+using Words64 = std::uint64_t __attribute__((vector_size(64)));
 inline constexpr int kCounters = 16;
 inline constexpr Index kWords = 4 * kCounters;
 
+// The low and high halves of a * factor: even and odd lanes are multiplied apart.
+[[gnu::always_inline]] inline void multiply_words(const Words32& a, std::uint64_t factor,
+                                                  Words32& low, Words32& high) noexcept {
+  constexpr std::uint64_t kLow = 0xFFFFFFFFu;
+  const Words64 even = ((Words64)a & kLow) * factor, odd = ((Words64)a >> 32) * factor;
+  low = (Words32)((even & kLow) | (odd << 32));
+  high = (Words32)((even >> 32) | (odd & ~kLow));
+}
+
 // The words of the units [first, first + kWords), where `first` is a multiple of 4.
-inline void random_words(const Draw& draw, Feature feature, Index t, Index b, Index first,
-                         std::uint32_t (&words)[kWords]) noexcept {
-  std::uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
-  for (int i = 0; i < kCounters; ++i) {
-    c0[i] = static_cast<std::uint32_t>(first / 4 + i);
-    c1[i] = static_cast<std::uint32_t>(b);
-    c2[i] = static_cast<std::uint32_t>(t);
-    c3[i] = static_cast<std::uint32_t>(feature) << 24 | draw.stream;
-  }
+[[gnu::noinline]] inline void random_words(const Draw& draw, Feature feature, Index t, Index b,
+                                           Index first, std::uint32_t (&words)[kWords]) noexcept {
+  Words32 c0, c1{}, c2{}, c3{};
+  for (int i = 0; i < kCounters; ++i) c0[i] = static_cast<std::uint32_t>(first / 4 + i);
+  c1 += static_cast<std::uint32_t>(b);
+  c2 += static_cast<std::uint32_t>(t);
+  c3 += static_cast<std::uint32_t>(feature) << 24 | draw.stream;
   auto key0 = static_cast<std::uint32_t>(draw.key);
   auto key1 = static_cast<std::uint32_t>(draw.key >> 32);
   for (int round = 0; round < 10; ++round) {
-    for (int i = 0; i < kCounters; ++i) {
-      const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * c0[i];
-      const std::uint64_t product2 = std::uint64_t{0xCD9E8D57u} * c2[i];
-      c0[i] = static_cast<std::uint32_t>(product2 >> 32) ^ c1[i] ^ key0;
-      c1[i] = static_cast<std::uint32_t>(product2);
-      c2[i] = static_cast<std::uint32_t>(product0 >> 32) ^ c3[i] ^ key1;
-      c3[i] = static_cast<std::uint32_t>(product0);
-    }
+    Words32 low0, high0, low2, high2;
+    multiply_words(c0, 0xD2511F53u, low0, high0);
+    multiply_words(c2, 0xCD9E8D57u, low2, high2);
+    c0 = high2 ^ c1 ^ key0;
+    c1 = low2;
+    c2 = high0 ^ c3 ^ key1;
+    c3 = low0;
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
@@ -50,8 +58,9 @@ inline void random_words(const Draw& draw, Feature feature, Index t, Index b, In
 // out[unit - begin] = `yes` where the event happens to the unit, else `no`, for the units
 // [begin, end).
 template <class T>
-inline void draw_row(const Draw& draw, Feature feature, Index t, Index b, const Chance<T>& chance,
-                     T yes, T no, Index begin, Index end, T* out) noexcept {
+[[gnu::noinline]] void draw_row(const Draw& draw, Feature feature, Index t, Index b,
+                                const Chance<T>& chance, T yes, T no, Index begin, Index end,
+                                T* out) noexcept {
   std::uint32_t words[kWords];
   for (Index first = begin / 4 * 4; first < end; first += kWords) {
     random_words(draw, feature, t, b, first, words);
