@@ -25,6 +25,8 @@ from helpers import (
     variables,
 )
 from simdrnn import reference
+from simdrnn.options import Options
+from simdrnn.reference.options import StepOptions
 
 STACKS = [(1, False), (1, True), (2, True)]
 STACK_IDS = ["one-layer", "bidirectional", "stack"]
@@ -196,15 +198,16 @@ def test_step_limits_leave_gradients_the_same_for_any_chunks(cell, option, rng):
 def test_cells_save_what_their_info_counts(name, rng):
     cell = reference.CELLS[name]
     info = cell.info
-    pre = rng.standard_normal((info.gates + info.separate, 2, 3))
+    own = rng.standard_normal((info.params, 2, 3))
+    pre = np.concatenate([rng.standard_normal((info.gates + info.separate, 2, 3)), own])
     state = tuple(rng.standard_normal((2, 3)) for _ in range(info.states))
-    options = make_problem(reference, "gru", rng=rng).layer.options
+    options = StepOptions(Options.parse(info, {}))
 
     following, saved = cell.forward(pre, state, options)
-    d_pre, d_state = cell.backward(saved, state, following, following, options)
+    d_pre, d_state = cell.backward((*saved, *own), state, following, following, options)
 
     assert (len(following), len(saved)) == (info.states, info.saved)
-    assert (len(d_pre), len(d_state)) == (info.gates + info.separate, info.states)
+    assert (len(d_pre), len(d_state)) == (info.pre + info.params, info.states)
 
 
 def test_both_engines_count_alike():

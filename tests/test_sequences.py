@@ -101,7 +101,8 @@ def single_layers(module: Any, cell: str, layer: Any, both: bool) -> list[Any]:
     found = []
     for depth in range(layer.num_layers):
         for end in ("", "_reverse") if both else ("",):
-            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            index = depth * (1 + both) + bool(end)
+            names = [spec.name.removesuffix(f"_l{depth}{end}") for spec in layer._groups[index]]
             values = {name: getattr(layer, f"{name}_l{depth}{end}") for name in names}
             width = values["weight_ih"].shape[1]
             single = make_layer(module, cell, width, layer.hidden_size, dtype="float64")
