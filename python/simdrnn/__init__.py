@@ -16,17 +16,14 @@ except ImportError as error:  # the usual cause: running beside a source tree th
         f"simdrnn: the compiled part is missing or does not load; was it built? ({error})"
     ) from error
 
-from simdrnn import cell_kinds, isa, layers, optim, threads
+from simdrnn import cell_kinds, isa, layers, threads
 from simdrnn._version import __version__
 from simdrnn.cell_kinds import list_cells
 from simdrnn.cell_layers import GRUCell, LSTMCell, RNNCell
-from simdrnn.clip import clip_grad_norm_, clip_grad_value_
 from simdrnn.config import show_config
 from simdrnn.gradients import Gradients
 from simdrnn.layers import GRU, LSTM, RNN
-from simdrnn.losses import mse, softmax_cross_entropy
 from simdrnn.memory import release_memory
-from simdrnn.nn import Embedding, Linear
 from simdrnn.numerics import set_flush_denormals
 from simdrnn.tape import Tape
 from simdrnn.threads import get_num_threads, set_num_threads
@@ -66,21 +63,30 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from simdrnn import init, reference, regularizers
+    from simdrnn import init, optim, reference, regularizers
+    from simdrnn.clip import clip_grad_norm_, clip_grad_value_
     from simdrnn.diagnosis import diagnose
     from simdrnn.explanation import explain
     from simdrnn.gradient_check import gradcheck
+    from simdrnn.losses import mse, softmax_cross_entropy
+    from simdrnn.nn import Embedding, Linear
     from simdrnn.stack import Stack
     from simdrnn.truncated import tbptt
 
-# What most programs never ask for: modules, and objects with the modules they are in. These have
+# What many programs never ask for: modules, and objects with the modules they are in. These have
 # other names than the objects, which importing a module of that name would hide.
-_MODULES = {"init", "reference", "regularizers"}
+_MODULES = {"init", "optim", "reference", "regularizers"}
 _OBJECTS = {
+    "Embedding": "nn",
+    "Linear": "nn",
     "Stack": "stack",
+    "clip_grad_norm_": "clip",
+    "clip_grad_value_": "clip",
     "diagnose": "diagnosis",
     "explain": "explanation",
     "gradcheck": "gradient_check",
+    "mse": "losses",
+    "softmax_cross_entropy": "losses",
     "tbptt": "truncated",
 }
 

@@ -1,4 +1,4 @@
-"""Dropout masks from a counter-based generator: each depends on nothing but where it applies.
+"""Random numbers from a counter-based generator: each depends on nothing but where it applies.
 
 Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 SC 2011. One block makes four 32-bit words from a 128-bit counter and a 64-bit key; the counter
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simdrnn.validate import Array
 
-__all__ = ["Feature", "call_key", "happens", "multipliers", "philox"]
+__all__ = ["Feature", "call_key", "happens", "multipliers", "normals", "philox"]
 
 # Multipliers and key increments of Philox4x32 (section 4 of the paper).
 _MULTIPLIER_0, _MULTIPLIER_2 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -73,7 +73,19 @@ class Feature(IntEnum):
     INPUT = 1
     RECURRENT = 2
     CANDIDATE = 3
-    ZONEOUT = 4  # of h; the others follow
+    ZONEOUT = 4  # of h; the other states follow, so that the next number is well behind them
+    WEIGHT_DROPOUT = 16
+    WEIGHT_NOISE = 17
+
+
+def _words(
+    shape: tuple[int, int, int], feature: int, stream: int, key: int, first: int = 0
+) -> Array:
+    """Return a word for each place of `shape`: (T, B, F) uint32; `first` is the first step."""
+    steps, batch, width = shape
+    t, b, block = np.ogrid[first : first + steps, :batch, : (width + 3) // 4]
+    words = philox((block, b, t, feature << 24 | stream), (key & 0xFFFFFFFF, key >> 32))
+    return np.stack(words, axis=-1).reshape(steps, batch, -1)[..., :width]
 
 
 def happens(
@@ -93,11 +105,8 @@ def happens(
     -------
     (T, B, F) bool array.
     """
-    steps, batch, width = shape
-    t, b, block = np.ogrid[:steps, :batch, : (width + 3) // 4]
-    words = philox((block, b, t, feature << 24 | stream), (key & 0xFFFFFFFF, key >> 32))
-    uniform = np.stack(words, axis=-1).reshape(steps, batch, -1)[..., :width]
-    return uniform < probability * 2.0**32  # float64 holds every uint32 exactly
+    # float64 holds every uint32 exactly
+    return _words(shape, feature, stream, key) < probability * 2.0**32
 
 
 def multipliers(
@@ -122,3 +131,35 @@ def multipliers(
     dropped = happens(shape, feature, stream, probability, key)
     scale = 1.0 / (1.0 - probability) if probability < 1 else 0.0
     return np.where(dropped, np.zeros(1, dtype), np.full(1, scale, dtype))
+
+
+def normals(
+    shape: tuple[int, int, int], feature: int, stream: int, key: int, first: int = 0
+) -> Array:
+    """Return numbers from the standard normal distribution.
+
+    Two words u, v make two of them (Box and Muller 1958, "A note on the generation of random normal
+    deviates"): with r = sqrt(-2 log((u + 1/2) / 2**32)) and a = 2 pi v / 2**32, r cos(a) and
+    r sin(a). None is beyond 6.77, the r of u = 0.
+
+    Parameters
+    ----------
+    shape, feature, stream, key : as for `happens`.
+    first : number of the first step.
+
+    Returns
+    -------
+    (T, B, F) float64 array.
+
+    Examples
+    --------
+    >>> some = normals((1, 2, 3), Feature.WEIGHT_NOISE, 0, 7, first=1)
+    >>> bool((some == normals((2, 2, 3), Feature.WEIGHT_NOISE, 0, 7)[1:]).all())
+    True
+    """
+    steps, batch, width = shape
+    words = _words((steps, batch, width + width % 2), feature, stream, key, first)
+    radius = np.sqrt(-2.0 * np.log((words[..., ::2] + 0.5) / 2.0**32))
+    angle = 2.0 * np.pi * (words[..., 1::2] / 2.0**32)
+    pairs = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=-1)
+    return pairs.reshape(steps, batch, -1)[..., :width]

@@ -18,6 +18,7 @@ from simdrnn.run import State
 from simdrnn.structure import Structure
 from simdrnn.tape import Tape, Uses
 from simdrnn.validate import Array, as_bool, as_probability
+from simdrnn.weight_noise import ChangedWeights
 from simdrnn.weights import Sizes
 
 __all__ = ["RecurrentLayer"]
@@ -194,7 +195,7 @@ class RecurrentLayer(Footprint):
 
         Parameters
         ----------
-        training : whether dropouts and zoneout are drawn at random.
+        training : whether dropouts, zoneout and noise are drawn at random.
         checkpoint_every : k steps: instead of what every step saves, keep h of every step and the
             other states of every k-th; `Tape.backward` makes the rest again, at least k steps at a
             time in one layer and direction. Same gradients, bit for bit; one more forward pass.
@@ -229,16 +230,19 @@ class RecurrentLayer(Footprint):
             x, state, lengths, mask, reset, masked_output, num_threads, reset_state
         )
         every = self._spacing(run, checkpoint_every, memory_budget)
+        changed = None
         if training:
             key = call_key(self.seed, self._recorded)
             self._recorded += 1
             run = run._replace(training=True, key=key)
+            changed = ChangedWeights.draw(self, key)
         output = np.empty((*run.x.shape[:2], *self._values.shape), self.dtype)
         arrays = self._tape.allocate(self.dtype, output, every)
         final = tuple([np.empty_like(initial) for initial in run.states])
-        self._ready().forward(run, output, final, tape=arrays)
+        used = self if changed is None else changed.layer
+        used._ready().forward(run, output, final, tape=arrays)
         uses = Uses.of(self.structure.learn_initial_state, state, reset_state)
-        return Tape(self, run, layout, arrays, output, final, uses)
+        return Tape(self, run, layout, arrays, output, final, uses, changed)
 
     def last_output(self, state: object) -> Array:
         """Return the output at each row's last real step, of each direction, as they merge.

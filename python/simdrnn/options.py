@@ -1,4 +1,4 @@
-"""Options that any cell can carry, on every step: clips, activations, dropouts, zoneout."""
+"""Options that any cell can carry: clips, activations, dropouts, zoneout, noise on weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simdrnn.validate import as_bool, as_chance, as_positive_number
 __all__ = ["Options"]
 
 _CLIPS = ("gate_clip", "cell_clip", "hidden_clip", "step_grad_clip", "step_grad_norm")
-_CHANCES = ("input_dropout", "recurrent_dropout", "candidate_dropout")
+_CHANCES = ("input_dropout", "recurrent_dropout", "candidate_dropout", "weight_dropout")
 _ACTIVATIONS = ("activation", "recurrent_activation", "output_activation")
 
 Zoneout = float | tuple[float, ...]
@@ -44,6 +44,11 @@ class Options:
     zoneout : probability of a unit keeping its state, anew at every step; where not training,
         the mean of both instead (Krueger et al. 2016, arXiv:1606.01305). A pair (p_h, p_c) where
         there is a c, which one number stands for twice. h is made of the new c.
+    weight_dropout : probability of dropping a recurrent weight, in training: one mask for all
+        steps and rows of a recorded call (DropConnect: Wan et al. 2013; Merity et al. 2017,
+        arXiv:1708.02182).
+    weight_noise : standard deviation of Gaussian noise added to every weight and bias, in training:
+        drawn once for each recorded call (Graves 2011; Graves 2013, arXiv:1308.0850).
     activation : of the candidate; by name, or (name, alpha, beta): see `simdrnn.activations`.
     recurrent_activation : of the gates that are sigmoids by default; a list names one for each.
     output_activation : what makes h of c: tanh by default, and not changed by `activation` (as in
@@ -67,6 +72,8 @@ class Options:
     recurrent_dropout_per_gate: bool | None = None
     candidate_dropout: float | None = None
     zoneout: Zoneout | None = None
+    weight_dropout: float | None = None
+    weight_noise: float | None = None
     activation: Activation | None = None
     recurrent_activation: OneOrMore | None = None
     output_activation: Activation | None = None
@@ -75,7 +82,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check every value that is not None and store it in its own form."""
-        for name in _CLIPS:
+        for name in (*_CLIPS, "weight_noise"):
             self._store(name, as_positive_number)
         for name in _CHANCES:
             self._store(name, as_chance)

@@ -13,6 +13,7 @@ from simdrnn.gradients import Gradients
 from simdrnn.last_output import last_output, last_output_backward
 from simdrnn.run import Run, State, TapeArrays
 from simdrnn.validate import Array, as_array, check_shape, readable
+from simdrnn.weight_noise import ChangedWeights
 
 if TYPE_CHECKING:
     from simdrnn.layer import RecurrentLayer
@@ -50,7 +51,8 @@ class Tape:
     nbytes : bytes the tape keeps for `backward`: the output of every layer, the last of which is
         ``output``, and either what each step saves or checkpoints.
     peak_nbytes : `nbytes` and the most working memory that `backward` may take, with the threads
-        that are allowed now. Arguments, parameters and the gradients are not counted.
+        that are allowed now. Arguments, parameters (also those changed by `weight_dropout` or
+        `weight_noise`) and the gradients are not counted.
     all_states : the states over time.
     last_output : the output at each row's last real step.
 
@@ -66,8 +68,8 @@ class Tape:
     """
 
     __slots__ = (
-        "_arrays", "_final", "_layer", "_layout", "_output", "_run", "_uses", "_version", "output",
-        "state",
+        "_arrays", "_changed", "_final", "_layer", "_layout", "_output", "_run", "_uses",
+        "_version", "output", "state",
     )  # fmt: skip
 
     def __init__(
@@ -79,13 +81,19 @@ class Tape:
         output: Array,
         final: tuple[Array, ...],
         uses: Uses,
+        changed: ChangedWeights | None = None,
     ) -> None:
-        self._uses, self._output, self._final = uses, output, final
+        self._uses, self._output, self._final, self._changed = uses, output, final, changed
         self._layer, self._run, self._layout, self._arrays = layer, run, layout, arrays
         self._version = layer._version
         output.flags.writeable = False
         self.output = layout.caller(output.view())  # a view's flag cannot be set again
         self.state = layout.caller_state(final)
+
+    @property
+    def _used(self) -> RecurrentLayer:
+        """What holds the weights that were used: the layer, or a copy with changed ones."""
+        return self._layer if self._changed is None else self._changed.layer
 
     @property
     def checkpoint_every(self) -> int | None:
@@ -180,10 +188,12 @@ class Tape:
         d_initial = tuple(np.empty(state.shape, layer.dtype) for state in run.states)
         params = layer._gradient_arrays()
         d_parameters = [layer._direction(params, index) for index in range(len(layer._groups))]
-        layer._ready().backward(
+        self._used._ready().backward(
             run, self._arrays, d_sequence, d_final, d_x, d_initial, d_parameters,
             d_reset_states=d_reset, trace=trace,
         )  # fmt: skip
+        if self._changed is not None:
+            self._changed.backward(params)
         form = self._layout.caller_state
         if layer._call.learned is not None:
             used = [d_initial] if self._uses.learned_initial else []

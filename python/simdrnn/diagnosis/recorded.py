@@ -80,13 +80,13 @@ class Recorded:
 
     def recurrent(self) -> Array:
         """Return the recurrent matrices (gates, H, H) in float64."""
-        layer = self.tape._layer
+        layer = self.tape._used
         matrices = layer._direction(layer._parameters, self.index)[1].astype(np.float64)
         return matrices.reshape(self.info.gates, layer.hidden_size, layer.hidden_size)
 
     def sample(self, rows: Array) -> Sample:
         """Return the steps of some rows of the batch, on the NumPy twin."""
-        layer, run = self.tape._layer, self.tape._run
+        layer, run = self.tape._used, self.tape._run
         inputs, hidden, layers, directions = layer._sizes[:4]
         twin = Network(
             self.info.name, np.dtype(np.float64), inputs, hidden, layers, directions, layer.options

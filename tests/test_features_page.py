@@ -1,0 +1,74 @@
+"""docs/features.md: as its tool writes it, complete, and right about which cell takes what."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import simdrnn as sr
+from helpers import CELLS, make_layer
+from simdrnn.activations import ACTIVATIONS
+from simdrnn.options import Options
+from simdrnn.structure import Structure
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE, TOOL = ROOT / "docs" / "features.md", ROOT / "tools" / "write_features_page.py"
+
+pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="the documents are not beside the tests")
+
+# A value for every option that a cell may lack the place for.
+VALUES = {
+    "cell_clip": 1.0,
+    "candidate_dropout": 0.5,
+    "recurrent_activation": "softsign",
+    "output_activation": "softsign",
+    "zoneout=(p_h, p_c)": (0.1, 0.2),
+}
+
+
+def tables():
+    """Return the tables of the page, as lists of rows of cells."""
+    text = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    rows = [[line.strip("|\n").split(" | ") for line in block.splitlines()] for block in blocks]
+    return [[[cell.strip(" `") for cell in row] for row in table] for table in rows]
+
+
+def test_it_is_up_to_date():
+    done = subprocess.run([sys.executable, TOOL], capture_output=True, text=True, check=True)
+
+    assert done.stdout == PAGE.read_text(encoding="utf-8"), f"python {TOOL.name} docs/features.md"
+
+
+@pytest.mark.parametrize("kind", [Options, Structure])
+def test_every_option_has_a_row(kind):
+    first = {row[0] for table in tables() for row in table}
+
+    assert {field.name for field in fields(kind) if field.repr} <= first
+    assert {"dropout", *ACTIVATIONS} <= first
+    assert {f"sr.init.{n}" for n in sr.init.__all__ if n[0].islower() and n != "apply"} <= first
+
+
+def test_the_matrix_is_what_constructors_say():
+    (matrix,) = (table for table in tables() if table[0][0] == "cell")
+    options = matrix[0][1:]
+
+    assert [row[0] for row in matrix[2:]] == list(CELLS)
+    for row in matrix[2:]:
+        for option, answer in zip(options, row[1:], strict=True):
+            name = option.partition("=")[0]
+            try:
+                make_layer(sr, row[0], 2, 3, **{name: VALUES.get(option, True)})
+            except ValueError:
+                assert answer == "", (row[0], option)
+            else:
+                assert answer == "yes", (row[0], option)
+
+
+def test_the_readme_points_to_it():
+    assert "docs/features.md" in (ROOT / "README.md").read_text(encoding="utf-8")
