@@ -63,3 +63,13 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def built():
     pytest.importorskip("simdrnn._core", reason="the extension is not built")
+
+
+@pytest.fixture
+def torch() -> Iterator[ModuleType]:
+    """PyTorch on one thread: waking more takes longer than the tests' work."""
+    module = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
+    threads = module.get_num_threads()
+    module.set_num_threads(1)
+    yield module
+    module.set_num_threads(threads)

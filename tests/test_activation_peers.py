@@ -16,11 +16,6 @@ pytestmark = pytest.mark.peers
 PLACES = 8
 
 
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch", reason="needs the [peers] extra: torch")
-
-
 TORCH = {
     "sigmoid": lambda F, x: x.sigmoid(),
     "tanh": lambda F, x: x.tanh(),
@@ -76,8 +71,8 @@ def test_log_sigmoid_equals_pytorch(torch):
 @pytest.fixture
 def onnx_rnn():
     """Function of (name, parameters, x): h after one step of ONNX Runtime's RNN, W = 1, R = 0."""
-    onnx = pytest.importorskip("onnx", reason="needs the [peers] extra: onnx")
-    runtime = pytest.importorskip("onnxruntime", reason="needs the [peers] extra: onnxruntime")
+    onnx = pytest.importorskip("onnx", reason="needs the [test] extra: onnx")
+    runtime = pytest.importorskip("onnxruntime", reason="needs the [test] extra: onnxruntime")
     helper, number = onnx.helper, onnx.TensorProto.FLOAT
 
     def run(name, parameters, x):

@@ -1,4 +1,4 @@
-"""Equal to PyTorch and ONNX Runtime on random weights and biases: values, states, all gradients."""
+"""Equal to PyTorch on random weights and biases: values, states, all gradients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers import as_tuple, assert_close, make_layer, make_problem, tolerance
+from helpers_peers import allowed, unsorted_lengths
 
 pytestmark = pytest.mark.peers
 
@@ -22,29 +23,6 @@ VARIANTS = {
 }
 variants = pytest.mark.parametrize("variant", VARIANTS)
 twins = pytest.mark.parametrize("cell", TWINS)
-
-
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch", reason="needs the [peers] extra: torch")
-
-
-@pytest.fixture
-def onnx():
-    pytest.importorskip("onnxruntime", reason="needs the [peers] extra: onnxruntime")
-    return pytest.importorskip("onnx", reason="needs the [peers] extra: onnx")
-
-
-def allowed(layer, T, B, *, backward=False):
-    """Return how far two results may lie apart, each within the tolerance of the exact one."""
-    hidden, directions = layer.hidden_size, 2 if layer.bidirectional else 1
-    longest = max(layer.input_size, directions * hidden) + hidden
-    if backward:  # a gradient of h sums over gates, a gradient of a weight over steps and rows
-        longest = max(longest, 4 * hidden, T * B)
-    return 2 * tolerance(layer.dtype, T * layer.num_layers, longest)
-
-
-# PyTorch
 
 
 def torch_twin(torch, cell, layer):
@@ -177,13 +155,6 @@ def test_unbatched_calls_equal_pytorch(engine, torch, cell, dtype, rng):
     assert_close((output, as_tuple(state)), want, allowed(problem.layer, 5, 1))
 
 
-def unsorted_lengths(T, B, rng):
-    """Draw lengths in [1, T], as packing needs them, in no order; the longest row is full."""
-    lengths = rng.integers(1, T + 1, B)
-    lengths[:3] = [1, T, T - 1][:B]
-    return lengths
-
-
 @twins
 @variants
 def test_lengths_equal_packed_sequences(engine, torch, cell, variant, dtype, rng):
@@ -267,137 +238,3 @@ def test_initial_weights_are_distributed_as_in_pytorch(engine, torch, cell):
         spread = 3.5 * np.sqrt((one.size + other.size) / (one.size * other.size))
         assert largest_distance(one, other) < spread, name
         assert np.abs(one).max() <= 1 / np.sqrt(64)
-
-
-# ONNX Runtime
-
-
-# Blocks of our rows in ONNX's order: LSTM i,f,g,o -> i,o,f,c; GRU r,z,n -> z,r,h.
-BLOCKS = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
-OPERATORS = {
-    "rnn_tanh": "RNN",
-    "rnn_relu": "RNN",
-    "lstm": "LSTM",
-    "gru": "GRU",
-    "gru_reset_before": "GRU",
-}
-# Direction -> suffixes of the parameters it has, of a layer with both directions.
-SUFFIXES = {"forward": [""], "reverse": ["_reverse"], "bidirectional": ["", "_reverse"]}
-operators = pytest.mark.parametrize("cell", OPERATORS)
-directions = pytest.mark.parametrize("direction", SUFFIXES)
-
-
-def onnx_parameters(layer, operator, direction):
-    """Return W, R and B as ONNX stacks them, from a layer with both directions."""
-    values = layer.state_dict()
-
-    def reorder(array):
-        blocks = np.split(array, len(BLOCKS[operator]))
-        return np.concatenate([blocks[index] for index in BLOCKS[operator]])
-
-    def stack(*kinds):
-        return np.stack(
-            [
-                np.concatenate([reorder(values[f"{kind}_l0{end}"]) for kind in kinds])
-                for end in SUFFIXES[direction]
-            ]
-        )
-
-    return {"W": stack("weight_ih"), "R": stack("weight_hh"), "B": stack("bias_ih", "bias_hh")}
-
-
-def onnx_results(onnx, cell, layer, direction, x, state, *, lengths=None, clip=None):
-    """Run one node in ONNX Runtime: return output (T, B, D*H) and a tuple of states."""
-    import onnxruntime
-
-    operator = OPERATORS[cell]
-    members = dict(zip(("initial_h", "initial_c"), state or (), strict=False))
-    slots: dict[str, Any] = {"X": x, **onnx_parameters(layer, operator, direction)}
-    slots["sequence_lens"] = None if lengths is None else lengths.astype(np.int32)
-    slots |= members
-    fed = {name: value for name, value in slots.items() if value is not None}
-    names = [name if name in fed else "" for name in slots]
-    finals = ["Y_h", "Y_c"] if operator == "LSTM" else ["Y_h"]
-    attributes = {"hidden_size": layer.hidden_size, "direction": direction}
-    if clip is not None:
-        attributes["clip"] = clip
-    if operator == "GRU":
-        attributes["linear_before_reset"] = int(cell == "gru")
-    if cell == "rnn_relu":
-        attributes["activations"] = ["Relu"] * len(SUFFIXES[direction])
-
-    helper, types = onnx.helper, onnx.TensorProto
-    inputs = [
-        helper.make_tensor_value_info(
-            name, types.INT32 if name == "sequence_lens" else types.FLOAT, list(value.shape)
-        )
-        for name, value in fed.items()
-    ]
-    D, H = len(SUFFIXES[direction]), layer.hidden_size
-    shapes = {"Y": [len(x), D, x.shape[1], H]} | {name: [D, x.shape[1], H] for name in finals}
-    outputs = [helper.make_tensor_value_info(n, types.FLOAT, size) for n, size in shapes.items()]
-    node = helper.make_node(operator, names, ["Y", *finals], **attributes)
-    graph = helper.make_graph([node], "one", inputs, outputs)
-    # The first version with today's recurrent operators, and its file version.
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
-    onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    output, *states = session.run(None, fed)  # output is (T, D, B, H)
-    return output.swapaxes(1, 2).reshape(*x.shape[:2], D * H), tuple(states)
-
-
-def select(direction, output, states, hidden):
-    """Pick a direction from the results of a layer with both."""
-    columns, rows = {
-        "forward": (slice(0, hidden), slice(0, 1)),
-        "reverse": (slice(hidden, 2 * hidden), slice(1, 2)),
-        "bidirectional": (slice(None), slice(None)),
-    }[direction]
-    return output[..., columns], tuple(state[rows] for state in states)
-
-
-def assert_equal_to_onnx(onnx, engine, cell, direction, rng, *, lengths=None, clip=None, **kwargs):
-    T, B, I, H = 7, 6, 5, 9  # noqa: E741
-    options = {} if clip is None else {"gate_clip": clip}
-    problem = make_problem(
-        engine, cell, rng=rng, T=T, B=B, I=I, H=H, dtype="float32", bidirectional=True,
-        **options, **kwargs,
-    )  # fmt: skip
-    call = {} if lengths is None else {"lengths": lengths}
-
-    output, final = problem.layer(problem.x, problem.state, **call)
-
-    given = None
-    if problem.state is not None:
-        _, given = select(direction, problem.x, as_tuple(problem.state), H)
-    want = onnx_results(
-        onnx, cell, problem.layer, direction, problem.x, given, lengths=lengths, clip=clip
-    )
-    got = select(direction, output, as_tuple(final), H)
-    assert_close(got, want, allowed(problem.layer, T, B))
-
-
-@operators
-@directions
-@pytest.mark.parametrize("with_state", [True, False], ids=["state", "no-state"])
-def test_layers_equal_onnx_runtime(engine, onnx, cell, direction, with_state, rng):
-    assert_equal_to_onnx(onnx, engine, cell, direction, rng, with_state=with_state)
-
-
-@operators
-@directions
-def test_lengths_equal_sequence_lens(engine, onnx, cell, direction, rng):
-    lengths = unsorted_lengths(7, 6, rng)
-
-    assert_equal_to_onnx(onnx, engine, cell, direction, rng, lengths=lengths)
-
-
-@operators
-@directions
-@pytest.mark.parametrize("clip", [0.125, 0.5])
-def test_gate_clip_equals_clip(engine, onnx, cell, direction, clip, rng):
-    assert_equal_to_onnx(onnx, engine, cell, direction, rng, clip=clip)
