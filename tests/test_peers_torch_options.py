@@ -34,6 +34,7 @@ OPTIONS = {
     "step_grad_norm": (None, 0.15),
     "input_dropout": (None, 0.4),
     "recurrent_dropout": (None, 0.4),
+    "recurrent_dropout_per_gate": (None, True),
     "candidate_dropout": (None, 0.4),
     "zoneout": (None, 0.3, (0.25, 0.5)),
     "activation": (None, ("scaled_tanh", 1.25, 0.75), "softsign"),
@@ -59,6 +60,8 @@ FACTORS = {
 def defined(cell, options):
     """Return the options that are on and that the cell has something for."""
     given = {name: value for name, value in options.items() if value is not None}
+    if "recurrent_dropout" not in given:
+        given.pop("recurrent_dropout_per_gate", None)
     if INFOS[cell].states == 1:
         if isinstance(given.get("zoneout"), tuple):
             given["zoneout"] = given["zoneout"][0]
@@ -150,6 +153,13 @@ def test_every_pair_of_options_equals_autograd(torch, engine, row):
 @pytest.mark.parametrize(("cell", "name", "value", "training"), SINGLE, ids=str)
 def test_every_option_alone_equals_autograd(torch, cell, name, value, training, rng):
     assert_equal_to_torch(torch, sr, cell, rng, training=training, **{name: value})
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_dropout_by_gate_equals_autograd(torch, engine, cell, rng):
+    options = {"recurrent_dropout": 0.4, "recurrent_dropout_per_gate": True}
+
+    assert_equal_to_torch(torch, engine, cell, rng, **options)
 
 
 @pytest.mark.parametrize("cell", CELLS)
