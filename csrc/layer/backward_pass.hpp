@@ -12,17 +12,15 @@
 // and batch ascending, whoever computes it: thread count and chunk length change no bit.
 #pragma once
 #include <optional>
-#include <utility>
 
 #include "layer/recompute.hpp"
+#include "layer/row_sums.hpp"
 
 namespace simdrnn {
 
 template <class T>
 class BackwardPass : public LayerPass<T> {
   using Base = LayerPass<T>;
-  // Rows of one outer product: its copy of the operand stays in the second-level cache.
-  static constexpr Index kOuterRows = 512;
 
  public:
   struct Gradients {
@@ -51,8 +49,8 @@ class BackwardPass : public LayerPass<T> {
     const Index rows = chunk * this->batch();
     // Padded by two lines: rows a power of two apart would share a set of the first-level cache.
     const Index slots = slots_of(info_) + info_.params, line = 64 / Index(sizeof(T));
-    d_pre_stride_ = ((slots * hidden + line - 1) / line | 1) * line;
-    d_pre_ = memory.take<T>(rows * d_pre_stride_);
+    const Index stride = ((slots * hidden + line - 1) / line | 1) * line;
+    sums_.emplace(this->products_, this->threads(), memory.take<T>(rows * stride), stride);
     x_rows_ = memory.take<const T*>(rows);
     h_rows_ = memory.take<const T*>(rows);
     operand_ = memory.take<T>(info_.phases == 2 ? rows * hidden : 0);
@@ -92,6 +90,7 @@ class BackwardPass : public LayerPass<T> {
   }
 
   static Index slots_of(const CellInfo& info) { return info.gates + info.separate; }
+
   void walk_stretch(Index first, Index last, const Gradients& g) {
     Index chunk = this->context_.plan.backward_chunk;
     if (recompute_) {  // stretches are short: chunks of one length, none of them a small rest
@@ -122,8 +121,8 @@ class BackwardPass : public LayerPass<T> {
       const Index elements = a.run.count * a.padded;
       for (std::size_t k = 0; k < this->states(); ++k) a.d_state[k] = memory.take<T>(elements);
       a.d_operand = memory.take<T>(info_.phases == 2 ? elements : 0);
-      a.d_pre = d_pre_;
-      a.d_pre_stride = d_pre_stride_;
+      a.d_pre = sums_->d_pre();
+      a.d_pre_stride = sums_->stride();
       a.x_rows = x_rows_;
       a.h_rows = h_rows_;
       a.operand = operand_;
@@ -134,8 +133,7 @@ class BackwardPass : public LayerPass<T> {
     a.d_x.data = &room_for_d_x;  // counted whether or not it is wanted
     a.scratch = memory.take<char>(this->kernels_.backward_scratch(a));
     a.d_x.data = nullptr;
-    packed_operand_.push_back(
-        memory.take<T>(std::min(rows, kOuterRows) * this->products_.outer_width));
+    sums_->lay_out_thread(rows, memory);
   }
 
   // The arguments of each group of rows once.
@@ -234,26 +232,26 @@ class BackwardPass : public LayerPass<T> {
     const Index all = info_.gates * hidden;
     const bool two_phases = info_.phases == 2;
     const Index joint = all - (two_phases ? 1 : info_.separate) * hidden;
-    product(p, rows, overwrite, 0, all, x_rows_, input, d.weight_ih);
+    sums_->product(p, rows, overwrite, 0, all, x_rows_, input, d.weight_ih);
     if (copies_of_h() > 1) {
       sum_gates(p, rows, overwrite, d.weight_hh);
     } else {
-      product(p, rows, overwrite, 0, joint, h_rows_, hidden, d.weight_hh);
+      sums_->product(p, rows, overwrite, 0, joint, h_rows_, hidden, d.weight_hh);
     }
     // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
     const Index rest = two_phases ? joint : all;
     if (two_phases || copies_of_h() <= 1) {
-      product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_, hidden,
-              d.weight_hh + joint * hidden);
+      sums_->product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_,
+                     hidden, d.weight_hh + joint * hidden);
     }
     for (Index k = 0; k < info_.params; ++k) {
-      total(p, rows, overwrite, (slots_of(info_) + k) * hidden, hidden,
-            d.parameters[static_cast<std::size_t>(k)]);
+      sums_->total(p, rows, overwrite, (slots_of(info_) + k) * hidden, hidden,
+                   d.parameters[static_cast<std::size_t>(k)]);
     }
     if (d.bias_ih == nullptr) return;
-    total(p, rows, overwrite, 0, all, d.bias_ih);
-    total(p, rows, overwrite, 0, joint, d.bias_hh);
-    total(p, rows, overwrite, rest, all - joint, d.bias_hh + joint);
+    sums_->total(p, rows, overwrite, 0, all, d.bias_ih);
+    sums_->total(p, rows, overwrite, 0, joint, d.bias_hh);
+    sums_->total(p, rows, overwrite, rest, all - joint, d.bias_hh + joint);
   }
 
   // Thread p's share of the recurrent weights' gradients where each gate saw an h of its own.
@@ -262,40 +260,9 @@ class BackwardPass : public LayerPass<T> {
     const Index joint = gates - (info_.phases == 2 ? 1 : info_.separate);
     for (Index g = 0; g < (info_.phases == 2 ? joint : gates); ++g) {
       const Index column = g < joint ? g : gates + g - joint;  // separate parts follow the gates
-      product(p, rows, overwrite, column * hidden, hidden, gate_rows_ + g * capacity_, hidden,
-              out + g * hidden * hidden);
+      sums_->product(p, rows, overwrite, column * hidden, hidden, gate_rows_ + g * capacity_,
+                     hidden, out + g * hidden * hidden);
     }
-  }
-
-  // The part [begin, end) of `columns` that thread p takes; whole register tiles but for the last.
-  std::pair<Index, Index> share(int p, Index columns) const {
-    constexpr Index kGrain = 6;
-    const Index grains = (columns + kGrain - 1) / kGrain;
-    const Index begin = grains * p / this->threads(), end = grains * (p + 1) / this->threads();
-    return {std::min(begin * kGrain, columns), std::min(end * kGrain, columns)};
-  }
-
-  void product(int p, Index rows, bool overwrite, Index first, Index columns,
-               const T* const* operand, Index width, T* out) {
-    const auto [begin, end] = share(p, columns);
-    if (begin == end) return;
-    const Index block = this->products_.outer_width;
-    for (Index w = 0; w < width; w += block) {
-      for (Index r = 0; r < rows || r == 0; r += kOuterRows) {
-        this->products_.outer({d_pre_ + r * d_pre_stride_, d_pre_stride_,
-                               std::min(kOuterRows, rows - r), first + begin, end - begin,
-                               operand + r, w, std::min(block, width - w), out + begin * width + w,
-                               width, overwrite && r == 0,
-                               packed_operand_[static_cast<std::size_t>(p)]});
-      }
-    }
-  }
-
-  void total(int p, Index rows, bool overwrite, Index first, Index columns, T* out) {
-    const auto [begin, end] = share(p, columns);
-    if (begin == end) return;
-    this->products_.sum(
-        {d_pre_, d_pre_stride_, rows, first + begin, end - begin, out + begin, overwrite});
   }
 
   void clear(const ParameterGradients<T>& d) {
@@ -312,11 +279,9 @@ class BackwardPass : public LayerPass<T> {
   const T* saved_;
   CellInfo info_;
   std::vector<BackwardArgs<T>> per_thread_;
-  std::vector<T*> packed_operand_;  // by thread
   team::Barrier barrier_;
   std::optional<Recompute<T>> recompute_;  // where the tape has checkpoints
-  T* d_pre_ = nullptr;
-  Index d_pre_stride_ = 0;
+  std::optional<RowSums<T>> sums_;         // of gate gradients, over the rows of a chunk
   const T** x_rows_ = nullptr;
   const T** h_rows_ = nullptr;
   T* operand_ = nullptr;
