@@ -20,6 +20,7 @@ OPTIONS = {
     for cell in CELLS
     for name, option in {
         **{name: random_option(name, cell) for name in RANDOM},
+        "by gate": {"recurrent_dropout": 0.4, "recurrent_dropout_per_gate": True},
         "activations": activations(cell),
         "every": every_option(cell) | {"step_grad_clip": 0.5, "step_grad_norm": 0.4},
     }.items()
@@ -61,6 +62,20 @@ def test_results_are_those_of_the_reference(case, dtype, training):
     got, want = (results(one, training=training) for one in (compiled, twin))
 
     assert_close(got, want, tolerance(case, dtype))
+
+
+# A lone row takes its tiles two by two, but not of a product over a part of the panels.
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before", "ugrnn"])
+def test_a_lone_row_of_many_units(cell, dtype):
+    shape = {"T": 3, "B": 1, "I": 6, "H": 130, "dtype": dtype}
+    compiled, twin = (
+        make_problem(
+            module, cell, rng=np.random.default_rng(1), **shape, **OPTIONS[f"{cell}-by gate"][1]
+        )
+        for module in (sr, reference)
+    )
+
+    assert_close(results(compiled), results(twin), rounding(dtype, 3, 4 * 130) / 0.6)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -83,10 +83,12 @@ void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index 
 template <class V>
 void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
   const Index tile = a.tile_vectors * V::kLanes;
-  const Index width = a.rows == 1 ? kWideTiles * tile : tile;
+  // A wide tile takes its neighbour for one as deep as itself.
+  const bool lone = a.rows == 1 && a.h_panel_depth == 0;
+  const Index width = lone ? kWideTiles * tile : tile;
   // Columns that are in one stretch of `width`: it whole, or its tiles one by one.
   const auto stretch = [&](Index first, Index last) noexcept {
-    if (a.rows == 1 && last - first == width) {
+    if (lone && last - first == width) {
       multiply_tile<V>(a, first, width, true);
       return;
     }
