@@ -13,6 +13,7 @@ from simdrnn.bench.choice import measure_choice, measure_stack
 from simdrnn.bench.latency import measure_latency
 from simdrnn.bench.memory import growth, measure_memory
 from simdrnn.bench.ragged import measure_masks, measure_ragged
+from simdrnn.bench.step_options import measure_options
 from simdrnn.bench.variants import measure_denormals, measure_variants
 from simdrnn.bench.worker import WorkerError
 
@@ -67,6 +68,16 @@ def test_variants_are_measured():
 
 
 @pytest.mark.usefixtures("built")
+def test_options_are_measured():
+    found = measured(measure_options, ONE, SMALL)
+
+    assert set(found) == {"options"}
+    names = [label.rsplit(" ", 2)[0] for label in found["options"]]
+    assert names.count("zoneout") == len(CELLS)
+    assert "peephole" in names
+    assert "weight_dropout" in names
+
+
 def test_denormals_are_measured():
     found = measured(measure_denormals, ONE, SMALL)
 
