@@ -131,11 +131,12 @@ def test_no_spacing_takes_less_than_the_one_chosen(cell, shape):
         for every in {*range(1, 120), *range(120, shape[0] + 1, 7), found}
     }
     assert peaks[found] == least == min(peaks.values())
+    info = INFOS[cell]
     if (
-        INFOS[cell].states > 1
-    ):  # T/k checkpoints of c and k steps of five values: least at sqrt(T / 5)
+        info.states > 1
+    ):  # T/k checkpoints of c and k steps of what is saved: least at sqrt(T / saved)
         walked = sr.explain(layer, *shape).backward.chunk
-        assert found == pytest.approx(max(walked, np.sqrt(shape[0] / 5)), rel=0.2)
+        assert found == pytest.approx(max(walked, np.sqrt(shape[0] / info.saved)), rel=0.2)
 
 
 def test_budgets_look_at_lengths_and_masks():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, PATTERNS, as_tuple, assert_close, assert_same_bits, tolerance
+from helpers import CELLS, LAYERS, PATTERNS, as_tuple, assert_close, assert_same_bits, tolerance
 from helpers_structure import ALL, STRUCTURES, H, build, draw, real_steps, results
 from simdrnn import reference
 from simdrnn.composed import Composed
@@ -72,9 +72,7 @@ def test_inputs_are_added_at_real_steps(engine, cell, pattern, rng):
     x, state, call = draw(layer, pattern, rng)
     real = real_steps(call, *x.shape[:2])[..., None]
     x = np.where(real, x, np.nan)
-    twin = plain_twin(layer, engine, **{"nonlinearity": "relu"} if cell == "rnn_relu" else {}) if (
-        cell != "gru_reset_before"
-    ) else plain_twin(layer, engine, reset_after=False)  # fmt: skip
+    twin = plain_twin(layer, engine, **LAYERS[cell][1])
 
     output, after = layer(x, state, **call)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.cells import compiled_cells
 from simdrnn.options import Options
 from simdrnn.parameters import Parametrised
 from simdrnn.run import Network, ParameterArrays, Run, TapeArrays
@@ -87,7 +88,8 @@ class HighwayGate(Parametrised):
     def _connect(self) -> None:
         """Build the engine, which takes the parameters when it first runs."""
         size = self._features
-        self._network = self._engine_type("rnn_tanh", self.dtype, size, size, 1, 1, Options())
+        options = Options.parse(compiled_cells()["rnn_tanh"], {})
+        self._network = self._engine_type("rnn_tanh", self.dtype, size, size, 1, 1, options)
         self._lock = threading.Lock()
         self._stamp: tuple[int, Hashable] | None = None
 
