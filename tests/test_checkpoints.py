@@ -10,7 +10,8 @@ import pytest
 
 import simdrnn as sr
 from helpers import (
-    CELLS,
+    INFOS,
+    KINDS,
     PATTERNS,
     Case,
     assert_close,
@@ -23,7 +24,7 @@ from helpers import (
 from simdrnn import reference
 
 # The RNN saves nothing beside h, so that its tapes never have checkpoints.
-SAVING = tuple(cell for cell in CELLS if not cell.startswith("rnn"))
+SAVING = tuple(cell for cell in KINDS if INFOS[cell].saved)
 
 # Of so many rows backward walks one step at a time: what is made again is k steps.
 ROWS = 400
@@ -52,7 +53,7 @@ def test_so_many_rows_are_walked_step_by_step_on_two_threads():
 
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_gradients_are_the_bits_of_a_plain_tape(cell, pattern, stack, dtype):
     problem = case_of(cell, dtype, pattern, stack).draw(sr)
     want = results(problem)
@@ -115,7 +116,7 @@ def test_where_layers_or_directions_run_side_by_side(cell, pattern, stack):
 
 
 @pytest.mark.parametrize(("steps", "batch"), [(0, 3), (3, 0), (0, 0), (1, 1)])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_of_no_steps_and_no_rows(engine, cell, steps, batch, rng):
     problem = make_problem(engine, cell, rng=rng, T=steps, B=batch, bidirectional=True)
 
@@ -124,7 +125,7 @@ def test_of_no_steps_and_no_rows(engine, cell, steps, batch, rng):
 
 @pytest.mark.parametrize("stack", ["layer", "stack of directions"])
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_the_reference_agrees(cell, pattern, stack):
     problem = case_of(cell, "float64", pattern, stack, B=5, H=6).draw(reference)
     want = results(problem)
@@ -175,7 +176,7 @@ def test_checkpoints_are_the_states_other_than_h(engine, pattern, every, rng):
             assert_close(c[~fresh], want[~fresh], tolerance("float64", T, 5))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_bytes_are_counted(engine, cell, dtype):
     layer = make_layer(engine, cell, 3, 8, 2, bidirectional=True, dtype=dtype)
     x = np.zeros((T, 5, 3), dtype)

@@ -10,7 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import (
-    CELLS,
+    KINDS,
     PATTERNS,
     Problem,
     as_tuple,
@@ -33,7 +33,7 @@ def sequence(problem, k):
 
 @pytest.mark.parametrize("k", CHUNKS)
 @pytest.mark.parametrize("pattern", [*PATTERNS, "reset-hold"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_chunks_are_the_bits_of_one_call(engine, cell, pattern, k, rng):
     problem = make_problem(engine, cell, rng=rng, T=T, B=5, pattern=pattern, num_layers=2)
     output, state = problem.layer(problem.x, problem.state, **problem.call)
@@ -112,7 +112,7 @@ def add(one, other):
 
 @pytest.mark.parametrize("k", CHUNKS)
 @pytest.mark.parametrize("pattern", [*PATTERNS, "reset-hold"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_chained_chunks_give_the_gradients_of_one_call(engine, cell, pattern, k, rng):
     # What a chunk leaves out is exactly what goes through the state it was handed.
     problem = make_problem(engine, cell, rng=rng, T=T, B=5, pattern=pattern, num_layers=2)
@@ -163,7 +163,7 @@ def pieces(problem, k):
 
 
 @pytest.mark.parametrize("pattern", ["plain", "lengths", "mask", "reset", "all"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", KINDS)
 def test_truncated_gradients_are_those_of_the_pieces(cell, pattern, rng):
     problem = make_problem(sr, cell, rng=rng, T=T, B=5, pattern=pattern)
     twin = copy.deepcopy(problem)
