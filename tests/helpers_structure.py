@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from helpers import as_tuple, make_layer, make_pattern
 
@@ -82,15 +81,3 @@ def flat(state: Any) -> list[Any]:
     if isinstance(state, tuple):
         return [one for member in state for one in flat(member)]
     return [state]
-
-
-def skip_without_reset_state(engine: Any) -> None:
-    """Skip where the engine cannot reset to a state other than the initial one."""
-    layer = engine.RNN(1, 1, seed=0)
-    x, reset = np.zeros((1, 1, 1), layer.dtype), np.ones((1, 1), bool)
-    try:
-        layer(x, reset=reset, reset_state="zero")
-    except ValueError as error:
-        if "yet" not in str(error):
-            raise
-        pytest.skip("the engine resets to the initial state only")

@@ -15,7 +15,6 @@ from helpers_structure import (
     draw,
     draw_state,
     real_steps,
-    skip_without_reset_state,
 )
 
 ALLOWED = tolerance("float64", 12, 4 * H)
@@ -115,7 +114,6 @@ def test_reversed_states_are_those_of_the_turned_sequence(engine, pattern, rng):
 
 
 def test_resets_to_another_state_are_seen(engine, rng):
-    skip_without_reset_state(engine)
     layer = engine.LSTM(2, H, 2, dtype="float64", seed=0)
     x, state, call = draw(layer, "all", rng)
     goal = draw_state(layer, x.shape[1], rng)

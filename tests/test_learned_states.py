@@ -10,7 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import CELLS, INFOS, as_tuple, assert_close, assert_same_bits, make_layer, tolerance
-from helpers_structure import H, build, draw, draw_state, flat, skip_without_reset_state
+from helpers_structure import H, build, draw, draw_state, flat
 
 ALLOWED = tolerance("float64", 12, 4 * H)
 
@@ -154,7 +154,6 @@ def pieces(layer, x, state, goal, reset):
 @pytest.mark.parametrize("goal", ["zero", "given", "learned"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_resets_go_to_the_state_that_is_given(engine, cell, goal, rng):
-    skip_without_reset_state(engine)
     layer = build(engine, cell, "learned-2", bidirectional=False)
     x, state, call = draw(layer, "reset", rng)
     other = draw_state(layer, x.shape[1], rng)
@@ -176,7 +175,6 @@ def test_resets_go_to_the_state_that_is_given(engine, cell, goal, rng):
 
 
 def test_gradients_are_sorted_by_the_state_they_are_for(engine, rng):
-    skip_without_reset_state(engine)
     layer = engine.GRU(2, H, dtype="float64", seed=0)
     x, state, call = draw(layer, "all", rng)
     together = layer.record(x, state, **call).backward(np.ones((6, 4, H)))

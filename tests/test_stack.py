@@ -7,7 +7,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import PATTERNS, assert_close, assert_same_bits, make_pattern, tolerance
-from helpers_structure import flat, real_steps, skip_without_reset_state
+from helpers_structure import flat, real_steps
 from simdrnn import reference
 from simdrnn.dropout import multipliers
 
@@ -106,7 +106,6 @@ def test_gradients(built, skip, masked_output):
 
 @pytest.mark.parametrize("reset_state", ["zero", "random"])
 def test_gradients_of_states_that_resets_go_to(engine, reset_state):
-    skip_without_reset_state(engine)
     stack = sr.Stack(make_layers(engine, "highway"), "highway", seed=3)
 
     report = sr.gradcheck(stack, 4, 3, reset="random", reset_state=reset_state, entries=2)

@@ -7,7 +7,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import INFOS, assert_same_bits
-from helpers_structure import ALL, STRUCTURES, build, draw, skip_without_reset_state
+from helpers_structure import ALL, STRUCTURES, build, draw
 
 RANDOM = {"lengths": "random", "mask": "random", "reset": "random"}
 
@@ -50,7 +50,6 @@ def test_learned_states(engine, cell, name):
 @pytest.mark.parametrize("reset_state", ["random", "zero", "learned"])
 @pytest.mark.parametrize("name", ["learned-2", "residual-mul", "turned"])
 def test_states_that_resets_go_to(engine, name, reset_state, state):
-    skip_without_reset_state(engine)
     layer = build(engine, "lstm", name, learn_initial_state=True)
 
     report = sr.gradcheck(layer, 5, 3, **RANDOM, entries=2, state=state, reset_state=reset_state)

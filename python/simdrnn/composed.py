@@ -52,7 +52,7 @@ class Composed:
         self._networks = [
             engine(cell, dtype, size, hidden_size, 1, num_directions, options) for size in inputs
         ]
-        self._inputs, self._hidden_size, self._dropped = inputs, hidden_size, options.dropout
+        self._inputs, self._dropped = inputs, options.dropout
         self._adds = [structure.residual and size == self._width for size in inputs]
         self.arithmetic = self._networks[0].arithmetic
 

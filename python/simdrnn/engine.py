@@ -148,10 +148,9 @@ class EngineUser(Parametrised):
 
     def _gradient_arrays(self) -> dict[str, Array]:
         """Allocate what an engine writes gradients of parameters to."""
-        shapes = {spec.name: np.broadcast_to(0.0, spec.shape) for spec in self._specs.values()}
         return {
-            name: np.empty(shape.shape, self.dtype)
-            for name, shape in self._per_unit(shapes).items()
+            name: np.empty(self.hidden_size if self._is_shared(name) else spec.shape, self.dtype)
+            for name, spec in self._specs.items()
         }
 
     def _shared(self, gradients: dict[str, Array]) -> dict[str, Array]:

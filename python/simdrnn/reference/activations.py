@@ -6,6 +6,8 @@ derivative, except where it is constant.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from simdrnn.activations import Activation as Named
@@ -90,6 +92,7 @@ _PLAIN = {
 }
 
 
+@cache
 def activation_of(named: Named) -> Activation:
     """Return the function and the derivative of a named activation.
 
