@@ -61,8 +61,10 @@ def test_calls_take_the_memory_they_say(layer, sizes, saving):
             taken, peak, kept = (int(word) for word in printed(code).split())
 
             slack = (2 << 20) + 4 * steps * batch  # a huge page, and the gradient of x
+            # What rows that have ended leave of the workspace is not always written to.
+            untouched = peak // 50 if "lengths" in call else 0
             assert kept > 7 * slack
-            assert abs(taken - peak) < slack, (call, every, taken, peak)
+            assert -slack - untouched < taken - peak < slack, (call, every, taken, peak)
             found[every] = taken
         assert found[None] > saving * found[150], found
 
