@@ -178,8 +178,11 @@ def make_problem(
     def draw(*shape: int) -> Any:
         return rng.standard_normal(shape).astype(dtype)
 
+    h_size = kwargs.get("proj_size") or H
+
     def draw_state() -> Any:
-        states = tuple(draw(rows, B, H) for _ in range(INFOS[cell].states))
+        sizes = [h_size] + [H] * (INFOS[cell].states - 1)
+        states = tuple(draw(rows, B, size) for size in sizes)
         return states if len(states) > 1 else states[0]
 
     return Problem(
@@ -187,7 +190,7 @@ def make_problem(
         draw(T, B, I),
         draw_state() if with_state else None,
         make_pattern(pattern, T, B, rng),
-        draw(T, B, directions * H),
+        draw(T, B, directions * h_size),
         draw_state(),
     )
 
@@ -285,6 +288,7 @@ class Case:
     pattern: str = "plain"
     clip: str = "unclipped"
     dropout: float = 0.0
+    P: int = 0
 
     def __str__(self) -> str:
         """Name the case by what is not default."""
@@ -301,7 +305,8 @@ class Case:
         Initial weights are of size 1 / sqrt(H). With more inputs than units x is smaller, so that
         activations are not saturated: the slope 1 - y^2 of a y next to 1 has few correct digits.
         """
-        extra = {"dropout": self.dropout} if self.layers > 1 else {}
+        extra: dict[str, Any] = {"dropout": self.dropout} if self.layers > 1 else {}
+        extra |= {"proj_size": self.P} if self.P else {}
         problem = make_problem(
             module,
             self.cell,

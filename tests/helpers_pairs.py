@@ -55,6 +55,10 @@ FACTORS: dict[str, Factor] = {
     "gate_clip": switch("layer", gate_clip=1.0),
     "cell_clip": switch("layer", cell_clip=0.5),
     "hidden_clip": switch("layer", hidden_clip=0.4),
+    "projection": Factor(
+        "layer",
+        {"off": {}, "on": {"proj_size": 2}, "clipped": {"proj_size": 2, "proj_clip": 0.3}},
+    ),
     "zoneout": Factor(
         "layer", {"off": {}, "one": {"zoneout": 0.3}, "pair": {"zoneout": (0.2, 0.4)}}
     ),
@@ -109,6 +113,10 @@ RULES = (
          "output_activation: expected a cell with such a gate"),
     Rule("cell", cells(lambda i: "sigmoid" not in i.activations), "recurrent_activation",
          ("softsign", "hard"), "recurrent_activation: expected a cell with such a gate"),
+    Rule("cell", cells(lambda i: not i.name.startswith("lstm")), "projection", ("on", "clipped"),
+         "proj_size: expected the layer LSTM, which alone has projections"),
+    Rule("hidden_clip", ("on",), "projection", ("on", "clipped"),
+         "hidden_clip: expected proj_clip in place of it"),
     Rule("directions", ("one", "reversed", "turned"), "merge", (*SUMS, "none"),
          "merge: expected bidirectional=True with it"),
     Rule("layers", ("2", "dropped"), "merge", ("none",),
@@ -194,5 +202,6 @@ def build(module: Any, row: Row, seed: int = 0) -> Any:
     """Make the layer of a row; its input has the size of its output where that is added to it."""
     options, hidden = arguments(row, "layer"), 3
     joined = options.get("bidirectional") and options.get("merge", "concat") == "concat"
-    inputs = hidden * (2 if joined else 1) if options.get("residual") else 2
+    width = options.get("proj_size", hidden) * (2 if joined else 1)
+    inputs = width if options.get("residual") else 2
     return make_layer(module, row["cell"], inputs, hidden, dtype="float64", seed=seed, **options)

@@ -78,9 +78,9 @@ def test_every_rule_forbids_something():
 def test_gradients(row):
     layer = with_arguments(build(sr, row), arguments(row, "record"))
     rng = np.random.default_rng(1)
-    for name in layer.parameters():
+    for name, value in layer.parameters().items():
         if name[1:3] == "_0":  # learned states start at zero
-            setattr(layer, name, rng.standard_normal(3))
+            setattr(layer, name, rng.standard_normal(value.shape))
 
     report = sr.gradcheck(layer, T, B, seed=1, entries=4, directions=1, **arguments(row, "call"))
 

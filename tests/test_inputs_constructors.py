@@ -63,8 +63,9 @@ OF_KIND = {
 CONSTRUCTORS = {kind: LAYER | own for kind, own in OF_KIND.items()}
 CONSTRUCTORS |= {f"{kind}Cell": COMMON | own for kind, own in OF_KIND.items()}
 CONSTRUCTORS["LSTM"]["proj_size"] = values(
-    [0], [1, -1, "0", None, False, 0.5, np.array([0, 0]), 10**400]
+    [0, 1, np.uint8(1)], [-1, "0", None, False, 0.5, np.array([0, 0]), 10**400]
 )
+CONSTRUCTORS["LSTM"]["proj_clip"] = LIMITS
 MODULES = {
     "Linear": ({"in_features": SIZES, "out_features": SIZES}, {"bias": BOOLS}),
     "Embedding": ({"num_embeddings": SIZES, "embedding_dim": SIZES}, {}),
@@ -86,6 +87,13 @@ def test_constructors(kind, data):
     biased = bool(arguments.get("bias", Given(True, True, "")).plain)
     if not biased and arguments.get("forget_bias", Given(None, None, "")).value is not None:
         arguments["forget_bias"] = Given(passed["forget_bias"], REFUSED, "without bias")
+    # A projection makes h smaller, and is clipped in place of it.
+    projected = arguments.get("proj_size", Given(0, 0, "")).plain == 1
+    if projected and arguments["hidden_size"].plain == 1:
+        arguments["proj_size"] = Given(passed["proj_size"], REFUSED, "not less than H")
+    for clip, meant in (("hidden_clip", not projected), ("proj_clip", projected)):
+        if not meant and arguments.get(clip, Given(None, None, "")).value is not None:
+            arguments[clip] = Given(passed[clip], REFUSED, "of another h")
 
     def make(**arguments):
         with warnings.catch_warnings():  # of dropout that has no place to act

@@ -27,7 +27,9 @@ twins = pytest.mark.parametrize("cell", TWINS)
 
 def torch_twin(torch, cell, layer):
     """Return PyTorch's layer with the weights of ours."""
-    extra = {"nonlinearity": "relu"} if cell == "rnn_relu" else {}
+    extra: dict[str, Any] = {"nonlinearity": "relu"} if cell == "rnn_relu" else {}
+    if cell == "lstm":
+        extra = {"proj_size": layer.proj_size}
     twin = getattr(torch.nn, TWINS[cell])(
         layer.input_size, layer.hidden_size, layer.num_layers, bias=layer.bias,
         batch_first=layer.batch_first, bidirectional=layer.bidirectional,
@@ -164,6 +166,22 @@ def test_lengths_equal_packed_sequences(engine, torch, cell, variant, dtype, rng
     problem.call["lengths"] = unsorted_lengths(8, 7, rng)
 
     assert_equal_to_torch(torch, cell, problem)
+
+
+@variants
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize("sizes", [(5, 1), (9, 8), (19, 17), (32, 8)], ids=str)
+@pytest.mark.parametrize("pattern", ["plain", "lengths"])
+def test_projections_equal_pytorch(engine, torch, variant, sizes, pattern, dtype, rng):
+    hidden, projected = sizes
+    problem = make_problem(
+        engine, "lstm", rng=rng, T=7, B=5, I=6, H=hidden, proj_size=projected, dtype=dtype,
+        **VARIANTS[variant],
+    )  # fmt: skip
+    if pattern == "lengths":
+        problem.call["lengths"] = unsorted_lengths(7, 5, rng)
+
+    assert_equal_to_torch(torch, "lstm", problem)
 
 
 @twins

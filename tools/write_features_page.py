@@ -39,6 +39,7 @@ that act in training do nothing there.
 _PLACES: dict[str, tuple[str, str]] = {
     "gate_clip": ("gates, before their activation", "ONNX operators, `clip`"),
     "cell_clip": ("c, after its update", "Sak et al. 2014, arXiv:1402.1128"),
+    "proj_clip": ("h, after its projection", "TensorFlow, `proj_clip`"),
     "hidden_clip": ("h, after its update", ""),
     "step_grad_clip": ("every step of backward", "Graves 2013, arXiv:1308.0850"),
     "step_grad_norm": ("every step of backward", "Pascanu et al. 2013, arXiv:1211.5063"),
@@ -107,6 +108,9 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 # Which cell takes what
 
 
+# Options that only layers with an argument of their own take.
+_OF_A_LAYER = {"proj_clip": "`LSTM` with `proj_size`"}
+
 # What an option needs beside itself.
 _NEEDS: dict[str, dict[str, Any]] = {"recurrent_dropout_per_gate": {"recurrent_dropout": 0.5}}
 
@@ -143,7 +147,8 @@ def trial(option: str) -> Any:
 
 def step_options() -> dict[str, dict[str, bool]]:
     """Return for each option of a step which cells take it, and which a pair for zoneout."""
-    given = [(f.name, with_its_own(f.name, trial(f.name))) for f in fields(Options) if f.repr]
+    names = [f.name for f in fields(Options) if f.repr and f.name not in _OF_A_LAYER]
+    given = [(name, with_its_own(name, trial(name))) for name in names]
     given.append(("zoneout=(p_h, p_c)", {"zoneout": (0.25, 0.5)}))
     return {
         name: {cell: takes(cell, **options) for cell in reference.CELLS} for name, options in given
@@ -156,8 +161,8 @@ def of_options() -> str:
     rows = []
     for field in fields(Options):
         if field.repr or field.name == "dropout":
-            everywhere = not field.repr or all(taken[field.name].values())
-            cells = "all" if everywhere else "see below"
+            everywhere = not field.repr or all(taken.get(field.name, {}).values())
+            cells = _OF_A_LAYER.get(field.name, "all" if everywhere else "see below")
             rows.append(option_row(field.name, meanings[field.name], cells))
     partial = {name: cells for name, cells in taken.items() if not all(cells.values())}
     matrix = table(

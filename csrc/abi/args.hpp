@@ -1,7 +1,9 @@
 // Arguments of the kernels: plain data, no functions, so that no symbol is shared between ISAs.
 //
-// Letters: T steps, B batch, I inputs, H hidden units. Strides and offsets count elements.
-// "Step s" counts in processing order; its time is t = s, or T - 1 - s in the reverse direction.
+// Letters: T steps, B batch, I inputs, H hidden units. With a projection h is P wide, not H; so is
+// then everything that is called (B, H) of state 0 and (T, B, H) of outputs. Strides and offsets
+// count elements. "Step s" counts in processing order; its time is t = s, or T - 1 - s in the
+// reverse direction.
 #pragma once
 #include <cstdint>
 
@@ -26,6 +28,8 @@ struct PackedWeights {
   const T* h_transposed[kMaxPhases];  // R^T, for dL/dh
   const T* h_transposed_separate;     // its rows of the separate gates
   const T* x_transposed;              // W^T, for dL/dx
+  const T* projection;                // W_hr
+  const T* projection_transposed;     // W_hr^T
   const T* parameters;                // of the cell itself: (params, parameter_stride)
   Index parameter_stride;
 };
@@ -41,7 +45,8 @@ struct Sequence {
 template <class T>
 struct RunArgs {
   Index steps, batch, input_size, hidden_size;
-  Index turn;  // steps of the calls before: tiles are gone through forth and back in turn
+  Index h_size;  // of h: hidden_size, or that of the projection
+  Index turn;    // steps of the calls before: tiles are gone through forth and back in turn
   bool reverse;
   bool hold;                  // a step that is not real outputs the carried h, else 0
   const std::uint8_t* flags;  // (T, B) StepFlag, or null: every step is real
@@ -52,6 +57,7 @@ struct RunArgs {
   const T* after_reset[kMaxStates];  // what a reset puts in their place; often the same
   PackedWeights<T> weights;
   CellOptions<T> options;
+  Projection<T> projection;
   bool optioned;  // whether one of them acts on the step itself
   Draw draw;
   Index saved_width;  // values per unit on the tape: the cell's, then those of saved_states
@@ -89,7 +95,8 @@ struct ForwardArgs {
   T* state[kMaxStates];  // states other than h, from index 1: (count, padded H)
   Index padded;          // H rounded up for full vectors
   T* operand;            // cells of two phases: (count, padded) and
-  T* gates;              // (count, gates - 1, padded) of the step at hand
+  T* gates;              // (count, gates - 1, padded) of the step at hand; or with a projection
+                         // operand alone: what it takes, the cell's h
   void* scratch;         // forward_scratch bytes
 };
 
@@ -115,7 +122,7 @@ struct BackwardArgs {
   Index d_pre_stride;
   const T** x_rows;  // filled here: where that row's x and h_{t-1} are
   const T** h_rows;
-  T* operand;           // (rows, H): second phase's operand, or null if there is none
+  T* operand;           // (rows, H): of the second phase or the projection; or null
   T* d_operand;         // (count, padded H): its gradient in the step at hand
   T* dropped_h;         // (rows, H): h_{t-1} as recurrent dropout left it, or null
   Sequence<T> d_x;      // or null data
@@ -163,10 +170,12 @@ template <class T>
 struct PackArgs {
   Index input_size, hidden_size;
   const T* weight_ih;  // (gates*H, I)
-  const T* weight_hh;  // (gates*H, H)
+  const T* weight_hh;  // (gates*H, P)
   const T* bias_ih;    // (gates*H), or null
   const T* bias_hh;
   const T* const* parameters;  // params pointers to (H): the cell's own
+  const T* weight_hr;          // (P, H), or null: P is H
+  Index projected_size;        // P, or 0
   T* out;                      // packed_size elements, 64-byte aligned; null: only lay out
   PackedWeights<T>* packed;    // filled with pointers into out
 };

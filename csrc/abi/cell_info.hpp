@@ -31,7 +31,8 @@ struct CellInfo {
   // The activations that can be exchanged, by default: one per gate, "-" where there is none, and
   // behind a "/" what squashes a state on its way to h.
   const char* activations = "";
-  int params = 0;  // values per unit beside weights and biases
+  bool projects = false;  // whether its h may be projected: it has `output` then
+  int params = 0;         // values per unit beside weights and biases
   // Their names, separated by blanks; python/simdrnn/cells.py says what may follow a name.
   const char* parameters = "";
 };

@@ -12,6 +12,7 @@ template <class T>
 struct Limits {
   T gate, cell, hidden;                 // forward
   T step_gradient, step_gradient_norm;  // inside BPTT
+  T projected;                          // of h after its projection
 };
 
 // Of something that happens at random. A 32-bit word below `threshold` makes it happen.
@@ -21,6 +22,14 @@ struct Chance {
   T probability;
   T scale;                  // 1 / (1 - probability): of what dropout keeps
   std::uint64_t threshold;  // probability * 2^32
+};
+
+// What makes the h that is carried of the cell's, (P, H) weights, and the options that then act on
+// it instead of on the cell's.
+template <class T>
+struct Projection {
+  Index size;  // P; 0 where there is none
+  Chance<T> zoneout;
 };
 
 // What random words are drawn for. They never share a word: it is part of the counter.

@@ -14,12 +14,12 @@ template <class T>
 void register_as(py::module_& m, const char* name) {
   using Bound = BoundNetwork<T>;
   py::class_<Bound>(m, name, "A stack of recurrent layers; see simdrnn.run.Network.")
-      .def(py::init<const std::string&, Index, Index, Index, Index, const OptionValues&>(),
+      .def(py::init<const std::string&, Index, Index, Index, Index, const OptionValues&, Index>(),
            py::arg("cell"), py::arg("input_size"), py::arg("hidden_size"), py::arg("layers"),
-           py::arg("directions"), py::arg("options"))
+           py::arg("directions"), py::arg("options"), py::arg("projected_size"))
       .def("set_parameters", &Bound::set_parameters, py::arg("index"), py::arg("weight_ih"),
            py::arg("weight_hh"), py::arg("bias_ih"), py::arg("bias_hh"), py::arg("own"),
-           "Pack the parameters of layer * D + direction for the active ISA.")
+           py::arg("weight_hr"), "Pack the parameters of layer * D + direction for the active ISA.")
       .def("forward", &Bound::forward, py::arg("run"), py::arg("output"), py::arg("final_states"),
            py::arg("tape"),
            "Run the stack; tape is None unless the run is recorded, else (saved, hidden, "
@@ -53,7 +53,8 @@ void register_network(py::module_& m) {
                     std::vector<double>>(),
            py::arg("limits"), py::arg("activations"), py::arg("own_activations"),
            py::arg("dropout_by_gate"), py::arg("chances"),
-           "limits: gate, cell, hidden, step_gradient, step_gradient_norm; infinity is off.\n"
+           "limits: gate, cell, hidden, step_gradient, step_gradient_norm, projected; infinity is "
+           "off.\n"
            "activations: (kind, alpha, beta) of each that the cell has.\n"
            "chances: dropout, input, recurrent, candidate, then zoneout by state; 0 is off.");
   register_as<float>(m, "NetworkF32");

@@ -139,7 +139,8 @@ Index miscounted_parts(const std::vector<int>& sizes, Index rounds) {
 }
 
 py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int gates, int threads,
-              const py::object& real_steps, Index layers, Index directions, bool forward) {
+              const py::object& real_steps, Index layers, Index directions, bool forward,
+              Index projected_size) {
   std::vector<Index> counts;
   if (!real_steps.is_none()) {
     for (const auto item : real_steps) counts.push_back(py::cast<Index>(item));
@@ -155,7 +156,8 @@ py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int
                                .forward = forward,
                                .thread_limit = threads,
                                .largest_gang = threads,
-                               .real_steps = real_steps.is_none() ? nullptr : &counts});
+                               .real_steps = real_steps.is_none() ? nullptr : &counts,
+                               .projected_size = projected_size});
   py::dict result;
   py::list order, first_row;
   for (const auto row : made.order) order.append(row);
@@ -192,7 +194,8 @@ void register_testing(py::module_& m) {
   testing.def("plan", &plan, py::arg("steps"), py::arg("batch"), py::arg("input_size"),
               py::arg("hidden_size"), py::arg("gates"), py::arg("threads"),
               py::arg("real_steps") = py::none(), py::arg("layers") = 1, py::arg("directions") = 1,
-              py::arg("forward") = true, "How a call would be cut into work.");
+              py::arg("forward") = true, py::arg("projected_size") = 0,
+              "How a call would be cut into work.");
 }
 
 }  // namespace simdrnn::bindings

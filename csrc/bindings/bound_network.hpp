@@ -35,22 +35,24 @@ template <class T>
 class BoundNetwork {
  public:
   BoundNetwork(const std::string& cell, Index input_size, Index hidden_size, Index layers,
-               Index directions, const OptionValues& options)
-      : network_({cell, input_size, hidden_size, layers, directions}, options_of<T>(options)) {}
+               Index directions, const OptionValues& options, Index projected_size)
+      : network_({cell, input_size, hidden_size, layers, directions, projected_size},
+                 options_of<T>(options)) {}
 
   void set_parameters(Index index, const py::array& weight_ih, const py::array& weight_hh,
                       const py::object& bias_ih, const py::object& bias_hh,
-                      const py::tuple& parameters) {
+                      const py::tuple& parameters, const py::object& weight_hr) {
     const NetworkShape& shape = network_.shape();
     const Index rows = network_.info().gates * shape.hidden_size;
     const T* w_ih = elements<const T>(weight_ih, "weight_ih",
                                       rows * network_.layer_input(index / shape.directions));
-    const T* w_hh = elements<const T>(weight_hh, "weight_hh", rows * shape.hidden_size);
+    const T* w_hh = elements<const T>(weight_hh, "weight_hh", rows * shape.h_size());
+    const T* w_hr = projection_of<const T>(weight_hr);
     const T* b_ih = optional_elements<const T>(bias_ih, "bias_ih", rows);
     const T* b_hh = optional_elements<const T>(bias_hh, "bias_hh", rows);
     const auto own = parameters_of<const T>(parameters);
     const py::gil_scoped_release unlocked;
-    network_.set_parameters(index, w_ih, w_hh, b_ih, b_hh, own);
+    network_.set_parameters(index, w_ih, w_hh, b_ih, b_hh, own, w_hr);
   }
 
   void forward(const py::tuple& run, py::array& output, const py::tuple& final_states,
@@ -143,7 +145,7 @@ class BoundNetwork {
     const NetworkShape& s = network_.shape();
     const auto work = static_cast<double>(call.steps.steps * call.steps.batch) *
                       static_cast<double>(network_.info().gates * s.hidden_size) *
-                      static_cast<double>(s.input_size + s.hidden_size);
+                      static_cast<double>(s.input_size + s.h_size());
     return work * static_cast<double>(s.layers * s.directions) >
            static_cast<double>(kMultiplications);
   }
@@ -151,9 +153,7 @@ class BoundNetwork {
   [[nodiscard]] Index directions() const {
     return network_.shape().layers * network_.shape().directions;
   }
-  [[nodiscard]] Index width() const {
-    return network_.shape().directions * network_.shape().hidden_size;
-  }
+  [[nodiscard]] Index width() const { return network_.shape().output_size(); }
 
   Call<T> make_call(const py::tuple& run) const {
     Call<T> call{};
@@ -195,8 +195,8 @@ class BoundNetwork {
     std::vector<E*> states;
     for (const auto& item : arrays) {
       auto array = py::cast<py::array>(item);
-      states.push_back(
-          elements<E>(array, name, directions() * call.steps.batch * network_.shape().hidden_size));
+      const Index size = call.steps.batch * network_.shape().state_size(states.size());
+      states.push_back(elements<E>(array, name, directions() * size));
     }
     return states;
   }
@@ -246,7 +246,8 @@ class BoundNetwork {
   std::vector<T*> trace_of(const py::object& trace, const Call<T>& call) const {
     std::vector<T*> arrays;
     if (trace.is_none()) return arrays;
-    const Index width = (network_.info().states + 1) * network_.shape().hidden_size;
+    const NetworkShape& shape = network_.shape();
+    const Index width = 2 * shape.h_size() + (network_.info().states - 1) * shape.hidden_size;
     for (const auto& item : py::cast<py::list>(trace)) {
       auto array = py::cast<py::array>(item);
       arrays.push_back(elements<T>(array, "trace", call.steps.steps * call.steps.batch * width));
@@ -262,10 +263,19 @@ class BoundNetwork {
     const Index rows = network_.info().gates * shape.hidden_size;
     const Index columns = network_.layer_input(index / shape.directions);
     return {optional_elements<T>(arrays[0], "d_weight_ih", rows * columns),
-            optional_elements<T>(arrays[1], "d_weight_hh", rows * shape.hidden_size),
+            optional_elements<T>(arrays[1], "d_weight_hh", rows * shape.h_size()),
             optional_elements<T>(arrays[2], "d_bias_ih", rows),
             optional_elements<T>(arrays[3], "d_bias_hh", rows),
-            parameters_of<T>(py::cast<py::tuple>(arrays[4]))};
+            parameters_of<T>(py::cast<py::tuple>(arrays[4])),
+            projection_of<T>(py::object(arrays[5]))};
+  }
+
+  // weight_hr, or its gradient; null without projection.
+  template <class E>
+  E* projection_of(const py::object& array) const {
+    const NetworkShape& shape = network_.shape();
+    if (array.is_none() == network_.projects()) reject("weight_hr", "one with a projection");
+    return optional_elements<E>(array, "weight_hr", shape.projected_size * shape.hidden_size);
   }
 
   // The cell's own parameters.

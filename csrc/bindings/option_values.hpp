@@ -10,7 +10,7 @@
 namespace simdrnn::bindings {
 
 struct OptionValues {
-  std::vector<double> limits;  // gate, cell, hidden, step_gradient, step_gradient_norm
+  std::vector<double> limits;                                // in the order of Limits
   std::vector<std::tuple<int, double, double>> activations;  // kind, alpha, beta
   bool own_activations;
   bool dropout_by_gate;
@@ -29,7 +29,7 @@ template <class T>
 NetworkOptions<T> options_of(const OptionValues& values) {
   const auto limit = [&](std::size_t i) { return static_cast<T>(values.limits.at(i)); };
   NetworkOptions<T> options{};
-  options.cell.limits = {limit(0), limit(1), limit(2), limit(3), limit(4)};
+  options.cell.limits = {limit(0), limit(1), limit(2), limit(3), limit(4), limit(5)};
   for (std::size_t i = 0; i < values.activations.size() && i < kMaxActivations; ++i) {
     const auto& [kind, alpha, beta] = values.activations[i];
     options.cell.activations[i] = {static_cast<ActivationKind>(kind), static_cast<T>(alpha),

@@ -42,12 +42,13 @@ T* data_of(const py::handle& array) {
   return reinterpret_cast<T*>(py::detail::array_proxy(array.ptr())->data);
 }
 
-// The states of a plain call: as many as the cell has, of the given shape. False if anything is
-// unusual.
+// The states of a plain call: as many as the cell has, of the given shape but for their width.
+// False if anything is unusual.
 template <class T>
-bool plain_states(const py::handle& state, std::size_t count, const std::vector<py::ssize_t>& shape,
-                  std::vector<const T*>& states) {
+bool plain_states(const py::handle& state, std::size_t count, std::vector<py::ssize_t> shape,
+                  const NetworkShape& network, std::vector<const T*>& states) {
   const auto fits = [&](const py::handle& array) {
+    shape.back() = network.state_size(states.size());
     return is_plain<T>(array, static_cast<py::ssize_t>(shape.size())) &&
            std::equal(shape.begin(), shape.end(), shape_of(array));
   };
@@ -76,13 +77,15 @@ struct PlainCall {
   std::vector<py::array_t<T>> made;
   std::vector<T*> finals;
 
-  bool take_states(const py::handle& state, std::size_t count,
-                   const std::vector<py::ssize_t>& shape) {
+  // `shape`: of the states, but for their width, which `network` has.
+  bool take_states(const py::handle& state, std::size_t count, std::vector<py::ssize_t> shape,
+                   const NetworkShape& network) {
     call.flush_denormals = flush_denormals.load(std::memory_order_relaxed);
     call.states.reserve(count);
     if (!state.is_none()) {
-      if (!plain_states<T>(state, count, shape, call.states)) return false;
+      if (!plain_states<T>(state, count, shape, network, call.states)) return false;
     } else {
+      shape.back() = network.hidden_size;  // the widest
       std::size_t size = 1;
       for (const py::ssize_t n : shape) size *= static_cast<std::size_t>(n);
       zeros.assign(size, T(0));
@@ -90,6 +93,7 @@ struct PlainCall {
     }
     made.reserve(count);
     for (std::size_t k = 0; k < count; ++k) {
+      shape.back() = network.state_size(k);
       made.push_back(new_array<T>(shape));
       finals.push_back(made.back().mutable_data());
     }
@@ -112,7 +116,7 @@ py::object BoundNetwork<T>::plain_layer(const py::handle& x, const py::handle& s
   plain.call.steps = {steps, batch, nullptr, nullptr, nullptr};
   plain.call.x = {data_of<const T>(x), batch * input, input};
   if (!plain.take_states(state, static_cast<std::size_t>(network_.info().states),
-                         {directions(), batch, network_.shape().hidden_size})) {
+                         {directions(), batch, 0}, network_.shape())) {
     return py::none();
   }
   py::array_t<T> output = new_array<T>({steps, batch, width()});
@@ -133,8 +137,8 @@ py::object BoundNetwork<T>::plain_cell(const py::handle& x, const py::handle& st
   PlainCall<T> plain;
   plain.call.steps = {1, batch, nullptr, nullptr, nullptr};
   plain.call.x = {data_of<const T>(x), 0, network_.shape().input_size};
-  if (!plain.take_states(state, static_cast<std::size_t>(network_.info().states),
-                         {batch, hidden})) {
+  if (!plain.take_states(state, static_cast<std::size_t>(network_.info().states), {batch, hidden},
+                         network_.shape())) {
     return py::none();
   }
   TapeViews<T> tape;

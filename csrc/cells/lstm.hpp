@@ -26,7 +26,8 @@ struct Lstm {
                                  .write = kInput,
                                  .candidate = kCandidate,
                                  .common = true,
-                                 .activations = "sigmoid sigmoid tanh sigmoid / tanh"};
+                                 .activations = "sigmoid sigmoid tanh sigmoid / tanh",
+                                 .projects = true};
 
   template <class V, class P>
   static void forward(const Lanes<V, 4>& pre, const Lanes<V, 2>& state, const P& p,
@@ -53,6 +54,12 @@ struct Lstm {
              p.drop(d_c * i) * p.tanh_slope(g, kCandidate),
              d_next[kHidden] * squashed * p.sigmoid_slope(o, kOutput)};
     d_state = {V(typename V::Scalar(0)), d_c * f};  // h's part goes through R: the driver's
+  }
+
+  // h' of what a step saved.
+  template <class V, class P>
+  static V output(const Lanes<V, 5>& saved, const P& p) noexcept {
+    return saved[kOutput] * p.squash(saved[4], kSquash);
   }
 };
 

@@ -45,6 +45,7 @@ struct LstmVariant {
       .candidate = kCandidate,
       .activations =
           kCoupled ? "sigmoid tanh sigmoid / tanh" : "sigmoid sigmoid tanh sigmoid / tanh",
+      .projects = true,
       .params = kParams,
       .parameters = !kPeephole                                ? ""
                     : kCoupling == Coupling::kNone            ? "weight_ci weight_cf weight_co"
@@ -98,6 +99,12 @@ struct LstmVariant {
     }
     if constexpr (kPeephole) d_pre[kGates + kUpdates] = d_pre[kOutput] * c_next;
     d_state = {V(typename V::Scalar(0)), d_cell};  // h's part goes through R: the driver's
+  }
+
+  // h' of what a step saved.
+  template <class V, class P>
+  static V output(const Lanes<V, kSaved + kParams>& saved, const P& p) noexcept {
+    return saved[kOutput] * p.squash(saved[kOutput + 1], kSquash);
   }
 
  private:

@@ -94,17 +94,19 @@ void pack_phase(const PackArgs<typename V::Scalar>& a,
   using T = typename V::Scalar;
   using P = Phase<Cell, kPhase>;
   const Index hidden = a.hidden_size, input = a.input_size;
+  const Index h_size = a.projected_size > 0 ? a.projected_size : hidden;
   const Index lanes = vectors_of<V>(hidden) * V::kLanes;
+  const Index h_lanes = vectors_of<V>(h_size) * V::kLanes;
   T* x = pieces.take(lanes * P::kGates * input);
-  T* h = pieces.take(lanes * P::kGates * hidden);
+  T* h = pieces.take(lanes * P::kGates * h_size);
   T* bias = pieces.take(lanes * P::kGates);
-  T* transposed = pieces.take(lanes * (P::kGates - P::kSeparate) * hidden);
-  T* separate = pieces.take(lanes * P::kSeparate * hidden);
+  T* transposed = pieces.take(h_lanes * (P::kGates - P::kSeparate) * hidden);
+  T* separate = pieces.take(h_lanes * P::kSeparate * hidden);
   T* bias_separate = pieces.take(lanes * P::kSeparate);
   T* sum = pieces.take((P::kFirst + P::kGates) * hidden);  // bias in the user's order
   if (pieces.base == nullptr) return;
   pack_gates<V>(a.weight_ih, P::kFirst, P::kGates, hidden, input, P::kUnitVectors, x);
-  pack_gates<V>(a.weight_hh, P::kFirst, P::kGates, hidden, hidden, P::kUnitVectors, h);
+  pack_gates<V>(a.weight_hh, P::kFirst, P::kGates, hidden, h_size, P::kUnitVectors, h);
   const Index first_separate = P::kFirst + P::kGates - P::kSeparate;
   for (Index i = 0; i < (P::kFirst + P::kGates) * hidden; ++i) {
     const T input_bias = a.bias_ih == nullptr ? T(0) : a.bias_ih[i];
@@ -112,10 +114,10 @@ void pack_phase(const PackArgs<typename V::Scalar>& a,
     sum[i] = i < first_separate * hidden ? input_bias + recurrent_bias : input_bias;
   }
   pack_gates<V>(sum, P::kFirst, P::kGates, hidden, 1, P::kUnitVectors, bias);
-  pack_rows<V>(a.weight_hh + P::kFirst * hidden * hidden, (P::kGates - P::kSeparate) * hidden,
-               hidden, transposed);
+  pack_rows<V>(a.weight_hh + P::kFirst * hidden * h_size, (P::kGates - P::kSeparate) * hidden,
+               h_size, transposed);
   if constexpr (P::kSeparate > 0) {
-    pack_rows<V>(a.weight_hh + first_separate * hidden * hidden, P::kSeparate * hidden, hidden,
+    pack_rows<V>(a.weight_hh + first_separate * hidden * h_size, P::kSeparate * hidden, h_size,
                  separate);
     if (a.bias_hh != nullptr) {
       pack_gates<V>(a.bias_hh, first_separate, P::kSeparate, hidden, 1, P::kUnitVectors,
@@ -132,6 +134,21 @@ void pack_phase(const PackArgs<typename V::Scalar>& a,
   a.packed->bias_separate = bias_separate;
 }
 
+// W_hr for the product with the cell's h, whose k steps are its columns, and W_hr^T.
+template <class V>
+void pack_projection(const PackArgs<typename V::Scalar>& a,
+                     Pieces<typename V::Scalar>& pieces) noexcept {
+  const Index hidden = a.hidden_size, size = a.projected_size;
+  if (size == 0) return;
+  auto* forward = pieces.take(vectors_of<V>(size) * V::kLanes * hidden);
+  auto* transposed = pieces.take(vectors_of<V>(hidden) * V::kLanes * size);
+  if (pieces.base == nullptr) return;
+  pack_gates<V>(a.weight_hr, 0, 1, size, hidden, kTileVectors, forward);
+  pack_rows<V>(a.weight_hr, size, hidden, transposed);
+  a.packed->projection = forward;
+  a.packed->projection_transposed = transposed;
+}
+
 template <class V, class Cell>
 Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
   Pieces<typename V::Scalar> pieces{a.out, 0};
@@ -143,6 +160,7 @@ Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
     pack_rows<V>(a.weight_ih, depth, a.input_size, x);
     a.packed->x_transposed = x;
   }
+  pack_projection<V>(a, pieces);
   const Index stride = vectors_of<V>(a.hidden_size) * V::kLanes;
   auto* parameters = pieces.take(Cell::info.params * stride);
   if (pieces.base != nullptr) {

@@ -29,6 +29,7 @@ class BackwardRows {
     d_x_from_ = scratch_.template take<const T*>(a_.d_x.data != nullptr ? all : 0);
     d_x_to_ = scratch_.template take<T*>(a_.d_x.data != nullptr ? all : 0);
     units_ = own_part(run_.hidden_size);
+    of_h_ = own_part(run_.h_size);
   }
 
   // This part's columns of `width`, in full vectors.
@@ -46,7 +47,7 @@ class BackwardRows {
       const Index b = run_.rows[i];
       if (!(flags_at(run_, t_, b) & kStepReal)) {
         if (run_.hold && a_.d_y.data != nullptr) {
-          add(row_at(a_.d_y, t_, b), a_.d_state[0] + i * a_.padded);
+          add(row_at(a_.d_y, t_, b), a_.d_state[0] + i * a_.padded, of_h_);
         }
         continue;
       }
@@ -85,21 +86,21 @@ class BackwardRows {
   // Where the states were made fresh before this step, their gradient is the initial states'.
   void leave_fresh() noexcept {
     if (run_.flags == nullptr) return;
-    const Index hidden = run_.hidden_size;
     for (Index i = 0; i < run_.count; ++i) {
       const Index b = run_.rows[i];
       if (!(flags_at(run_, t_, b) & kStepFresh)) continue;
       for (int k = 0; k < kInfo.states; ++k) {
+        const Share part = k == 0 ? of_h_ : units_;
         T* const carried = a_.d_state[k] + i * a_.padded;
-        add(carried, a_.d_after_reset[k] + b * hidden);
-        fill_zero(carried + units_.begin, units_.end - units_.begin);
+        add(carried, a_.d_after_reset[k] + b * (k == 0 ? run_.h_size : run_.hidden_size), part);
+        fill_zero(carried + part.begin, part.end - part.begin);
       }
     }
   }
 
-  // to += from, on this part's units.
-  void add(const T* from, T* to) noexcept {
-    for (Index i = units_.begin; i < units_.end; ++i) to[i] += from[i];
+  // to += from.
+  static void add(const T* from, T* to, Share part) noexcept {
+    for (Index i = part.begin; i < part.end; ++i) to[i] += from[i];
   }
 
   const BackwardArgs<T>& a_;
@@ -110,6 +111,7 @@ class BackwardRows {
   T** d_x_to_ = nullptr;
   Index d_x_rows_ = 0;
   Share units_{};  // hidden units of this part
+  Share of_h_{};   // its elements of h: the same, unless h is projected
   Index t_ = 0;
 };
 

@@ -76,7 +76,7 @@ class ForwardRows {
 
   // Lists the rows that take the step, and where their states are; fills the outputs of the others.
   Index begin_step(Index step) noexcept {
-    const Index t = time_of(run_, step), hidden = run_.hidden_size;
+    const Index t = time_of(run_, step), hidden = run_.hidden_size, h_size = run_.h_size;
     Index n = 0;
     for (Index i = 0; i < run_.count; ++i) {
       const Index b = run_.rows[i];
@@ -84,7 +84,7 @@ class ForwardRows {
       if (flags & kStepFresh) a_.origin[i] = kAfterReset;
       const T* const* const given = a_.origin[i] == kAfterReset ? run_.after_reset : run_.initial;
       const bool carried = a_.origin[i] == kCarried;
-      const T* const h = carried ? a_.h[i] : given[0] + b * hidden;
+      const T* const h = carried ? a_.h[i] : given[0] + b * h_size;
       if (flags & kStepReal) {
         if (a_.hoist_steps == 0) x_rows_[n] = row_at(run_.x, t, b);
         h_rows_[n] = h;
@@ -95,9 +95,9 @@ class ForwardRows {
       } else if (a_.gang.part == 0) {
         T* const y = row_at(a_.y, t, b);
         if (run_.hold) {
-          copy(h, y, hidden);
+          copy(h, y, h_size);
         } else {
-          fill_zero(y, hidden);
+          fill_zero(y, h_size);
         }
       }
     }

@@ -132,7 +132,8 @@ class StepNoise {
 };
 
 // Recurrent dropout: h as the recurrent product sees it. One mask per row and sequence (Gal and
-// Ghahramani 2016, arXiv:1512.05287), or one for each gate: unit u of gate g is unit g * H + u.
+// Ghahramani 2016, arXiv:1512.05287), or one for each gate: unit u of gate g is unit g * H + u (H:
+// of h).
 template <class V, class Options, int kGates>
 class RecurrentDropout {
   using T = typename V::Scalar;
@@ -151,7 +152,7 @@ class RecurrentDropout {
   // Draws the masks of all rows.
   void start(const RunArgs<T>& run) noexcept {
     if (masks_ == nullptr) return;
-    const Index hidden = run.hidden_size;
+    const Index hidden = run.h_size;
     for (Index i = 0; i < run.count; ++i) {
       for (Index g = 0; g < masks_per_row_; ++g) {
         draw_row(run.draw, Feature::kRecurrent, 0, run.rows[i], run.options.recurrent_dropout, T(0),

@@ -22,7 +22,7 @@ inline Index step_before(const RunArgs<T>& run, Index step, Index b) noexcept {
   return kNoStep;
 }
 
-// state[k]: H elements of state k of row b before `step`. h is in the output, the others end the
+// state[k]: where state k of row b before `step` is. h is in the output, the others end the
 // saved values; where those are not kept, nothing but a gap lies between them and the checkpoint.
 template <class T>
 inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index step, Index b,
@@ -31,7 +31,8 @@ inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index 
   const Index hidden = run.hidden_size, before = step_before(run, step, b);
   if (before < 0) {
     const T* const* const given = before == kReset ? run.after_reset : run.initial;
-    for (int k = 0; k < info.states; ++k) state[k] = given[k] + b * hidden;
+    state[0] = given[0] + b * run.h_size;
+    for (int k = 1; k < info.states; ++k) state[k] = given[k] + b * hidden;
     return;
   }
   const Index t = time_of(run, before);

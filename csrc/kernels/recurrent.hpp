@@ -9,6 +9,7 @@
 #include "gemm/product.hpp"
 #include "kernels/forward_rows.hpp"
 #include "kernels/noise.hpp"
+#include "kernels/projection.hpp"
 #include "kernels/steps.hpp"
 #include "options/optioned.hpp"
 #include "simd/lanes.hpp"
@@ -29,7 +30,8 @@ class Forward : ForwardRows<Cell, V> {
       : Rows(args),
         options_(run_.options),
         noise_(run_, a_.padded, scratch_),
-        dropout_(run_, a_.padded, scratch_) {
+        dropout_(run_, a_.padded, scratch_),
+        projection_(a_, scratch_) {
     if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(run_.count);
     if (dropout_.counted()) {
       dropped_ = scratch_.template take<T>(run_.count * dropout_.masks_per_row() * a_.padded);
@@ -53,6 +55,7 @@ class Forward : ForwardRows<Cell, V> {
         if constexpr (Options<V>::kActs) prepare(n);
         phase<0>(n);
         if constexpr (kTwoPhases) phase<1>(n);
+        if (projects()) projection_.run(t_, n, slots_, h_rows_);
         this->end_step(n);
       }
     }
@@ -74,7 +77,7 @@ class Forward : ForwardRows<Cell, V> {
       if (!dropout_.on()) continue;
       T* const to = dropped_ + r * dropout_.masks_per_row() * a_.padded;
       for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
-        multiply(h_rows_[r], dropout_.mask(slots_[r], g), to + g * a_.padded, run_.hidden_size);
+        multiply(h_rows_[r], dropout_.mask(slots_[r], g), to + g * a_.padded, run_.h_size);
       }
       dropped_rows_[r] = to;
     }
@@ -117,7 +120,7 @@ class Forward : ForwardRows<Cell, V> {
     alignas(64) T out[kTileBuffer<V>];
     const Index first = q * P::kGates * kLanes;
     TileArgs<T> t{};
-    t.h_depth = run_.hidden_size;
+    t.h_depth = run_.h_size;
     t.h_panel = run_.weights.h[kPhase] + first * t.h_depth;
     t.init_separate = run_.weights.bias_separate + q * P::kSeparate * kLanes;
     t.gate_stride = a_.padded;
@@ -142,6 +145,12 @@ class Forward : ForwardRows<Cell, V> {
       epilogue<kPhase>(q, end - q, row, rows, out);
       row += rows;
     }
+  }
+
+  // Whether h is projected. The cell then neither reads nor writes the h that is carried.
+  bool projects() const noexcept {
+    if constexpr (Options<V>::kActs && kInfo.projects) return projection_.on();
+    return false;
   }
 
   // h_{t-1} as the recurrent product sees it.
@@ -197,7 +206,7 @@ class Forward : ForwardRows<Cell, V> {
     for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
     load_parameters(run_.weights, kInfo.params, unit, pre, P::kSlots);
     Lanes<V, kInfo.states> state, next;
-    state[0] = load_n<kFull, V>(h_rows_[row] + unit, n);
+    state[0] = projects() ? V(T(0)) : load_n<kFull, V>(h_rows_[row] + unit, n);
     for (int k = 1; k < kInfo.states; ++k)
       state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
     if constexpr (Options<V>::kActs) options_.enter(noise_.row(row, unit), noise_.stride());
@@ -219,23 +228,26 @@ class Forward : ForwardRows<Cell, V> {
       Cell::forward(pre, state, options_, next, saved);
     }
     const V h = options_.template finish<kInfo.states>(state, next);
-    next[0].store(a_.h_next[i] + unit);
+    next[0].store((projects() ? projection_.made(row) : a_.h_next[i]) + unit);
     for (int k = 1; k < kInfo.states; ++k) next[k].store(a_.state[k] + i * a_.padded + unit);
     const Index b = run_.rows[i];
-    store_n<kFull>(next[0], row_at(a_.y, t_, b) + unit, n);
+    if (!projects()) store_n<kFull>(next[0], row_at(a_.y, t_, b) + unit, n);
     if (a_.saved == nullptr) return;
     T* to = a_.saved + (t_ * run_.batch + b) * run_.saved_width * run_.hidden_size + unit;
     for (int k = 0; k < kInfo.saved; ++k, to += run_.hidden_size) store_n<kFull>(saved[k], to, n);
     if constexpr (Options<V>::kActs) {
       if (!run_.saved_states) return;
       next[0] = h;
-      for (int k = 0; k < kInfo.states; ++k, to += run_.hidden_size) store_n<kFull>(next[k], to, n);
+      for (int k = 0; k < kInfo.states; ++k, to += run_.hidden_size) {
+        if (k > 0 || !projects()) store_n<kFull>(next[k], to, n);
+      }
     }
   }
 
   Options<V> options_;
   StepNoise<V, Options<V>, kInfo.states> noise_;
   RecurrentDropout<V, Options<V>, kInfo.gates> dropout_;
+  ForwardProjection<Cell, V> projection_;
   T* dropped_ = nullptr;
   const T** dropped_rows_ = nullptr;
   const T** operand_rows_ = nullptr;

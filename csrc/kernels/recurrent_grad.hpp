@@ -9,6 +9,8 @@
 #include "gemm/product.hpp"
 #include "kernels/backward_rows.hpp"
 #include "kernels/noise.hpp"
+#include "kernels/projection_grad.hpp"
+#include "kernels/recurrent_gradient.hpp"
 #include "kernels/steps.hpp"
 #include "kernels/trace.hpp"
 #include "options/optioned.hpp"
@@ -27,8 +29,6 @@ class Backward : BackwardRows<Cell, V> {
   static constexpr Index kLanes = V::kLanes;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
   static constexpr int kSlots = kInfo.gates + kInfo.separate;
-  // Gates whose recurrent part is summed with their input part.
-  static constexpr Index kJoint = kTwoPhases ? kInfo.gates - 1 : kInfo.gates - kInfo.separate;
   using Saved = Lanes<V, kInfo.saved + kInfo.params>;
 
  public:
@@ -36,12 +36,13 @@ class Backward : BackwardRows<Cell, V> {
       : Rows(args),
         options_(run_.options),
         noise_(run_, a_.padded, scratch_),
-        dropout_(run_, a_.padded, scratch_) {
-    first_ = scratch_.template take<const T*>(run_.count);
-    second_ = scratch_.template take<const T*>(run_.count);
-    out_ = scratch_.template take<T*>(run_.count);
-    if constexpr (kTwoPhases) d_operand_rows_ = scratch_.template take<T*>(run_.count);
-    if (dropout_.counted()) d_dropped_ = scratch_.template take<T>(run_.count * a_.padded);
+        dropout_(run_, a_.padded, scratch_),
+        recurrent_(a_, dropout_, scratch_),
+        projection_(a_, scratch_) {
+    if constexpr (kTwoPhases) {
+      second_gate_rows_ = scratch_.template take<const T*>(run_.count);
+      d_operand_rows_ = scratch_.template take<T*>(run_.count);
+    }
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
@@ -51,13 +52,17 @@ class Backward : BackwardRows<Cell, V> {
     for (Index step = a_.end - 1; step >= a_.begin; --step) {
       const Index n = this->begin_step(step);
       if (n > 0) {
-        for (Index r = 0; r < n; ++r) row(rows_[r], r);
+        for (Index r = 0; r < n; ++r) {
+          enter(rows_[r], r);
+          if (!projects()) cells(rows_[r], r);
+        }
+        if (projects()) through_projection(n);
         meet(a_.gang);
         if constexpr (kTwoPhases) {
           through_operand(n);
           meet(a_.gang);
         }
-        through_recurrent(n);
+        recurrent_.run(t_, n, rows_, of_h_);
       }
       this->leave_fresh();
     }
@@ -66,31 +71,49 @@ class Backward : BackwardRows<Cell, V> {
 
  private:
   using Rows::a_, Rows::run_, Rows::scratch_;
-  using Rows::rows_, Rows::units_, Rows::t_;
+  using Rows::rows_, Rows::units_, Rows::of_h_, Rows::t_;
+
+  // From h as it is carried to what the cell made of it.
+  void through_projection(Index n) noexcept {
+    for (Index r = 0; r < n; ++r) projection_.enter(t_, r, rows_[r], of_h_);
+    projection_.run(n, units_);
+    for (Index r = 0; r < n; ++r) cells(rows_[r], r);
+  }
 
   // What was random about the n-th row of the step.
   void prepare(Row& row, Index n) noexcept {
     noise_.prepare(n, t_, row.b, units_.begin, round_up(units_.end, kLanes));
     if (!dropout_.on()) return;
-    const Index at = units_.begin, hidden = run_.hidden_size;
-    T* const dropped = a_.dropped_h + row.number * dropout_.masks_per_row() * hidden;
+    const Index at = of_h_.begin, size = run_.h_size;
+    T* const dropped = a_.dropped_h + row.number * dropout_.masks_per_row() * size;
     for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
-      T* const to = dropped + g * hidden + at;
-      multiply(row.state[0] + at, dropout_.mask(row.i, g) + at, to, units_.end - at);
+      T* const to = dropped + g * size + at;
+      multiply(row.state[0] + at, dropout_.mask(row.i, g) + at, to, of_h_.end - at);
     }
     row.seen_h = dropped;
   }
 
-  void row(Row& row, Index r) noexcept {
+  // Whether h is projected. What arrives at h is then not the cell's.
+  bool projects() const noexcept {
+    if constexpr (Options<V>::kActs && kInfo.projects) return projection_.on();
+    return false;
+  }
+
+  // Notes what the weight gradients need of a row, and clips what arrives at its h.
+  void enter(Row& row, Index r) noexcept {
     if constexpr (Options<V>::kActs) prepare(row, r);
     if (a_.gang.part == 0) {
       a_.x_rows[row.number] = row_at(run_.x, t_, row.b);
       a_.h_rows[row.number] = row.seen_h;
     }
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
-    if (a_.trace != nullptr) trace_arriving(a_, kInfo, t_, row.b, row.i, units_);
-    clip_step_gradient<V>(run_.options.limits, d_h + units_.begin, units_.end - units_.begin);
-    if (a_.trace != nullptr) trace_states(a_, kInfo, t_, row.b, row.i, units_);
+    if (a_.trace != nullptr) trace_arriving(a_, kInfo, t_, row.b, row.i, of_h_);
+    clip_step_gradient<V>(run_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
+    if (a_.trace != nullptr) trace_states(a_, kInfo, t_, row.b, row.i, of_h_, units_);
+  }
+
+  void cells(const Row& row, Index r) noexcept {
+    T* const d_h = projects() ? projection_.made(r) : a_.d_state[0] + row.i * a_.padded;
     Index unit = units_.begin;
     for (; unit + kLanes <= units_.end; unit += kLanes) cell<true>(row, r, d_h, unit, kLanes);
     if (unit < units_.end) cell<false>(row, r, d_h, unit, units_.end - unit);
@@ -113,11 +136,13 @@ class Backward : BackwardRows<Cell, V> {
     const T* h = load_saved<kFull>(row, unit, n, saved);
     if (!Options<V>::kActs || !run_.saved_states) h = row_at(a_.y, t_, row.b) + unit;
     Lanes<V, kInfo.states> state, next, d_next, d_state, past;
-    for (int k = 0; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
-    next[0] = load_n<kFull, V>(h, n);
+    const bool own = !projects();  // whether the cell's h is the one that is carried
+    state[0] = own ? load_n<kFull, V>(row.state[0] + unit, n) : V(T(0));
+    for (int k = 1; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
+    next[0] = own ? load_n<kFull, V>(h, n) : V(T(0));
     for (int k = 1; k < kInfo.states; ++k) next[k] = saved[kInfo.saved - kInfo.states + k];
     d_next[0] = V::load(d_h + unit);
-    if (a_.d_y.data != nullptr)
+    if (own && a_.d_y.data != nullptr)
       d_next[0] = d_next[0] + load_n<kFull, V>(row_at(a_.d_y, t_, row.b) + unit, n);
     for (int k = 1; k < kInfo.states; ++k) {
       d_next[k] = V::load(a_.d_state[k] + row.i * a_.padded + unit);
@@ -127,7 +152,13 @@ class Backward : BackwardRows<Cell, V> {
     Lanes<V, kSlots + kInfo.params> d_pre;
     Cell::backward(saved, state, next, d_next, options_, d_pre, d_state);
     options_.template finish_backward<kInfo.states>(past, d_state);
-    d_state[0].store(d_h + unit);
+    if constexpr (kInfo.projects) {
+      if (!own) {
+        const V made = Cell::output(saved, options_);
+        store_n<kFull>(made, a_.operand + row.number * run_.hidden_size + unit, n);
+      }
+    }
+    if (own) d_state[0].store(d_h + unit);
     for (int k = 1; k < kInfo.states; ++k) {
       d_state[k].store(a_.d_state[k] + row.i * a_.padded + unit);
     }
@@ -143,7 +174,8 @@ class Backward : BackwardRows<Cell, V> {
     const Index hidden = run_.hidden_size;
     ProductArgs<T> p{};
     for (Index r = 0; r < n; ++r) {
-      first_[r] = a_.d_pre + rows_[r].number * a_.d_pre_stride + (kInfo.gates - 1) * hidden;
+      second_gate_rows_[r] =
+          a_.d_pre + rows_[r].number * a_.d_pre_stride + (kInfo.gates - 1) * hidden;
       d_operand_rows_[r] = a_.d_operand + r * a_.padded;
     }
     p.rows = n;
@@ -151,7 +183,7 @@ class Backward : BackwardRows<Cell, V> {
     p.begin = units_.begin;
     p.end = units_.end;
     p.h_depth = hidden;
-    p.x_rows = p.h_rows = first_;
+    p.x_rows = p.h_rows = second_gate_rows_;
     p.x_panels = p.h_panels = run_.weights.h_transposed[1];
     p.tile_vectors = kTileVectors;
     p.out = d_operand_rows_;
@@ -186,82 +218,13 @@ class Backward : BackwardRows<Cell, V> {
     }
   }
 
-  // dL/dh_{t-1} += R^T d_pre, over the gates that see R h_{t-1}.
-  void through_recurrent(Index n) noexcept {
-    for (Index r = 0; r < n; ++r) {
-      first_[r] = a_.d_pre + rows_[r].number * a_.d_pre_stride;
-      second_[r] = first_[r] + kInfo.gates * run_.hidden_size;  // the separate recurrent parts
-      out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows_[r].i * a_.padded;
-    }
-    if constexpr (Options<V>::kActs) {
-      if (dropout_.by_gate()) return through_gates(n);
-    }
-    ProductArgs<T> p = recurrent_product(n);
-    if constexpr (kInfo.separate > 0) {
-      p.x_rows = first_;
-      p.x_depth = kJoint * run_.hidden_size;
-      p.x_panels = run_.weights.h_transposed[0];
-      p.h_rows = second_;
-      p.h_depth = kInfo.separate * run_.hidden_size;
-      p.h_panels = run_.weights.h_transposed_separate;
-    } else {
-      p.x_rows = p.h_rows = first_;
-      p.h_depth = kJoint * run_.hidden_size;
-      p.x_panels = p.h_panels = run_.weights.h_transposed[0];
-    }
-    p.accumulate = !dropout_.on();
-    multiply_rows<V>(p);
-    if constexpr (Options<V>::kActs) add_masked(n, 0);
-  }
-
-  // The same where each gate saw an h of its own.
-  void through_gates(Index n) noexcept {
-    constexpr Index kSeen = kTwoPhases ? kJoint : kInfo.gates;
-    for (Index g = 0; g < kSeen; ++g) {
-      ProductArgs<T> p = recurrent_product(n);
-      p.x_rows = p.h_rows = g < kJoint ? first_ : second_;
-      p.h_depth = run_.hidden_size;
-      p.h_first = (g < kJoint ? g : g - kJoint) * run_.hidden_size;
-      p.h_panel_depth = (g < kJoint ? kJoint : kInfo.separate) * run_.hidden_size;
-      p.x_panels = p.h_panels =
-          g < kJoint ? run_.weights.h_transposed[0] : run_.weights.h_transposed_separate;
-      multiply_rows<V>(p);
-      add_masked(n, g);
-      // The next gate's gradients.
-      for (Index r = 0; r < n; ++r) (g < kJoint ? first_ : second_)[r] += run_.hidden_size;
-    }
-  }
-
-  ProductArgs<T> recurrent_product(Index n) const noexcept {
-    ProductArgs<T> p{};
-    p.rows = n;
-    p.width = run_.hidden_size;
-    p.begin = units_.begin;
-    p.end = units_.end;
-    p.tile_vectors = kTileVectors;
-    p.backwards = n <= kTileRows && t_ % 2 != 0;
-    p.out = out_;
-    return p;
-  }
-
-  // From h as recurrent dropout left it, for gate g, to h.
-  void add_masked(Index n, Index g) noexcept {
-    if (!dropout_.on()) return;
-    for (Index r = 0; r < n; ++r) {
-      const T* const mask = dropout_.mask(rows_[r].i, g);
-      T* const d_h = a_.d_state[0] + rows_[r].i * a_.padded;
-      for (Index u = units_.begin; u < units_.end; ++u) d_h[u] += mask[u] * out_[r][u];
-    }
-  }
-
   Options<V> options_;
   StepNoise<V, Options<V>, kInfo.states> noise_;
   RecurrentDropout<V, Options<V>, kInfo.gates> dropout_;
-  const T** first_ = nullptr;
-  const T** second_ = nullptr;
-  T** out_ = nullptr;
+  RecurrentGradient<Cell, V, Options<V>> recurrent_;
+  BackwardProjection<Cell, V> projection_;
+  const T** second_gate_rows_ = nullptr;  // gradients of the second phase's gate
   T** d_operand_rows_ = nullptr;
-  T* d_dropped_ = nullptr;  // (count, padded H): gradients for h as recurrent dropout left it
 };
 
 template <class Cell, class V>

@@ -42,7 +42,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
                     d_reset_states, d_parameters, trace);
   }
   const CallContext<T> context(shape_, info_, call, false, may_share_rows(), drops_inputs(call));
-  const Index width = shape_.directions * shape_.hidden_size, batch = call.steps.batch;
+  const Index width = shape_.output_size(), batch = call.steps.batch;
   const auto pass_at = [&](Index layer, Index direction) {
     const auto at = static_cast<std::size_t>(layer);
     const Sequence<const T> x = layer == 0 ? call.x : as_const(tape.hidden[at - 1]);
@@ -69,7 +69,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
       Carver inner(workspace.data() + outer.used());
       pass.lay_out(inner);
       Sequence<const T> d_half = d_y;
-      if (d_half.data != nullptr) d_half.data += direction * shape_.hidden_size;
+      if (d_half.data != nullptr) d_half.data += direction * shape_.h_size();
       const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
       T* const traced = trace.empty() ? nullptr : trace[index];
       pass.run({d_half, d_final_states, d_in, d_initial_states, d_reset_states, d_parameters[index],
@@ -106,7 +106,7 @@ std::size_t Network<T>::backward_peak(const Call<T>& call, Index checkpoint_ever
 template <class T>
 std::size_t Network<T>::backward_bytes(const Call<T>& call, const CallContext<T>& context,
                                        Index checkpoint_every) const {
-  const Index width = shape_.directions * shape_.hidden_size;
+  const Index width = shape_.output_size();
   Carver memory(nullptr);
   for (Index layer = 0; layer + 1 < std::min<Index>(shape_.layers, 3); ++layer) {
     memory.take<T>(call.steps.steps * call.steps.batch * width);

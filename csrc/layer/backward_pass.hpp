@@ -48,15 +48,16 @@ class BackwardPass : public LayerPass<T> {
     const Index hidden = this->hidden(), chunk = this->context_.plan.backward_chunk;
     const Index rows = chunk * this->batch();
     // Padded by two lines: rows a power of two apart would share a set of the first-level cache.
-    const Index slots = slots_of(info_) + info_.params, line = 64 / Index(sizeof(T));
-    const Index stride = ((slots * hidden + line - 1) / line | 1) * line;
+    const Index line = 64 / Index(sizeof(T));
+    const Index stride = ((d_projected() + projected_size() + line - 1) / line | 1) * line;
     sums_.emplace(this->products_, this->threads(), memory.take<T>(rows * stride), stride);
     x_rows_ = memory.take<const T*>(rows);
     h_rows_ = memory.take<const T*>(rows);
-    operand_ = memory.take<T>(info_.phases == 2 ? rows * hidden : 0);
-    operand_rows_ = memory.take<const T*>(info_.phases == 2 ? rows : 0);
+    const bool has_operand = this->network_.has_operand();
+    operand_ = memory.take<T>(has_operand ? rows * hidden : 0);
+    operand_rows_ = memory.take<const T*>(has_operand ? rows : 0);
     const Index copies = copies_of_h();
-    dropped_h_ = memory.take<T>(rows * copies * hidden);
+    dropped_h_ = memory.take<T>(rows * copies * this->h_size());
     gate_rows_ = memory.take<const T*>(copies > 1 ? rows * copies : 0);
     capacity_ = rows;
     position_ = memory.take<std::int32_t>(this->flags() != nullptr ? rows : 0);
@@ -90,7 +91,11 @@ class BackwardPass : public LayerPass<T> {
   }
 
   static Index slots_of(const CellInfo& info) { return info.gates + info.separate; }
-
+  [[nodiscard]] Index projected_size() const { return this->network_.shape().projected_size; }
+  // Where the gradients of what is projected begin in a row of d_pre: behind all of the cell.
+  [[nodiscard]] Index d_projected() const {
+    return (slots_of(info_) + info_.params) * this->hidden();
+  }
   void walk_stretch(Index first, Index last, const Gradients& g) {
     Index chunk = this->context_.plan.backward_chunk;
     if (recompute_) {  // stretches are short: chunks of one length, none of them a small rest
@@ -99,7 +104,10 @@ class BackwardPass : public LayerPass<T> {
     }
     for (Index end = last; end > first; end -= chunk) {
       const Index begin = std::max(first, end - chunk);
-      const Index rows = number_rows(begin, end);
+      const Index rows = this->flags() == nullptr
+                             ? (end - begin) * this->batch()
+                             : number_rows(this->flags(), this->call_.steps, this->direction_ == 1,
+                                           begin, end, position_);
       this->run_threads(per_thread_, barrier_,
                         [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, g); });
       this->run_all([&](int p) { sum_weights(p, rows, end == this->steps(), g.parameters); });
@@ -120,7 +128,7 @@ class BackwardPass : public LayerPass<T> {
       a.padded = this->padded();
       const Index elements = a.run.count * a.padded;
       for (std::size_t k = 0; k < this->states(); ++k) a.d_state[k] = memory.take<T>(elements);
-      a.d_operand = memory.take<T>(info_.phases == 2 ? elements : 0);
+      a.d_operand = memory.take<T>(this->network_.has_operand() ? elements : 0);
       a.d_pre = sums_->d_pre();
       a.d_pre_stride = sums_->stride();
       a.x_rows = x_rows_;
@@ -143,64 +151,50 @@ class BackwardPass : public LayerPass<T> {
 
   // The gradients carried into the last step are the final states'.
   void start(const Gradients& g) {
-    const Index hidden = this->hidden();
     for (std::size_t group = 0; group < groups(); ++group) {
       const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
         std::fill_n(a.d_state[k], a.run.count * a.padded, T(0));
-        const T* const d_final = this->of_layer(g.d_final_states[k]);
+        const T* const d_final = this->of_layer(g.d_final_states[k], k);
         if (d_final == nullptr) continue;
+        const Index width = this->width(k);
         for (Index i = 0; i < a.run.count; ++i) {
-          std::copy_n(d_final + a.run.rows[i] * hidden, hidden, a.d_state[k] + i * a.padded);
+          std::copy_n(d_final + a.run.rows[i] * width, width, a.d_state[k] + i * a.padded);
         }
       }
     }
     for (std::size_t k = 0; k < this->states(); ++k) {
-      std::fill_n(this->of_layer(g.d_initial_states[k]), this->state_size(), T(0));
-      if (g.d_reset_states.empty()) continue;
-      std::fill_n(this->of_layer(g.d_reset_states[k]), this->state_size(), T(0));
+      const Index size = this->batch() * this->width(k);
+      std::fill_n(this->of_layer(g.d_initial_states[k], k), size, T(0));
+      if (!g.d_reset_states.empty()) {
+        std::fill_n(this->of_layer(g.d_reset_states[k], k), size, T(0));
+      }
     }
-    const Index operands =
-        info_.phases == 2 ? this->context_.plan.backward_chunk * this->batch() : 0;
-    for (Index r = 0; r < operands; ++r) operand_rows_[r] = operand_ + r * hidden;
+    for (Index r = 0; this->network_.has_operand() && r < capacity_; ++r) {
+      operand_rows_[r] = operand_ + r * this->hidden();
+    }
     const Index copies = copies_of_h();
     for (Index gate = 0; copies > 1 && gate < copies; ++gate) {
       for (Index r = 0; r < capacity_; ++r) {
-        gate_rows_[gate * capacity_ + r] = dropped_h_ + (r * copies + gate) * hidden;
+        gate_rows_[gate * capacity_ + r] = dropped_h_ + (r * copies + gate) * this->h_size();
       }
     }
   }
 
   // What is left at the first step belongs to the initial states.
   void finish(const Gradients& g) {
-    const Index hidden = this->hidden();
     for (std::size_t group = 0; group < groups(); ++group) {
       const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
-        T* const d_initial = this->of_layer(g.d_initial_states[k]);
+        T* const d_initial = this->of_layer(g.d_initial_states[k], k);
+        const Index width = this->width(k);
         for (Index i = 0; i < a.run.count; ++i) {
           const T* const from = a.d_state[k] + i * a.padded;
-          T* const to = d_initial + a.run.rows[i] * hidden;
-          for (Index u = 0; u < hidden; ++u) to[u] += from[u];
+          T* const to = d_initial + a.run.rows[i] * width;
+          for (Index u = 0; u < width; ++u) to[u] += from[u];
         }
       }
     }
-  }
-
-  // Numbers the real steps of a chunk, steps descending and batch ascending. Returns how many.
-  Index number_rows(Index begin, Index end) {
-    const Index batch = this->batch();
-    const std::uint8_t* const flags = this->flags();
-    if (flags == nullptr) return (end - begin) * batch;
-    Index rows = 0;
-    for (Index step = end - 1; step >= begin; --step) {
-      const Index t = this->direction_ == 1 ? this->steps() - 1 - step : step;
-      for (Index b = 0; b < batch; ++b) {
-        const bool real = (flags[t * batch + b] & kStepReal) != 0;
-        position_[(end - 1 - step) * batch + b] = real ? static_cast<std::int32_t>(rows++) : -1;
-      }
-    }
-    return rows;
   }
 
   void walk(int p, BackwardArgs<T>& a, Index begin, Index end, const Gradients& g) {
@@ -211,9 +205,9 @@ class BackwardPass : public LayerPass<T> {
     a.trace = g.trace;
     a.position = this->flags() == nullptr ? nullptr : position_;
     for (std::size_t k = 0; k < this->states(); ++k) {
-      a.d_initial[k] = this->of_layer(g.d_initial_states[k]);
+      a.d_initial[k] = this->of_layer(g.d_initial_states[k], k);
       a.d_after_reset[k] =
-          g.d_reset_states.empty() ? a.d_initial[k] : this->of_layer(g.d_reset_states[k]);
+          g.d_reset_states.empty() ? a.d_initial[k] : this->of_layer(g.d_reset_states[k], k);
     }
     a.d_x = g.d_x;
     a.accumulate_d_x = this->direction_ > 0;
@@ -232,17 +226,20 @@ class BackwardPass : public LayerPass<T> {
     const Index all = info_.gates * hidden;
     const bool two_phases = info_.phases == 2;
     const Index joint = all - (two_phases ? 1 : info_.separate) * hidden;
+    const Index h_size = this->h_size();
     sums_->product(p, rows, overwrite, 0, all, x_rows_, input, d.weight_ih);
     if (copies_of_h() > 1) {
       sum_gates(p, rows, overwrite, d.weight_hh);
     } else {
-      sums_->product(p, rows, overwrite, 0, joint, h_rows_, hidden, d.weight_hh);
+      sums_->product(p, rows, overwrite, 0, joint, h_rows_, h_size, d.weight_hh);
     }
+    sums_->product(p, rows, overwrite, d_projected(), projected_size(), operand_rows_, hidden,
+                   d.weight_hr);
     // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
     const Index rest = two_phases ? joint : all;
     if (two_phases || copies_of_h() <= 1) {
       sums_->product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_,
-                     hidden, d.weight_hh + joint * hidden);
+                     h_size, d.weight_hh + joint * h_size);
     }
     for (Index k = 0; k < info_.params; ++k) {
       sums_->total(p, rows, overwrite, (slots_of(info_) + k) * hidden, hidden,
@@ -261,14 +258,15 @@ class BackwardPass : public LayerPass<T> {
     for (Index g = 0; g < (info_.phases == 2 ? joint : gates); ++g) {
       const Index column = g < joint ? g : gates + g - joint;  // separate parts follow the gates
       sums_->product(p, rows, overwrite, column * hidden, hidden, gate_rows_ + g * capacity_,
-                     hidden, out + g * hidden * hidden);
+                     this->h_size(), out + g * hidden * this->h_size());
     }
   }
 
   void clear(const ParameterGradients<T>& d) {
     const Index rows = info_.gates * this->hidden();
     std::fill_n(d.weight_ih, rows * this->network_.layer_input(this->layer_), T(0));
-    std::fill_n(d.weight_hh, rows * this->hidden(), T(0));
+    std::fill_n(d.weight_hh, rows * this->h_size(), T(0));
+    std::fill_n(d.weight_hr, projected_size() * this->hidden(), T(0));
     for (T* const parameter : d.parameters) std::fill_n(parameter, this->hidden(), T(0));
     if (d.bias_ih == nullptr) return;
     std::fill_n(d.bias_ih, rows, T(0));

@@ -12,7 +12,7 @@ template <class T>
 std::vector<Sequence<T>> between_layers(const NetworkShape& shape, const Call<T>& call,
                                         const TapeViews<T>& tape, Carver& memory) {
   if (static_cast<Index>(tape.hidden.size()) == shape.layers) return tape.hidden;
-  const Index width = shape.directions * shape.hidden_size, batch = call.steps.batch;
+  const Index width = shape.output_size(), batch = call.steps.batch;
   T* turns[2] = {};
   for (Index layer = 0; layer + 1 < std::min<Index>(shape.layers, 3); ++layer) {
     turns[layer] = memory.take<T>(call.steps.steps * batch * width);

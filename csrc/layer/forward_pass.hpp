@@ -123,7 +123,7 @@ class ForwardPass : public LayerPass<T> {
     const Index elements = a.run.count * a.padded;
     homes_.push_back(memory.take<T>(2 * elements));
     for (std::size_t k = 1; k < this->states(); ++k) a.state[k] = memory.take<T>(elements);
-    a.operand = memory.take<T>(info.phases == 2 ? elements : 0);
+    a.operand = memory.take<T>(this->network_.has_operand() ? elements : 0);
     a.gates = memory.take<T>(info.phases == 2 ? elements * (info.gates - 1) : 0);
   }
 
@@ -141,7 +141,7 @@ class ForwardPass : public LayerPass<T> {
 
   // State k of the i-th row.
   const T* state_of(const ForwardArgs<T>& a, Index i, std::size_t k) const {
-    const Index at = a.run.rows[i] * this->hidden();
+    const Index at = a.run.rows[i] * this->width(k);
     if (a.origin[i] == kInitial) return a.run.initial[k] + at;
     if (a.origin[i] == kAfterReset) return a.run.after_reset[k] + at;
     return k == 0 ? a.h[i] : a.state[k] + i * a.padded;
@@ -162,11 +162,11 @@ class ForwardPass : public LayerPass<T> {
   }
 
   void finish(const ForwardArgs<T>& a, const std::vector<T*>& final_states) {
-    const Index hidden = this->hidden();
     for (Index i = 0; i < a.run.count; ++i) {
       for (std::size_t k = 0; k < this->states(); ++k) {
-        std::copy_n(state_of(a, i, k), hidden,
-                    this->of_layer(final_states[k]) + a.run.rows[i] * hidden);
+        const Index width = this->width(k);
+        std::copy_n(state_of(a, i, k), width,
+                    this->of_layer(final_states[k], k) + a.run.rows[i] * width);
       }
     }
   }

@@ -33,7 +33,11 @@ Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options)
       options_(options),
       cell_(find_cell(shape.cell)),
       info_(dispatch::active().cells[cell_].info),
-      packed_(static_cast<std::size_t>(shape.layers * shape.directions)) {}
+      packed_(static_cast<std::size_t>(shape.layers * shape.directions)) {
+  if (projects() && !info_.projects) {
+    throw std::invalid_argument("cell: '" + shape.cell + "' has no projection");
+  }
+}
 
 // Weights are packed for one ISA; all of them for the same.
 template <class T>
@@ -55,7 +59,7 @@ const ProductKernels<T>& Network<T>::products() const {
 template <class T>
 void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight_hh,
                                 const T* bias_ih, const T* bias_hh,
-                                const std::vector<const T*>& parameters) {
+                                const std::vector<const T*>& parameters, const T* weight_hr) {
   const KernelTable& isa = dispatch::active();
   const auto pack = kernels_of(isa.cells[cell_], T()).pack;
   Packed& packed = packed_.at(static_cast<std::size_t>(index));
@@ -66,6 +70,8 @@ void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight
                    bias_ih,
                    bias_hh,
                    parameters.data(),
+                   weight_hr,
+                   shape_.projected_size,
                    nullptr,
                    &packed.weights};
   const Index size = pack(args);
@@ -87,7 +93,7 @@ bool Network<T>::acts(const Call<T>& call) const {
   const T off = static_cast<T>(__builtin_inf());
   const bool clips = cell.limits.gate < off || cell.limits.cell < off || cell.limits.hidden < off;
   const bool drops = cell.recurrent_dropout.on || cell.candidate_dropout.on;
-  return clips || cell.own_activations || keeps_states() || (drops && call.training);
+  return clips || cell.own_activations || keeps_states() || projects() || (drops && call.training);
 }
 
 template <class T>
@@ -142,7 +148,7 @@ std::size_t Network<T>::packed_bytes() const {
   template const CellKernels<T>& Network<T>::kernels() const;                                    \
   template const ProductKernels<T>& Network<T>::products() const;                                \
   template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*,        \
-                                           const std::vector<const T*>&);                        \
+                                           const std::vector<const T*>&, const T*);              \
   template bool Network<T>::keeps_states() const;                                                \
   template void Network<T>::drop_input(const Call<T>&, Index, Index, Index, const T*, T*, Index) \
       const;                                                                                     \

@@ -18,10 +18,19 @@ namespace simdrnn {
 struct NetworkShape {
   std::string cell;
   Index input_size, hidden_size, layers, directions;
+  Index projected_size = 0;  // of h after its projection; 0: it is not projected
+
+  [[nodiscard]] Index h_size() const { return projected_size > 0 ? projected_size : hidden_size; }
+  [[nodiscard]] Index state_size(std::size_t state) const {
+    return state == 0 ? h_size() : hidden_size;
+  }
+  // What a layer hands on, for each step and row.
+  [[nodiscard]] Index output_size() const { return directions * h_size(); }
 };
 
-// The arguments of one call, checked by the front end. Arrays are (T, B, width) with unit inner
-// stride, or C-contiguous where only a pointer is given.
+// The arguments of one call, checked by the front end. With a projection everything that is called
+// (B, H) of state 0 and (T, B, D*H) of outputs is P wide, not H. Arrays are (T, B, width) with unit
+// inner stride, or C-contiguous where only a pointer is given.
 template <class T>
 struct Call {
   StepSources steps;
@@ -72,6 +81,7 @@ struct ParameterGradients {
   T* bias_ih;  // null without biases
   T* bias_hh;
   std::vector<T*> parameters;  // the cell's own, (H) each
+  T* weight_hr = nullptr;      // null without projection
 };
 
 // What a stack does beside its cells' equations.
@@ -92,7 +102,8 @@ class Network {
 
   // index = layer * D + direction. The weights are packed for the ISA active now.
   void set_parameters(Index index, const T* weight_ih, const T* weight_hh, const T* bias_ih,
-                      const T* bias_hh, const std::vector<const T*>& parameters);
+                      const T* bias_hh, const std::vector<const T*>& parameters,
+                      const T* weight_hr);
 
   void forward(const Call<T>& call, const TapeViews<T>& tape,
                const std::vector<T*>& final_states) const;
@@ -121,7 +132,7 @@ class Network {
   [[nodiscard]] const ProductKernels<T>& products() const;
 
   [[nodiscard]] Index layer_input(Index layer) const {
-    return layer == 0 ? shape_.input_size : shape_.directions * shape_.hidden_size;
+    return layer == 0 ? shape_.input_size : shape_.output_size();
   }
   [[nodiscard]] const CellInfo& info() const { return info_; }
   [[nodiscard]] const NetworkOptions<T>& options() const { return options_; }
@@ -130,6 +141,9 @@ class Network {
     return info_.saved + (keeps_states() ? info_.states : 0);
   }
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
+  [[nodiscard]] bool projects() const { return shape_.projected_size > 0; }
+  // Whether a step has a product whose operand the cell makes.
+  [[nodiscard]] bool has_operand() const { return info_.phases == 2 || projects(); }
 
   // Dropout on the way into a layer: from the layer below at every step, and once per sequence.
   [[nodiscard]] bool drops_input(const Call<T>& call, Index layer) const {

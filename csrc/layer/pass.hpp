@@ -37,7 +37,8 @@ struct CallContext {
                     .forward = forward,
                     .thread_limit = call.threads,
                     .largest_gang = 1,
-                    .real_steps = counts.empty() ? nullptr : &counts};
+                    .real_steps = counts.empty() ? nullptr : &counts,
+                    .projected_size = shape.projected_size};
     // Asking for CPUs is a system call: not before it matters.
     const bool several = worth_sharing(input);
     if (input.thread_limit == 0) input.thread_limit = several ? team::limit() : 1;
@@ -77,6 +78,7 @@ class LayerPass {
     run.batch = call_.steps.batch;
     run.input_size = network_.layer_input(layer_);
     run.hidden_size = shape.hidden_size;
+    run.h_size = h_size();
     run.turn = context_.turn;
     run.reverse = direction_ == 1;
     run.hold = call_.hold;
@@ -85,12 +87,16 @@ class LayerPass {
     run.count = first_row(group_of(p) + 1) - first_row(group_of(p));
     run.x = x_;
     for (std::size_t k = 0; k < states(); ++k) {
-      run.initial[k] = of_layer(call_.states[k]);
+      run.initial[k] = of_layer(call_.states[k], k);
       run.after_reset[k] =
-          call_.reset_states.empty() ? run.initial[k] : of_layer(call_.reset_states[k]);
+          call_.reset_states.empty() ? run.initial[k] : of_layer(call_.reset_states[k], k);
     }
     run.weights = packed.weights;
     run.options = network_.options_.cell;
+    if (network_.projects()) {  // zoneout of h acts behind it
+      run.projection = {shape.projected_size, run.options.zoneout[0]};
+      run.options.zoneout[0] = {};
+    }
     run.optioned = network_.acts(call_);
     run.draw = {call_.key, static_cast<std::uint32_t>(index()), call_.training};
     run.saved_width = network_.saved_width();
@@ -103,11 +109,12 @@ class LayerPass {
   [[nodiscard]] Index hidden() const { return network_.shape_.hidden_size; }
   [[nodiscard]] Index batch() const { return call_.steps.batch; }
   [[nodiscard]] Index steps() const { return call_.steps.steps; }
-  [[nodiscard]] Index state_size() const { return batch() * hidden(); }
-  // This layer and direction's (B, H) part of an (L*D, B, H) array; null stays null.
+  [[nodiscard]] Index h_size() const { return network_.shape_.h_size(); }
+  [[nodiscard]] Index width(std::size_t state) const { return network_.shape_.state_size(state); }
+  // This layer and direction's (B, H) part of a state's (L*D, B, H) array; null stays null.
   template <class E>
-  [[nodiscard]] E* of_layer(E* all) const {
-    return all == nullptr ? nullptr : all + index() * state_size();
+  [[nodiscard]] E* of_layer(E* all, std::size_t state) const {
+    return all == nullptr ? nullptr : all + index() * batch() * width(state);
   }
   [[nodiscard]] std::size_t states() const {
     return static_cast<std::size_t>(network_.info_.states);
@@ -154,8 +161,8 @@ class LayerPass {
     const auto& flags = context_.flags[direction_];
     return flags.empty() ? nullptr : flags.data();
   }
-  // H rounded up so that full vectors fit, plus a line: a power-of-two stride would put all rows of
-  // a tile into the same set of the first-level cache.
+  // H, which h has at most, rounded up so that full vectors fit, plus a line: a power-of-two stride
+  // would put all rows of a tile into the same set of the first-level cache.
   [[nodiscard]] Index padded() const {
     const Index lanes = products_.lanes;
     return (hidden() + lanes - 1) / lanes * lanes + 64 / Index(sizeof(T));
@@ -169,7 +176,7 @@ class LayerPass {
   }
   // The direction's half of a layer's (T, B, D*H) sequence.
   [[nodiscard]] Sequence<T> half(Sequence<T> whole) const {
-    if (whole.data != nullptr) whole.data += direction_ * hidden();
+    if (whole.data != nullptr) whole.data += direction_ * h_size();
     return whole;
   }
   [[nodiscard]] bool drops_input() const { return network_.drops_input(call_, layer_); }

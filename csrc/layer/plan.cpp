@@ -47,10 +47,19 @@ Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
 Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x)); }
 
-double flops_per_row_step(const PlanInput& in) {
-  return 2.0 * in.gates * static_cast<double>(in.hidden_size) *
-         static_cast<double>(in.input_size + in.hidden_size);
+// Weights that a step's recurrence goes through: R, and with a projection W_hr.
+double recurrent_weights(const PlanInput& in) {
+  const Index projected = in.projected_size;
+  const Index of_unit = projected > 0 ? (in.gates + 1) * projected : in.gates * in.hidden_size;
+  return static_cast<double>(in.hidden_size) * static_cast<double>(of_unit);
 }
+
+double all_weights(const PlanInput& in) {
+  return recurrent_weights(in) +
+         static_cast<double>(in.gates * in.hidden_size) * static_cast<double>(in.input_size);
+}
+
+double flops_per_row_step(const PlanInput& in) { return 2.0 * all_weights(in); }
 
 // Steps of a pipeline's chunks: enough work to hand over, and no more, since a chunk is what layers
 // lag behind each other.
@@ -69,10 +78,9 @@ double total_flops(const PlanInput& in) {
   return flops_per_row_step(in) * static_cast<double>(total_steps(in));
 }
 
-// Of all rows' recurrent product in one step, which is what a gang shares.
+// Of all rows' recurrent products in one step, which is what a gang shares.
 double recurrent_flops(const PlanInput& in) {
-  const double hidden = static_cast<double>(in.hidden_size);
-  return 2.0 * in.gates * hidden * hidden * static_cast<double>(in.batch);
+  return 2.0 * recurrent_weights(in) * static_cast<double>(in.batch);
 }
 
 // How many threads have enough to do in one layer and direction to be worth waking.
@@ -113,8 +121,7 @@ Choice choose_gang(const PlanInput& in, int threads) {
   // With fewer rows each than this, threads cannot hide latency and weight traffic without sharing.
   if (in.batch < kFusedRows * threads) return {gang, Why::kFewRows};
   if (gang < threads) return {1, Why::kManyRows};
-  const double weights = static_cast<double>(in.element_bytes * in.gates * in.hidden_size *
-                                             (in.input_size + in.hidden_size));
+  const double weights = static_cast<double>(in.element_bytes) * all_weights(in);
   const Index rows = in.batch / threads;
   if ((weights > kPrivateBytes && rows < kHidingPrivate) ||
       (weights > kSharedBytes && rows < kHidingShared)) {

@@ -38,6 +38,7 @@ struct PlanInput {
   int thread_limit;
   int largest_gang;                      // how many threads are there at the same time
   const std::vector<Index>* real_steps;  // per row, or null: all rows take all steps
+  Index projected_size = 0;              // of h after its projection; 0: it is not projected
 };
 
 struct Plan {

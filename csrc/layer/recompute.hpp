@@ -36,7 +36,7 @@ class Recompute : public ForwardPass<T> {
   void lay_out(Carver& memory) {
     buffer_ = memory.take<T>(stretch() * values_);
     // All outputs go to one row each: they are in written_, where others may be reading them.
-    this->y_ = {memory.take<T>(this->batch() * this->hidden()), 0, this->hidden()};
+    this->y_ = {memory.take<T>(this->batch() * this->h_size()), 0, this->h_size()};
     Base::lay_out(memory);
   }
 
@@ -104,7 +104,8 @@ class Recompute : public ForwardPass<T> {
       a.origin[i] = kCarried;
       if (a.gang.part != 0) continue;
       const Index t = first_time(before, before + 1);
-      std::copy_n(written_.data + t * written_.stride_t + b * written_.stride_b, hidden, a.h[i]);
+      const T* const h = written_.data + t * written_.stride_t + b * written_.stride_b;
+      std::copy_n(h, this->h_size(), a.h[i]);
       const T* from = this->checkpoint(from_, begin) + b * this->checkpoint_width();
       for (std::size_t k = 1; k < this->states(); ++k, from += hidden) {
         std::copy_n(from, hidden, a.state[k] + i * a.padded);

@@ -44,6 +44,7 @@ class _Testing:
         layers: int = 1,
         directions: int = 1,
         forward: bool = True,
+        projected_size: int = 0,
     ) -> dict[str, Any]: ...
 
 testing: _Testing
@@ -72,6 +73,7 @@ class _Network:
         layers: int,
         directions: int,
         options: Options,
+        projected_size: int,
     ) -> None: ...
     def set_parameters(
         self,
@@ -81,6 +83,7 @@ class _Network:
         bias_ih: npt.NDArray[Any] | None,
         bias_hh: npt.NDArray[Any] | None,
         own: tuple[npt.NDArray[Any], ...],
+        weight_hr: npt.NDArray[Any] | None,
     ) -> None: ...
     def forward(
         self,

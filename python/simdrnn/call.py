@@ -90,8 +90,10 @@ class CallSpec:
     ----------
     dtype : of every floating-point array.
     input_size : I.
-    state_shape : (L*D, H).
-    states : names of the cell's states, h first.
+    rows : L*D.
+    state_sizes : how many numbers each state has, h first.
+    h_letter : how messages write h's: H, or P.
+    states : names of the cell's states.
     batch_first : layout of batched sequences.
     learned : initial states that are parameters; None where there are none.
     """
@@ -100,7 +102,9 @@ class CallSpec:
         self,
         dtype: np.dtype[Any],
         input_size: int,
-        state_shape: tuple[int, int],
+        rows: int,
+        state_sizes: tuple[int, ...],
+        h_letter: str,
         states: tuple[str, ...],
         batch_first: bool,
         learned: LearnedStates | None = None,
@@ -108,7 +112,8 @@ class CallSpec:
         self.dtype = dtype
         self.learned = learned
         self.input_size = input_size
-        self.state_shape = state_shape
+        self.rows, self.state_sizes = rows, state_sizes
+        self._letters = (h_letter, *"H" * (len(states) - 1))
         self.state_names = states
         self.layout = _BATCH_FIRST if batch_first else _TIME_FIRST
         self._zeros: tuple[int, tuple[Array, ...]] = (-1, ())
@@ -190,10 +195,10 @@ class CallSpec:
         """Return zero states (L*D, B, H): read-only, and kept for the next call of this size."""
         known, states = self._zeros
         if known != batch:
-            rows, hidden = self.state_shape
-            zero = np.zeros((rows, batch, hidden), self.dtype)
-            zero.flags.writeable = False
-            states = (zero,) * len(self.state_names)
+            zeros = {n: np.zeros((self.rows, batch, n), self.dtype) for n in set(self.state_sizes)}
+            for zero in zeros.values():
+                zero.flags.writeable = False
+            states = tuple([zeros[size] for size in self.state_sizes])
             self._zeros = (batch, states)
         return states
 
@@ -210,7 +215,7 @@ class CallSpec:
                 raise TypeError(
                     f"{argument}: expected one array {names[0]}, got a tuple of {len(value)}"
                 )
-            return (self._state(argument, value, batch, layout),)
+            return (self._state(argument, 0, value, batch, layout),)
         if not isinstance(value, (tuple, list)) or len(value) != len(names):
             found = type(value).__name__
             found += f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
@@ -218,7 +223,7 @@ class CallSpec:
         return tuple(
             self.zeros(batch)[index]
             if optional and member is None
-            else self._state(f"{argument}[{index}]", member, batch, layout)
+            else self._state(f"{argument}[{index}]", index, member, batch, layout)
             for index, member in enumerate(value)
         )
 
@@ -229,12 +234,12 @@ class CallSpec:
         layout = _UNBATCHED if len(shape) == 2 else self.layout
         return self.states(argument, value, shape[1] if len(shape) == 3 else 1, layout), layout
 
-    def _state(self, name: str, value: object, batch: int, layout: Layout) -> Array:
-        """Check one state and return it as a dense (L*D, B, H)."""
-        rows, hidden = self.state_shape
+    def _state(self, name: str, index: int, value: object, batch: int, layout: Layout) -> Array:
+        """Check the state of an index and return it as a dense (L*D, B, H)."""
         array = as_array(name, value, self.dtype)
-        letters = layout.state_shape("L*D", "B", "H")
-        check_shape(name, array, letters, layout.state_shape(rows, batch, hidden))
+        letters = layout.state_shape("L*D", "B", self._letters[index])
+        shape = layout.state_shape(self.rows, batch, self.state_sizes[index])
+        check_shape(name, array, letters, shape)
         return dense(layout.layered(array))
 
     @staticmethod

@@ -49,6 +49,11 @@ class RecurrentCell(EngineUser):
         self, cell: str, input_size: int, hidden_size: int, bias: bool, **setup: Any
     ) -> None:
         """Check the arguments all cells share."""
+        if "proj_size" in setup["options"]:
+            raise ValueError(
+                "proj_size: expected the layer LSTM, which alone has projections, "
+                f"got {setup['options']['proj_size']!r} for a single cell"
+            )
         sizes = Sizes.check(input_size, hidden_size, 1, False, as_bool("bias", bias))
         self._setup(cell, sizes, suffixes=False, **setup)
 

@@ -58,7 +58,8 @@ class TapeSpec(NamedTuple):
         """Return length and arrays' shape of the lists of `TapeArrays`, by name."""
         width, layers = self.sizes.hidden_size, self.sizes.num_layers
         passes = layers * self.sizes.num_directions
-        hidden = {"hidden": (layers, steps, batch, self.sizes.num_directions * width)}
+        both = self.sizes.num_directions * self.sizes.h_size
+        hidden = {"hidden": (layers, steps, batch, both)}
         if self.apart:
             hidden["outputs"] = (layers - 1, steps, batch, self.sizes.output_size)
         if not every:

@@ -44,13 +44,16 @@ class Composed:
         num_layers: int,
         num_directions: int,
         options: Options,
+        projected_size: int = 0,
     ) -> None:
         self._structure, self._dtype, self._directions = structure, dtype, num_directions
-        self._raw = num_directions * hidden_size  # of a layer before its directions are merged
-        self._width = hidden_size if structure.merge in ("sum", "mul", "ave") else self._raw
+        h_size = projected_size or hidden_size
+        self._raw = num_directions * h_size  # of a layer before its directions are merged
+        self._width = h_size if structure.merge in ("sum", "mul", "ave") else self._raw
         inputs = [input_size] + [self._width] * (num_layers - 1)
         self._networks = [
-            engine(cell, dtype, size, hidden_size, 1, num_directions, options) for size in inputs
+            engine(cell, dtype, size, hidden_size, 1, num_directions, options, projected_size)
+            for size in inputs
         ]
         self._inputs, self._dropped = inputs, options.dropout
         self._adds = [structure.residual and size == self._width for size in inputs]

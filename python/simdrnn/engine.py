@@ -80,7 +80,7 @@ class EngineUser(Parametrised):
         self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
         self.dtype = as_dtype(dtype)
         self.seed = as_seed(seed)
-        self.options = Options.parse(self._info, options, dropout)
+        self.options = Options.parse(self._info, options, dropout, bool(sizes.projected_size))
         self.structure = structure
         self._groups = parameter_specs(self._info, sizes, suffixes=suffixes)
         self._state_specs = []
@@ -100,16 +100,18 @@ class EngineUser(Parametrised):
         """Build the engine, which takes the parameters when it first runs."""
         input_size, hidden_size, layers, directions = self._sizes[:4]
         self._engine = _make_engine(self.engine, self.structure)(
-            self._info.name, self.dtype, input_size, hidden_size, layers, directions, self.options
-        )
+            self._info.name, self.dtype, input_size, hidden_size, layers, directions, self.options,
+            self._sizes.projected_size,
+        )  # fmt: skip
         state_names = _STATE_NAMES[: self._info.states]
-        state_shape = (layers * directions, hidden_size)
         learned = None
         if self.structure.learn_initial_state:
             learned = LearnedStates(self._state_specs, self._parameters)
         self._call = CallSpec(
-            self.dtype, input_size, state_shape, state_names, self._batch_first, learned
-        )
+            self.dtype, input_size, layers * directions,
+            self._sizes.state_sizes(self._info.states), self._sizes.h_letter, state_names,
+            self._batch_first, learned,
+        )  # fmt: skip
         self._lock = threading.Lock()
         self._stamp: tuple[int, Hashable] | None = None
 
@@ -136,8 +138,9 @@ class EngineUser(Parametrised):
         """Pick what belongs to one layer and direction, as engines take it, from named arrays."""
         picked = [arrays[spec.name] for spec in self._groups[index]]
         bias_ih, bias_hh = picked[2:4] if self.bias else (None, None)
-        own = picked[4 if self.bias else 2 :]
-        return ParameterArrays(picked[0], picked[1], bias_ih, bias_hh, tuple(own))
+        rest = picked[4 if self.bias else 2 :]
+        weight_hr = rest.pop(0) if self._sizes.projected_size else None
+        return ParameterArrays(picked[0], picked[1], bias_ih, bias_hh, tuple(rest), weight_hr)
 
     def _per_unit(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """Repeat what all units share for each of them, as engines take it."""

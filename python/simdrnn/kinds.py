@@ -116,7 +116,9 @@ class LSTMLayer(RecurrentLayer):
     batch_first : whether sequences are (B, T, ...); states never are.
     dropout : probability, between layers, while recording for training.
     bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
-    proj_size : 0; projections are not available yet.
+    proj_size : P, less than H; 0 is none. The h that is output and carried is then the projection
+        ``weight_hr_l0 @ h'``, (P,) instead of (H,), without bias: Sak, Senior and Beaufays 2014,
+        arXiv:1402.1128. ``weight_hh`` is (4*H, P), and layers above take D*P inputs.
     peephole : whether the gates see c, through a weight for each unit: i and f the old one, o the
         new one. They are the parameters ``weight_ci_l0``, ``weight_cf_l0``, ``weight_co_l0``.
     coupled_input_forget : ``"input"`` or True for f = 1 - i, as ONNX's ``input_forget``;
@@ -158,18 +160,14 @@ class LSTMLayer(RecurrentLayer):
         forget_bias: float | None = None,
         **options: Any,
     ) -> None:
-        if type(proj_size) is not int or proj_size != 0:
-            raise ValueError(
-                f"proj_size: expected 0 (projection is not available yet), got {proj_size!r}"
-            )
-        self.proj_size = 0
         cell = lstm_cell(peephole, coupled_input_forget)
         self.peephole, self.coupled_input_forget = bool(peephole), coupled_input_forget
         self._setup_layer(
             cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             dtype=dtype, seed=seed, initializer=initializer, forget_bias=forget_bias,
-            options=options,
+            proj_size=proj_size, options=options,
         )  # fmt: skip
+        self.proj_size = self._sizes.projected_size
 
 
 class GRULayer(RecurrentLayer):

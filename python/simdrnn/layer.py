@@ -29,8 +29,9 @@ _Flags: TypeAlias = "npt.ArrayLike | None"
 def _values(structure: Structure, sizes: Sizes) -> Values:
     """Return the shape of one step's output."""
     if structure.merge == "none":
-        return Values(("2", "H"), (2, sizes.hidden_size))
-    return Values(("H" if sizes.merged else "D*H",), (sizes.output_size,))
+        return Values(("2", sizes.h_letter), (2, sizes.h_size))
+    letters = sizes.h_letter if sizes.merged else f"D*{sizes.h_letter}"
+    return Values((letters,), (sizes.output_size,))
 
 
 class RecurrentLayer(Footprint):
@@ -62,6 +63,7 @@ class RecurrentLayer(Footprint):
         dropout: float,
         bidirectional: bool,
         *,
+        proj_size: int = 0,
         options: Mapping[str, object],
         **setup: Any,
     ) -> None:
@@ -70,8 +72,9 @@ class RecurrentLayer(Footprint):
         self.dropout = as_probability("dropout", dropout)
         self.bidirectional = as_bool("bidirectional", bidirectional)
         sizes = Sizes.check(
-            input_size, hidden_size, num_layers, self.bidirectional, as_bool("bias", bias)
-        )
+            input_size, hidden_size, num_layers, self.bidirectional, as_bool("bias", bias),
+            proj_size,
+        )  # fmt: skip
         structure, options = Structure.parse(options)
         sizes = structure.sizes(sizes)
         self.num_layers = sizes.num_layers
@@ -122,7 +125,8 @@ class RecurrentLayer(Footprint):
         Parameters
         ----------
         x : (T, B, I), (B, T, I) with ``batch_first``, or unbatched (T, I). Any strides.
-        state : h_0 (L*D, B, H), or the tuple (h_0, c_0) for LSTM; unbatched without B.
+        state : h_0 (L*D, B, H), or the tuple (h_0, c_0) for LSTM; unbatched without B. With
+            `proj_size` h_0 is (L*D, B, P), and P takes H's place in `output`, too.
             None is zeros, or with ``learn_initial_state=True`` what was learned.
         lengths : (B,) integers in [0, T]: how many steps of each row are real.
         mask : (T, B) bool, laid out like `x`: True where the step is real. At other steps every

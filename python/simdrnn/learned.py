@@ -35,8 +35,12 @@ def state_specs(states: Sequence[str], sizes: Sizes) -> list[tuple[ParameterSpec
         for layer in range(sizes.num_layers)
         for direction in range(sizes.num_directions)
     ]
-    shape = (sizes.hidden_size,)
-    return [tuple(ParameterSpec(name + end, ("H",), shape) for end in ends) for name in states]
+    letters = (sizes.h_letter, *"H" * (len(states) - 1))
+    shapes = zip(states, letters, sizes.state_sizes(len(states)), strict=True)
+    return [
+        tuple(ParameterSpec(name + end, (letter,), (size,)) for end in ends)
+        for name, letter, size in shapes
+    ]
 
 
 class LearnedStates:

@@ -30,6 +30,7 @@ def _numbers(cell: str, options: Options) -> _core.Options:
             options.hidden_clip,
             options.step_grad_clip,
             options.step_grad_norm,
+            options.proj_clip,
         )
     ]
     chances = [
@@ -62,10 +63,12 @@ class Network:
         num_layers: int,
         num_directions: int,
         options: Options,
+        projected_size: int = 0,
     ) -> None:
         self._core = _CLASSES[dtype.name](
-            cell, input_size, hidden_size, num_layers, num_directions, _numbers(cell, options)
-        )
+            cell, input_size, hidden_size, num_layers, num_directions, _numbers(cell, options),
+            projected_size,
+        )  # fmt: skip
         self.arithmetic = dtype
         self.plain_layer = self._core.plain_layer
         self.plain_cell = self._core.plain_cell
@@ -108,9 +111,12 @@ class Network:
         bias_ih: Array | None,
         bias_hh: Array | None,
         own: Sequence[Array] = (),
+        weight_hr: Array | None = None,
     ) -> None:
         """Pack the parameters of direction ``index = layer * D + direction``."""
-        self._core.set_parameters(index, weight_ih, weight_hh, bias_ih, bias_hh, tuple(own))
+        self._core.set_parameters(
+            index, weight_ih, weight_hh, bias_ih, bias_hh, tuple(own), weight_hr
+        )
 
     def forward(
         self,

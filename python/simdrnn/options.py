@@ -11,7 +11,7 @@ from simdrnn.validate import as_bool, as_chance, as_positive_number
 
 __all__ = ["Options"]
 
-_CLIPS = ("gate_clip", "cell_clip", "hidden_clip", "step_grad_clip", "step_grad_norm")
+_CLIPS = ("gate_clip", "cell_clip", "proj_clip", "hidden_clip", "step_grad_clip", "step_grad_norm")
 _CHANCES = ("input_dropout", "recurrent_dropout", "candidate_dropout", "weight_dropout")
 _ACTIVATIONS = ("activation", "recurrent_activation", "output_activation")
 
@@ -27,7 +27,10 @@ class Options:
     ----------
     gate_clip : bound on the argument of every gate activation (ONNX ``clip``).
     cell_clip : bound on c after its update; the clipped c is what is carried. LSTM only.
-    hidden_clip : bound on h after its update; the clipped h is output and carried.
+    proj_clip : bound on h after its projection, where the layer has ``proj_size``; the clipped h
+        is output and carried (TensorFlow's ``proj_clip``).
+    hidden_clip : bound on h after its update; the clipped h is output and carried. Not together
+        with a projection.
     step_grad_clip : at every step of back-propagation, bound on each element of the part of
         dL/dh_t that arrives from later steps, before dL/dy_t is added.
     step_grad_norm : the same, as a bound on that part's Euclidean norm, row by row.
@@ -64,6 +67,7 @@ class Options:
 
     gate_clip: float | None = None
     cell_clip: float | None = None
+    proj_clip: float | None = None
     hidden_clip: float | None = None
     step_grad_clip: float | None = None
     step_grad_norm: float | None = None
@@ -125,7 +129,13 @@ class Options:
         return states if any(self.zoneouts(states)) else 0
 
     @classmethod
-    def parse(cls, cell: CellInfo, given: Mapping[str, object], dropout: float = 0.0) -> Options:
+    def parse(
+        cls,
+        cell: CellInfo,
+        given: Mapping[str, object],
+        dropout: float = 0.0,
+        projected: bool = False,
+    ) -> Options:
         """Build the options of a layer from its constructor's keyword arguments.
 
         Parameters
@@ -133,6 +143,7 @@ class Options:
         cell : the cell that will carry them.
         given : values by name; None is off.
         dropout : between layers.
+        projected : whether h is projected.
 
         Raises
         ------
@@ -145,11 +156,17 @@ class Options:
                 raise ValueError(
                     f"forget_bias: expected a cell with a forget gate, got {cell.name}"
                 )
+            if name == "proj_size":
+                raise ValueError(
+                    "proj_size: expected the layer LSTM, which alone has projections, "
+                    f"got {given[name]!r} for {cell.name}"
+                )
             if name not in known and name != "forget_bias":
                 raise TypeError(f"{name}: unknown option; expected one of {', '.join(known)}")
         values = {name: given[name] for name in known if name in given}
         options = cls(**values, dropout=dropout)  # type: ignore[arg-type]
         options._check_cell(cell)
+        options._check_projection(projected)
         object.__setattr__(options, "activations", options._by_place(cell))
         return options
 
@@ -168,6 +185,18 @@ class Options:
         if isinstance(self.zoneout, tuple) and len(self.zoneout) != cell.states:
             form = "one number" if cell.states == 1 else f"one number or {cell.states}"
             raise ValueError(f"zoneout: expected {form} for {cell.name}, got {self.zoneout}")
+
+    def _check_projection(self, projected: bool) -> None:
+        """Raise where an option clips what there is not, or not there."""
+        if self.proj_clip is not None and not projected:
+            raise ValueError(
+                f"proj_clip: expected an LSTM with proj_size > 0, got {self.proj_clip}"
+            )
+        if self.hidden_clip is not None and projected:
+            raise ValueError(
+                f"hidden_clip: expected proj_clip in place of it where h is projected, "
+                f"got {self.hidden_clip}"
+            )
 
     def _by_place(self, cell: CellInfo) -> tuple[Activation, ...]:
         """Return the activation of every place of the cell."""

@@ -21,13 +21,17 @@ State: TypeAlias = "Array | tuple[Array, ...]"
 
 
 class ParameterArrays(NamedTuple):
-    """Parameters of one layer and direction, or gradients; `own` are the cell's own, (H,) each."""
+    """Parameters of one layer and direction, or gradients.
+
+    `own` are the cell's own, (H,) each; `weight_hr`, (P, H), projects h.
+    """
 
     weight_ih: Array
     weight_hh: Array
     bias_ih: Array | None
     bias_hh: Array | None
     own: tuple[Array, ...] = ()
+    weight_hr: Array | None = None
 
 
 class Run(NamedTuple):
@@ -38,7 +42,8 @@ class Run(NamedTuple):
     Parameters
     ----------
     x : (T, B, I) view with unit inner stride; read only.
-    states : S arrays (L*D, B, H), C-contiguous; read only.
+    states : S arrays (L*D, B, H), C-contiguous; read only. With a projection h is P wide, here and
+        below.
     lengths : (B,) int64, or None where every row has T steps.
     mask, reset : (T, B) bool, C-contiguous, or None.
     hold : whether a step that is not real outputs the carried hidden state instead of 0.
@@ -107,6 +112,7 @@ class Network(Protocol):
         num_layers: int,
         num_directions: int,
         options: Options,
+        projected_size: int = 0,
     ) -> None: ...
 
     def token(self) -> Hashable:
@@ -139,6 +145,7 @@ class Network(Protocol):
         bias_ih: Array | None,
         bias_hh: Array | None,
         own: Sequence[Array] = (),
+        weight_hr: Array | None = None,
     ) -> None:
         """Take the parameters of direction ``index = layer * D + direction``."""
 
@@ -169,7 +176,8 @@ class Network(Protocol):
 
         `d_reset_states` is S arrays (L*D, B, H) where ``run.reset_states`` is given, else None.
 
-        `trace`, L*D arrays (T, B, (S + 1) * H), C-contiguous, takes what back-propagation carries.
+        `trace`, L*D arrays (T, B, (S + 1) * H), C-contiguous, takes what back-propagation carries;
+        with a projection (T, B, P + (S - 1) * H + P).
         At every real step: the gradients for the S states after the step, dL/dh with dL/dy_t and
         after the clips of `step_grad_clip` and `step_grad_norm`; then dL/dh as it arrived from
         later steps, before both. Other steps are left as they are.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simdrnn.cells import CellInfo
-from simdrnn.validate import Array, as_finite_number, as_positive, check_choice
+from simdrnn.validate import Array, as_count, as_finite_number, as_positive, check_choice
 
 __all__ = [
     "INITIALIZERS",
@@ -54,17 +54,32 @@ class Sizes(NamedTuple):
     num_layers: int = 1
     num_directions: int = 1
     bias: bool = True
-    merged: bool = False  # both directions become H numbers instead of 2*H
+    merged: bool = False  # both directions become P numbers instead of 2*P
+    projected_size: int = 0  # P, where h is projected
+
+    @property
+    def h_size(self) -> int:
+        """How many numbers h has: P, which is H without projection."""
+        return self.projected_size or self.hidden_size
+
+    @property
+    def h_letter(self) -> str:
+        """How messages write `h_size`."""
+        return "P" if self.projected_size else "H"
 
     @property
     def output_size(self) -> int:
         """How many numbers a layer hands to the one above, for each step and row."""
-        return self.hidden_size if self.merged else self.num_directions * self.hidden_size
+        return self.h_size if self.merged else self.num_directions * self.h_size
+
+    def state_sizes(self, states: int) -> tuple[int, ...]:
+        """Return how many numbers each of so many states has, h first."""
+        return (self.h_size, *[self.hidden_size] * (states - 1))
 
     @classmethod
     def check(
         cls, input_size: object, hidden_size: object, num_layers: object, bidirectional: bool,
-        bias: bool,
+        bias: bool, proj_size: object = 0,
     ) -> Sizes:  # fmt: skip
         """Check a constructor's arguments and collect them."""
         inputs = as_positive("input_size", input_size)
@@ -75,7 +90,14 @@ class Sizes(NamedTuple):
         # Every cell has at least one gate; that is enough to tell what is absurd.
         largest = hidden * (max(inputs, hidden) + hidden)
         check_memory(largest, input_size=inputs, hidden_size=hidden)
-        return cls(inputs, hidden, layers, 2 if bidirectional else 1, bias)
+        projected = as_count("proj_size", proj_size)
+        if projected >= hidden:
+            raise ValueError(
+                f"proj_size: expected less than hidden_size = {hidden}, or 0, got {projected}"
+            )
+        return cls(
+            inputs, hidden, layers, 2 if bidirectional else 1, bias, projected_size=projected
+        )
 
 
 class ParameterSpec(NamedTuple):
@@ -121,21 +143,23 @@ def parameter_specs(
     bias_hh_l0 ('3*H',) (24,)
     """
     hidden, directions = sizes.hidden_size, sizes.num_directions
-    above = sizes.output_size
+    above, h_size, h_text = sizes.output_size, sizes.h_size, sizes.h_letter
     rows, rows_text = cell.gates * hidden, _times(cell.gates, "H")
     groups = []
     for layer in range(sizes.num_layers):
         width = above if layer else sizes.input_size
-        width_text = _times(above // hidden, "H") if layer else "I"
+        width_text = _times(above // h_size, h_text) if layer else "I"
         for direction in range(directions):
             end = f"_l{layer}" + ("_reverse" if direction else "") if suffixes else ""
             group = [
                 ParameterSpec(f"weight_ih{end}", (rows_text, width_text), (rows, width)),
-                ParameterSpec(f"weight_hh{end}", (rows_text, "H"), (rows, hidden)),
+                ParameterSpec(f"weight_hh{end}", (rows_text, h_text), (rows, h_size)),
             ]
             if sizes.bias:
                 group.append(ParameterSpec(f"bias_ih{end}", (rows_text,), (rows,)))
                 group.append(ParameterSpec(f"bias_hh{end}", (rows_text,), (rows,)))
+            if sizes.projected_size:
+                group.append(ParameterSpec(f"weight_hr{end}", ("P", "H"), (h_size, hidden)))
             for own in cell.own:
                 letters, shape = (("1",), (1,)) if own.shared else (("H",), (hidden,))
                 group.append(ParameterSpec(f"{own.name}{end}", letters, shape, own.initial))
@@ -143,9 +167,9 @@ def parameter_specs(
     return groups
 
 
-def _orthogonal(size: int, rng: np.random.Generator) -> Array:
-    """Draw an orthogonal (H, H) matrix uniformly (Mezzadri 2007, arXiv:math-ph/0609050)."""
-    factor, triangle = np.linalg.qr(rng.standard_normal((size, size)))
+def _orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Draw (H, P) orthonormal columns uniformly (Mezzadri 2007, arXiv:math-ph/0609050)."""
+    factor, triangle = np.linalg.qr(rng.standard_normal(shape))
     # QR alone is not unique; the signs make it so, and the distribution uniform.
     return factor * np.where(np.diag(triangle) < 0, -1.0, 1.0)
 
@@ -161,9 +185,9 @@ def _draw(spec: ParameterSpec, hidden: int, initializer: str, rng: np.random.Gen
         return np.zeros(spec.shape)
     rows, width = spec.shape
     if initializer == "orthogonal" and spec.name.startswith("weight_hh"):
-        return np.concatenate([_orthogonal(hidden, rng) for _ in range(rows // hidden)])
-    # Each gate is a matrix (H, width) of its own, so fan-out is H, not gates*H.
-    bound = math.sqrt(6.0 / (width + hidden))
+        return np.concatenate([_orthogonal((hidden, width), rng) for _ in range(rows // hidden)])
+    # Each gate is a matrix (H, width) of its own, so fan-out is H, not gates*H; weight_hr's is P.
+    bound = math.sqrt(6.0 / (width + min(rows, hidden)))
     return rng.uniform(-bound, bound, spec.shape)
 
 

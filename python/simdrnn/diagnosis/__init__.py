@@ -97,23 +97,29 @@ def diagnose(
         for recorded in directions
     )
     first = first_nonfinite(tape, directions, given, traces, grads)
-    return Diagnosis(tape._layer._info.name, tape._layer.options, layers, first)
+    layer = tape._layer
+    projected = bool(layer._sizes.projected_size)
+    return Diagnosis(layer._info.name, layer.options, layers, first, projected)
 
 
 def _default_gradient(tape: Tape, rng: np.random.Generator) -> object:
     """Draw d_state: a unit vector for each row's final h in the directions of the last layer."""
-    layer, batch = tape._layer, tape._run.x.shape[1]
+    layer = tape._layer
     states = [np.zeros(state.shape, layer.dtype) for state in tape._run.states]
     last = slice(-layer._sizes.num_directions, None)
-    drawn = rng.standard_normal((layer._sizes.num_directions, batch, layer.hidden_size))
+    drawn = rng.standard_normal(states[0][last].shape)
     states[0][last] = drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
     return tape._layout.caller_state(tuple(states))
 
 
 def _empty_traces(tape: Tape) -> list[Array]:
-    """Return zeros for what back-propagation carries: by direction, (T, B, (S + 1) * H)."""
+    """Return zeros for what back-propagation carries: by direction, (T, B, (S + 1) * H).
+
+    Where h is projected, (T, B, P + (S - 1) * H + P).
+    """
     layer = tape._layer
-    shape = (*tape._run.x.shape[:2], (layer._info.states + 1) * layer.hidden_size)
+    sizes = layer._sizes.state_sizes(layer._info.states)
+    shape = (*tape._run.x.shape[:2], sum(sizes) + sizes[0])
     return [np.zeros(shape, layer.dtype) for _ in layer._groups]
 
 
@@ -127,10 +133,10 @@ def _examine(
 ) -> LayerDiagnosis:
     """Measure one direction of one layer."""
     layer = recorded.tape._layer
-    hidden = layer.hidden_size
+    h_size = layer._sizes.h_size
     norms, arriving = gradient_norms(recorded, trace)
     slope, span, lost = gradient_slope(recorded, norms)
-    columns = slice(hidden * recorded.reverse, hidden * (recorded.reverse + 1))
+    columns = slice(h_size * recorded.reverse, h_size * (recorded.reverse + 1))
     on_top = recorded.layer == layer.num_layers - 1
     names = [gate.name for gate in recorded.gates]
     if len(names) != recorded.info.gates:
@@ -152,5 +158,5 @@ def _examine(
         jacobian_steps=times,
         jacobian_radius=jacobians,
         lyapunov=lyapunov_exponent(sample, rng),
-        clips=clip_shares(recorded, trace[..., -hidden:], layer.options),
+        clips=clip_shares(recorded, trace[..., -h_size:], layer.options),
     )

@@ -47,16 +47,15 @@ def row_norms(array: Array) -> Array:
 
 
 def gradient_norms(recorded: Recorded, trace: Array) -> tuple[dict[str, Array], Array]:
-    """Return norms of the rows of a trace (T, B, (S + 1) * H), NaN where a step is not real.
+    """Return norms of the parts of a trace (T, B, (S + 1) * H), NaN where a step is not real.
 
     Returns
     -------
     by_state : name of a state -> (T, B).
     arriving : (T, B), of dL/dh as it arrived from later steps, before it was clipped.
     """
-    hidden = recorded.output.shape[-1]
-    blocks = trace.reshape(*trace.shape[:2], recorded.info.states + 1, hidden)
-    norms = np.where(recorded.steps.real[..., None], row_norms(blocks), np.nan)
+    parts = [row_norms(part) for part in recorded.carried(trace)]
+    norms = np.where(recorded.steps.real[..., None], np.stack(parts, axis=-1), np.nan)
     names = list(recorded.states())
     return {name: norms[..., k] for k, name in enumerate(names)}, norms[..., -1]
 
@@ -147,7 +146,8 @@ def clip_shares(recorded: Recorded, arriving: Array, options: Options) -> dict[s
     Returns
     -------
     option -> (T,) shares, NaN where no row takes part: of the gates' values for ``gate_clip``, of
-    units for ``cell_clip``, ``hidden_clip`` and ``step_grad_clip``, of rows for ``step_grad_norm``.
+    units for ``cell_clip``, ``proj_clip``, ``hidden_clip`` and ``step_grad_clip``, of rows for
+    ``step_grad_norm``.
     """
     found: dict[str, Array] = {}
     if options.gate_clip is not None and recorded.gates:
@@ -155,7 +155,7 @@ def clip_shares(recorded: Recorded, arriving: Array, options: Options) -> dict[s
         hits = [_at_bound(recorded.gate(g), g.activation, bound) for g in recorded.gates]
         found["gate_clip"] = np.mean(hits, axis=0)
     states = recorded.states()
-    for option, state in (("cell_clip", "c"), ("hidden_clip", "h")):
+    for option, state in (("cell_clip", "c"), ("proj_clip", "h"), ("hidden_clip", "h")):
         most = getattr(options, option)
         if most is not None and state in states:
             limit = states[state].dtype.type(most)

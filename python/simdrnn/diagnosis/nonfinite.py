@@ -57,7 +57,7 @@ def _all(
     last_first = sorted(range(len(directions)), key=lambda index: -directions[index].layer)
     for index in last_first:
         recorded = directions[index]
-        blocks = np.split(traces[index], recorded.info.states + 1, axis=-1)
+        blocks = recorded.carried(traces[index])
         names = [f"dL/d{name}" for name in STATE_NAMES[: recorded.info.states]]
         yield _step(recorded, list(zip(names, blocks, strict=False)), "backward")
     if grads.x is not None:

@@ -29,7 +29,7 @@ class Recorded:
     index : ``layer * D + direction``.
     info, gates : counts of the cell, and its gates by block of weights; empty if it names none.
     steps : which steps are real, in which order.
-    output : (T, B, H), h after each step.
+    output : (T, B, H), h after each step; P wide where it is projected.
     saved : (T, B, saved, H), what the cell kept of each step; undefined where it is not real.
     """
 
@@ -45,7 +45,7 @@ class Recorded:
     def of(cls, tape: Tape, index: int) -> Recorded:
         """View direction `index` of what `tape` holds."""
         layer, run, arrays = tape._layer, tape._run, tape._arrays
-        directions, hidden = layer._sizes.num_directions, layer.hidden_size
+        directions, h_size = layer._sizes.num_directions, layer._sizes.h_size
         number, direction = divmod(index, directions)
         steps, batch = run.x.shape[:2]
         return cls(
@@ -54,8 +54,8 @@ class Recorded:
             layer._info,
             gates_of(CELLS[layer._info.name], layer.options),
             Steps.plan(steps, batch, run.lengths, run.mask, run.reset, reverse=direction == 1),
-            arrays.hidden[number][..., direction * hidden : (direction + 1) * hidden],
-            arrays.saved[index].reshape(steps, batch, layer._saved_width, hidden),
+            arrays.hidden[number][..., direction * h_size : (direction + 1) * h_size],
+            arrays.saved[index].reshape(steps, batch, layer._saved_width, layer.hidden_size),
         )
 
     @property
@@ -78,19 +78,33 @@ class Recorded:
         others = [self.saved[:, :, place] for place in range(width - self.info.states + 1, width)]
         return dict(zip(STATE_NAMES, [self.output, *others], strict=False))
 
+    def carried(self, trace: Array) -> list[Array]:
+        """Cut a trace into its parts: of each state, h first, and what arrives at h."""
+        sizes = self.tape._layer._sizes.state_sizes(self.info.states)
+        return np.split(trace, np.cumsum(sizes), axis=-1)
+
     def recurrent(self) -> Array:
-        """Return the recurrent matrices (gates, H, H) in float64."""
+        """Return the recurrent matrices (gates, H, H) in float64.
+
+        Where h is projected they are followed by the projection, from h to h: (gates, P, P).
+        """
         layer = self.tape._used
-        matrices = layer._direction(layer._parameters, self.index)[1].astype(np.float64)
-        return matrices.reshape(self.info.gates, layer.hidden_size, layer.hidden_size)
+        parameters = layer._direction(layer._parameters, self.index)
+        shape = (self.info.gates, layer.hidden_size, layer._sizes.h_size)
+        matrices = parameters.weight_hh.astype(np.float64).reshape(shape)
+        if parameters.weight_hr is None:
+            return matrices
+        with np.errstate(all="ignore"):  # not finite: so is what is measured
+            return np.asarray(parameters.weight_hr.astype(np.float64) @ matrices)
 
     def sample(self, rows: Array) -> Sample:
         """Return the steps of some rows of the batch, on the NumPy twin."""
         layer, run = self.tape._used, self.tape._run
         inputs, hidden, layers, directions = layer._sizes[:4]
         twin = Network(
-            self.info.name, np.dtype(np.float64), inputs, hidden, layers, directions, layer.options
-        )
+            self.info.name, np.dtype(np.float64), inputs, hidden, layers, directions, layer.options,
+            layer._sizes.projected_size,
+        )  # fmt: skip
         parameters = layer._direction(layer._per_unit(layer._parameters), self.index)
         twin.set_parameters(self.index, *parameters)
         part = Run(
@@ -132,8 +146,13 @@ class Sample:
 
     @property
     def size(self) -> int:
-        """Width of all states of a row together: S * H."""
-        return len(self._after) * int(self._after[0].shape[-1])
+        """Width of all states of a row together: S * H, or P + (S - 1) * H."""
+        return sum(self._sizes)
+
+    @property
+    def _sizes(self) -> list[int]:
+        """Width of each state."""
+        return [int(state.shape[-1]) for state in self._before]
 
     def back(self, t: Array | int, rows: Array | slice, d_state: Array) -> Array:
         """Take gradients (n, S * H) for the states after steps to those before: times a Jacobian.
@@ -147,7 +166,7 @@ class Sample:
             tuple(saved[t, rows] for saved in self._saved[: self._walk._kept]),
             tuple(state[t, rows] for state in self._before),
             tuple(state[t, rows] for state in self._after),
-            tuple(np.split(d_state, len(self._after), axis=1)),
+            tuple(np.split(d_state, np.cumsum(self._sizes)[:-1], axis=1)),
         )
         return np.concatenate(d_before, axis=1)
 

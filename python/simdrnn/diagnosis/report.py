@@ -97,7 +97,8 @@ class LayerDiagnosis:
     span : real steps in the longest stretch between resets.
     driven : whether gradient enters along the way, from a loss at many steps or from a layer above.
     saturation : gate -> `Saturation`.
-    recurrent_radius : gate -> spectral radius of its recurrent matrix.
+    recurrent_radius : gate -> spectral radius of its recurrent matrix, with a projection of both
+        together.
     jacobian_steps, jacobian_radius : (m,) times and (m, n) spectral radii of the step's Jacobian
         d(state_t) / d(state_{t-1}) in n rows; NaN where a row takes no part.
     lyapunov : largest Lyapunov exponent: log growth per step of a small change.
@@ -179,12 +180,14 @@ class Diagnosis:
     cell, options : the layer's cell and its options.
     layers : one `LayerDiagnosis` per layer and direction.
     first_nonfinite : the first NaN or infinity, or None.
+    projected : whether h is projected.
     """
 
     cell: str
     options: Options
     layers: tuple[LayerDiagnosis, ...]
     first_nonfinite: NonFinite | None
+    projected: bool = False
 
     @property
     def verdict(self) -> str:

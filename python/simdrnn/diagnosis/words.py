@@ -163,7 +163,8 @@ def _against_nonfinite(report: Diagnosis, active: dict[str, object]) -> list[str
         return [f"to look where {first.quantity} comes from: it was handed in"]
     if first.during == "backward":
         return _step_clips(active)
-    bounds = [name for name in ("gate_clip", "hidden_clip") if name not in active]
+    of_h = "proj_clip" if report.projected else "hidden_clip"
+    bounds = [name for name in ("gate_clip", of_h) if name not in active]
     if len(report.layers[0].gradient) > 1 and "cell_clip" not in active:
         bounds.append("cell_clip")
     return [f"{' or '.join(bounds)}, to bound the forward pass"] if bounds else []
@@ -182,10 +183,9 @@ def _step_clips(active: dict[str, object]) -> list[str]:
 def _against_exploding(report: Diagnosis, active: dict[str, object]) -> list[str]:
     """Propose what makes gradients grow less."""
     found = _step_clips(active)
-    found.append(
-        "smaller recurrent weights: sr.init.apply(layer, weight_hh=sr.init.orthogonal()) or "
-        "sr.init.spectral_radius(0.95)"
-    )
+    smaller = "smaller recurrent weights: sr.init.apply(layer, weight_hh=sr.init.orthogonal())"
+    # Of the matrices of projected layers, which are not square, there is no such radius.
+    found.append(smaller + ("" if report.projected else " or sr.init.spectral_radius(0.95)"))
     span = max(layer.span for layer in report.layers)
     if span > _LONG:
         found.append(f"sr.tbptt, to go back fewer than {span} steps at once")

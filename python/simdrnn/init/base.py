@@ -16,7 +16,7 @@ __all__ = ["KINDS", "Block", "Initializer", "apply"]
 
 _Layer = TypeVar("_Layer", bound=EngineUser)
 
-KINDS = ("weight_ih", "weight_hh", "bias")
+KINDS = ("weight_ih", "weight_hh", "bias", "weight_hr")
 
 
 class Block(NamedTuple):
@@ -24,10 +24,11 @@ class Block(NamedTuple):
 
     Parameters
     ----------
-    kind : ``"weight_ih"``, ``"weight_hh"`` or ``"bias"``.
+    kind : ``"weight_ih"``, ``"weight_hh"``, ``"bias"`` or ``"weight_hr"``.
     cell : what the gates belong to.
-    arrays : (G, H, I) for ``weight_ih``, (G, H, H) for ``weight_hh``; for ``bias`` two of shape
-        (G, H), ``bias_ih`` and ``bias_hh``, of which almost every gate only sees the sum.
+    arrays : (G, H, I) for ``weight_ih``, (G, H, H) for ``weight_hh``, (1, P, H) for ``weight_hr``
+        (then ``weight_hh`` is (G, H, P)); for ``bias`` two of shape (G, H), ``bias_ih`` and
+        ``bias_hh``, of which almost every gate only sees the sum.
     """
 
     kind: str
@@ -62,7 +63,8 @@ class Initializer:
         ----------
         layer : a recurrent layer or a single cell.
         rng : source of every number.
-        kind : ``"weight_ih"``, ``"weight_hh"`` or ``"bias"``; None where only one is possible.
+        kind : ``"weight_ih"``, ``"weight_hh"``, ``"bias"`` or ``"weight_hr"``; None where only one
+            is possible.
 
         Returns
         -------
@@ -97,6 +99,7 @@ def apply(
     weight_ih: Initializer | Sequence[Initializer] | None = None,
     weight_hh: Initializer | Sequence[Initializer] | None = None,
     bias: Initializer | Sequence[Initializer] | None = None,
+    weight_hr: Initializer | Sequence[Initializer] | None = None,
     seed: int | None = None,
 ) -> _Layer:
     """Give a layer new initial parameters, in place.
@@ -106,7 +109,8 @@ def apply(
     layer : a recurrent layer or a single cell, on either engine.
     weight_ih, weight_hh, bias : an initialiser, or several that act one after another, say
         ``bias=[zeros(), forget_bias(1.0)]``. None leaves parameters of that kind as they are.
-    seed : non-negative integer that fixes every number; None draws one. The three kinds draw from
+    weight_hr : the same for the projections of an LSTM with ``proj_size``.
+    seed : non-negative integer that fixes every number; None draws one. The kinds draw from
         streams of their own: another initialiser of one does not change what the others draw.
 
     Returns
@@ -138,7 +142,7 @@ def apply(
     _check_layer(layer)
     chains = {
         kind: _chain(kind, value)
-        for kind, value in zip(KINDS, (weight_ih, weight_hh, bias), strict=True)
+        for kind, value in zip(KINDS, (weight_ih, weight_hh, bias, weight_hr), strict=True)
     }
     streams = np.random.SeedSequence(as_seed(seed)).spawn(len(KINDS))
     values = _values(layer)
@@ -196,11 +200,13 @@ def _blocks(kind: str, layer: EngineUser, values: dict[str, Array]) -> Iterator[
     """View the parameters of one kind gate by gate, layer by layer."""
     if kind == "bias" and not layer.bias:
         raise ValueError("bias: expected a layer with bias=True, got one without biases")
+    if kind == "weight_hr" and not layer._sizes.projected_size:
+        raise ValueError("weight_hr: expected a layer with proj_size, got one without projections")
     cell = layer._info
     for group in layer._groups:
         arrays = [values[spec.name] for spec in group if _of_kind(kind, spec.name)]
-        shape = (cell.gates, layer.hidden_size)
-        yield Block(kind, cell, tuple(a.reshape(*shape, *a.shape[1:]) for a in arrays))
+        gates = 1 if kind == "weight_hr" else cell.gates
+        yield Block(kind, cell, tuple(a.reshape(gates, -1, *a.shape[1:]) for a in arrays))
 
 
 def _rounded(layer: EngineUser, values: dict[str, Array], kind: str) -> dict[str, Array]:

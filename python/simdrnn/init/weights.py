@@ -68,7 +68,8 @@ class uniform(Initializer):
     def fill(self, block: Block, rng: np.random.Generator) -> None:
         """Draw every number of `block` from `rng`."""
         for array in block.arrays:
-            bound = 1.0 / math.sqrt(array.shape[1]) if self.bound is None else float(self.bound)
+            hidden = array.shape[2] if block.kind == "weight_hr" else array.shape[1]
+            bound = 1.0 / math.sqrt(hidden) if self.bound is None else float(self.bound)
             array[...] = rng.uniform(-bound, bound, array.shape)
 
 
@@ -83,7 +84,7 @@ class _Matrices(Initializer):
         matrices (H, I).
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("weight_ih", "weight_hh")
+    kinds: ClassVar[tuple[str, ...]] = ("weight_ih", "weight_hh", "weight_hr")
 
     gain: float = 1.0
     fused: bool = False
@@ -237,8 +238,8 @@ class spectral_radius(Initializer):
 
     Raises
     ------
-    ValueError : a matrix to be scaled has spectral radius 0, which no factor changes, or is not
-        finite.
+    ValueError : a matrix to be scaled has spectral radius 0, which no factor changes, is not
+        finite, or not square: the layer has projections.
 
     Examples
     --------
@@ -267,6 +268,10 @@ class spectral_radius(Initializer):
         if self.base is not None:
             self.base.fill(block, rng)
         (weights,) = block.arrays
+        if weights.shape[1] != weights.shape[2]:
+            raise ValueError(
+                f"weight_hh: expected square matrices, got {weights.shape[1:]} of a projected layer"
+            )
         for gate, matrix in enumerate(weights):
             finite = bool(np.isfinite(matrix).all())
             radius = float(np.abs(np.linalg.eigvals(matrix)).max()) if finite else math.nan

@@ -28,14 +28,14 @@ def keep(run: Pass, output: Array, saved: Array, every: int) -> Array:
     """
     times = list(run.steps.order[every::every])
     others = run.states(output, saved)[1][1:]  # before each step, (T, B, H) each
-    batch, hidden = run.initial[0].shape
+    batch, hidden = run.initial[-1].shape
     kept = [state[times] for state in others] or [np.empty((len(times), batch, 0))]
     return np.concatenate(kept, axis=-1).reshape(len(times), batch, len(others) * hidden)
 
 
 def recompute(run: Pass, output: Array, checkpoints: Array, every: int) -> Array:
     """Return what `forward` saved, (T, saved, B, H), running it again from border to border."""
-    (length, batch, hidden), info = output.shape, run.cell.info
+    length, (batch, hidden), info = len(output), run.initial[-1].shape, run.cell.info
     saved = np.empty((length, info.saved + run.options.saved_states(info.states), batch, hidden))
     known = np.concatenate([output, run.reset[0][None], run.initial[0][None]])  # -2 and -1
     previous, rows = run.steps.previous(), np.arange(batch)

@@ -60,7 +60,7 @@ class Lstm:
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Return the gradients for `pre`, and for (h, c) except through `pre`."""
         i, f, g, o, c_next = saved
-        _, c = state
+        h, c = state
         d_h, d_c = d_following
         squashed = p.squash(4, c_next)
         d_c = p.through_cell_clip(c_next, d_c + d_h * o * p.squash_slope(4, squashed))
@@ -70,7 +70,12 @@ class Lstm:
             p.drop(d_c * i) * p.slope(2, g),
             d_h * squashed * p.slope(3, o),
         )
-        return d_pre, (np.zeros_like(d_h), d_c * f)
+        return d_pre, (np.zeros_like(h), d_c * f)
+
+    @staticmethod
+    def output(saved: tuple[Array, ...], p: StepOptions) -> Array:
+        """Return h' of what a step saved."""
+        return saved[3] * p.squash(4, saved[4])
 
 
 CELLS: tuple[Cell, ...] = (Lstm(),)

@@ -59,7 +59,7 @@ class LstmVariant:
         p: StepOptions,
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Return the gradients for `pre` and the peepholes, and for (h, c) except through them."""
-        _, c = state
+        h, c = state
         first = len(cls.updates)
         updates, (g, o, c_next) = saved[:first], saved[first : first + 3]
         peepholes = cls._peepholes(saved[1:])  # which has one value more than gates
@@ -77,7 +77,13 @@ class LstmVariant:
         for d_update, peephole in zip(d_updates, peepholes, strict=False):
             d_state = d_state + peephole * d_update
         d_peepholes = (*(d * c for d in d_updates), d_o * c_next) if cls.info.params else ()
-        return (*d_updates, d_g, d_o, *d_peepholes), (np.zeros_like(d_h), d_state)
+        return (*d_updates, d_g, d_o, *d_peepholes), (np.zeros_like(h), d_state)
+
+    @classmethod
+    def output(cls, saved: tuple[Array, ...], p: StepOptions) -> Array:
+        """Return h' of what a step saved."""
+        first = len(cls.updates)
+        return saved[first + 1] * p.squash(first + 2, saved[first + 2])
 
     @classmethod
     def _peepholes(cls, values: tuple[Array, ...]) -> tuple[Array | float, ...]:

@@ -56,10 +56,11 @@ class Network:
         num_layers: int,
         num_directions: int,
         options: Options,
+        projected_size: int = 0,
     ) -> None:
         self._cell = CELLS[cell]
         self._dtype = dtype
-        self._hidden_size = hidden_size
+        self._hidden_size, self._h_size = hidden_size, projected_size or hidden_size
         self._num_layers, self._num_directions = num_layers, num_directions
         self._options = options
         self._weights: dict[int, Weights] = {}
@@ -102,16 +103,18 @@ class Network:
         bias_ih: Array | None,
         bias_hh: Array | None,
         own: Sequence[Array] = (),
+        weight_hr: Array | None = None,
     ) -> None:
         """Take the parameters of one direction, as float64 and by gate."""
         gates, hidden = self._cell.info.gates, self._hidden_size
         no_bias = np.zeros(gates * hidden)
         self._weights[index] = Weights(
             weight_ih.astype(np.float64).reshape(gates, hidden, -1),
-            weight_hh.astype(np.float64).reshape(gates, hidden, hidden),
+            weight_hh.astype(np.float64).reshape(gates, hidden, self._h_size),
             (no_bias if bias_ih is None else bias_ih.astype(np.float64)).reshape(gates, 1, hidden),
             (no_bias if bias_hh is None else bias_hh.astype(np.float64)).reshape(gates, 1, hidden),
             np.array(list(own), np.float64).reshape(len(own), 1, hidden),
+            None if weight_hr is None else weight_hr.astype(np.float64),
         )
 
     def forward(
@@ -161,21 +164,22 @@ class Network:
             below = (tape.hidden[layer - 1] if layer else run.x.astype(np.float64)) * dropped
             d_below = np.zeros(below.shape)
             for direction, index in enumerate(self._indices(layer)):
-                columns = slice(direction * self._hidden_size, (direction + 1) * self._hidden_size)
+                columns = slice(direction * self._h_size, (direction + 1) * self._h_size)
                 recurrence, after = self._pass(run, index, below), tape.hidden[layer][..., columns]
                 gradients = recurrence.backward(
                     after,
                     self._saved(tape, index, recurrence, after),
                     d_above[..., columns],
                     tuple(d_final[index] for d_final in d_finals),
-                    None if trace is None else self._by_state(trace[index]),
+                    None if trace is None else trace[index],
                 )
                 d_below += gradients.x
                 self._hand_out(gradients, index, d_initial_states, d_reset_states)
-                values = (*gradients.weights[:4], *gradients.weights.own)
-                targets = (*d_parameters[index][:4], *d_parameters[index].own)
+                found, wanted = gradients.weights, d_parameters[index]
+                values = (*found[:4], found.projection, *found.own)
+                targets = (*wanted[:4], wanted.weight_hr, *wanted.own)
                 for target, value in zip(targets, values, strict=True):
-                    if target is not None:
+                    if target is not None and value is not None:
                         target[...] = value.reshape(target.shape)
             d_above = d_below * dropped
         d_x[...] = d_above
@@ -203,10 +207,6 @@ class Network:
         shape = (steps, batch, width, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
 
-    def _by_state(self, trace: Array) -> Array:
-        """View one direction's trace as (T, B, S + 1, H)."""
-        return trace.reshape(*trace.shape[:2], self._cell.info.states + 1, self._hidden_size)
-
     def _pass(self, run: Run, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""
         steps = Steps.of(run, reverse=bool(index % self._num_directions))
@@ -222,7 +222,7 @@ class Network:
             self._options,
             (*run.x.shape[:2], self._hidden_size),
             self._cell.info.gates,
-            self._cell.info.states,
+            (self._h_size, *[self._hidden_size] * (self._cell.info.states - 1)),
             index,
             training=run.training,
             key=run.key,
@@ -250,7 +250,7 @@ class Network:
         if not run.training:
             return scale
         steps, batch = run.x.shape[:2]
-        width = self._num_directions * self._hidden_size if layer else run.x.shape[2]
+        width = self._num_directions * self._h_size if layer else run.x.shape[2]
         if self._options.input_dropout:
             scale = multipliers(
                 (1, batch, width), layer, self._options.input_dropout, run.key, self._dtype,

@@ -69,19 +69,22 @@ class Noise:
         options: Options,
         shape: tuple[int, int, int],
         gates: int,
-        states: int,
+        state_sizes: tuple[int, ...],
         stream: int,
         *,
         training: bool,
         key: int,
         dtype: np.dtype[Any],
     ) -> Noise:
-        """Draw for a pass of `shape` (T, B, H); `stream` is layer * D + direction."""
-        _, batch, hidden = shape
+        """Draw for a pass of `shape` (T, B, H); `stream` is layer * D + direction.
+
+        `state_sizes` are how many numbers each state has, h first.
+        """
+        states, batch = len(state_sizes), shape[1]
         masks = gates if options.dropout_per_gate else 1
         kept: dict[Feature, Array | None] = {}
         wanted = {
-            Feature.RECURRENT: (options.recurrent_dropout, (1, batch, masks * hidden)),
+            Feature.RECURRENT: (options.recurrent_dropout, (1, batch, masks * state_sizes[0])),
             Feature.CANDIDATE: (options.candidate_dropout, shape),
         }
         for feature, (probability, size) in wanted.items():
@@ -92,12 +95,12 @@ class Noise:
             kept[feature] = drawn
         recurrent = kept[Feature.RECURRENT]
         if recurrent is not None:  # gate after gate
-            recurrent = recurrent.reshape(batch, masks, hidden).swapaxes(0, 1)
+            recurrent = recurrent.reshape(batch, masks, state_sizes[0]).swapaxes(0, 1)
         update = None
         if options.saved_states(states):
             update = tuple(
-                _update(shape, k, stream, p, training=training, key=key, dtype=dtype)
-                for k, p in enumerate(options.zoneouts(states))
+                _update((*shape[:2], n), k, stream, p, training=training, key=key, dtype=dtype)
+                for k, (n, p) in enumerate(zip(state_sizes, options.zoneouts(states), strict=True))
             )
         return cls(recurrent, kept[Feature.CANDIDATE], update)
 

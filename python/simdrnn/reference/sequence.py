@@ -10,7 +10,8 @@ import numpy as np
 from simdrnn.cells import CellInfo
 from simdrnn.options import Options
 from simdrnn.reference.noise import Noise, StepNoise
-from simdrnn.reference.options import StepOptions, clip, clip_backward, step_gradient
+from simdrnn.reference.options import StepOptions, step_gradient
+from simdrnn.reference.projection import project, project_backward, weight_gradient
 from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
@@ -58,9 +59,9 @@ class TwoPhaseCell(Cell, Protocol):
 
 
 class Weights(NamedTuple):
-    """Parameters by gate (G = gates): input (G, H, I), recurrent (G, H, H), biases (G, 1, H).
+    """Parameters by gate (G = gates): input (G, H, I), recurrent (G, H, P), biases (G, 1, H).
 
-    Then the cell's own (params, 1, H).
+    Then the cell's own (params, 1, H), and the projection (P, H), without which P is H.
     """
 
     input: Array
@@ -68,6 +69,7 @@ class Weights(NamedTuple):
     bias_ih: Array
     bias_hh: Array
     own: Array
+    projection: Array | None = None
 
 
 class PassResult(NamedTuple):
@@ -127,10 +129,10 @@ class Pass:
     def forward(self, start: Arrays | None = None) -> PassResult:
         """Run the recurrence, from other states than those that resets go back to if given."""
         steps, initial = self.steps, self.initial
-        length, (batch, hidden) = len(self.x), initial[0].shape
-        output = np.empty((length, batch, hidden))
+        length, (batch, hidden) = len(self.x), initial[-1].shape
+        output = np.empty((length, *initial[0].shape))
         more = self.options.saved_states(len(initial))
-        saved = np.empty((length, self._kept + more, batch, hidden))
+        saved = np.zeros((length, self._kept + more, batch, hidden))
         input_part = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)
         input_part += self.weights.bias_ih  # (T, G, B, H)
         state = initial if start is None else start
@@ -140,14 +142,14 @@ class Pass:
             p = StepOptions(self.options, noise.candidate)
             pre = self._pre_activations(input_part[t], state, p, noise)
             made, kept = self.cell.forward(pre, state, p)
-            made = (clip(made[0], self.options.hidden_clip), *made[1:])
+            made = (project(self.weights.projection, made[0], self.options), *made[1:])
             following = noise.mix(made, state)
             if more:
                 kept = (*kept, made[0], *following[1:])
             state = _select(steps.real[t], following, state)
             output[t] = state[0] if self.hold else np.where(steps.real[t][:, None], state[0], 0.0)
             for index, value in enumerate(kept):
-                saved[t, index] = value
+                saved[t, index, :, : value.shape[-1]] = value
         return PassResult(output, state, saved)
 
     def _consumed(self) -> Array:
@@ -160,7 +162,7 @@ class Pass:
         """Join the input part (G, B, H), the recurrent part and the cell's own parameters."""
         info, recurrent, bias = self.cell.info, self.weights.recurrent, self.weights.bias_hh
         seen = noise.seen(state[0], info.gates)
-        own = np.broadcast_to(self.weights.own, (info.params, *state[0].shape))
+        own = np.broadcast_to(self.weights.own, (info.params, *input_part.shape[1:]))
         if info.phases == 2:
             first = input_part[:-1] + seen[:-1] @ recurrent[:-1].swapaxes(1, 2) + bias[:-1]
             seen_last = (seen[-1], *state[1:])
@@ -186,11 +188,12 @@ class Pass:
         ----------
         output, saved : what `forward` returned.
         d_output, d_final : gradients (T, B, H) and (B, H) for the output and the final states.
-        trace : (T, B, S + 1, H) or None: takes what is carried, see `simdrnn.run.Network`.
+        trace : (T, B, (S + 1) * H) or None: takes what is carried, see `simdrnn.run.Network`.
         """
         steps, info = self.steps, self.cell.info
         after, before = self.states(output, saved)
-        d_pre = np.zeros((len(self.x), info.pre + info.params, *output.shape[1:]))
+        d_pre = np.zeros((len(self.x), info.pre + info.params, *self.initial[-1].shape))
+        d_hs = np.zeros(output.shape)  # of real steps, (T, B, P)
         operands = self._at(0).seen(before[0], info.gates).copy()  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
         d_reset, d_state = none, d_final
@@ -200,8 +203,9 @@ class Pass:
                 d_state = (d_state[0] + np.where(real, 0.0, d_output[t]), *d_state[1:])
             d_h = step_gradient(d_state[0], self.options) + d_output[t]
             if trace is not None:
-                carried = np.stack([d_h, *d_state[1:], d_state[0]], axis=1)
-                trace[t] = np.where(real[..., None], carried, trace[t])
+                carried = np.concatenate([d_h, *d_state[1:], d_state[0]], axis=1)
+                trace[t] = np.where(real, carried, trace[t])
+            d_hs[t] = np.where(real, d_h, 0.0)
             d_step, d_before, operands[t, -1] = self._step_backward(
                 self._at(t),
                 tuple(saved[t, : self._kept]),
@@ -213,7 +217,12 @@ class Pass:
             d_state = _select(steps.real[t], d_before, d_state)
             d_reset = _add(d_reset, _select(steps.fresh[t], d_state, none))
             d_state = _select(steps.fresh[t], none, d_state)
-        return self._products(d_pre, operands, d_state, d_reset)
+        found = self._products(d_pre, operands, d_state, d_reset)
+        if self.weights.projection is None:
+            return found
+        d_hs = d_hs * self._at(slice(None)).update[0]
+        d_weight = weight_gradient(self.cell, saved[:, : self._kept], after[0], d_hs, self.options)
+        return found._replace(weights=found.weights._replace(projection=d_weight))
 
     def states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
         """Return every state after each real step, and before each step: S arrays (T, B, H)."""
@@ -230,7 +239,7 @@ class Pass:
             return after, before
         # What the cell made of them: h was saved, the others are among its saved values.
         made = saved[:, self._kept - self.cell.info.states + 1 : self._kept]
-        return (saved[:, self._kept], *made.swapaxes(0, 1)), before
+        return (saved[:, self._kept, :, : output.shape[-1]], *made.swapaxes(0, 1)), before
 
     def _recurrent_rows(self, d_pre: Array) -> Array:
         """Take from d_pre (..., gates + separate, B, H) what the recurrent products made."""
@@ -254,7 +263,7 @@ class Pass:
         operand = seen = noise.seen(state[0], cell.info.gates)[-1]
         saved = (*saved, *self.weights.own)
         d_made = [share * d for share, d in zip(noise.update, d_following, strict=True)]
-        d_made[0] = clip_backward(following[0], d_made[0], self.options.hidden_clip)
+        d_made[0] = project_backward(self.weights.projection, following[0], d_made[0], self.options)
         d_gates, d_state = cell.backward(saved, state, following, tuple(d_made), p)
         d_pre = np.stack(d_gates)
         d_recurrent = self._recurrent_rows(d_pre)

@@ -53,10 +53,10 @@ def max_norm_(layer: Trainable, limit: float, names: Names = "weight*", *, per: 
     """
     largest = as_positive_number("limit", limit)
     check_choice("per", per, ("row", "unit"))
-    gates = gates_of(layer) if per == "unit" else 1
     shortened: dict[str, Array] = {}
     count = 0
     for name, array in chosen(layer, names).items():
+        gates = gates_of(layer, name) if per == "unit" else 1
         blocks = array.astype(np.float64).reshape(gates, array.shape[0] // gates, -1)
         norms = np.sqrt(np.square(blocks).sum(axis=(0, 2)))
         long = (norms > largest) & np.isfinite(norms)

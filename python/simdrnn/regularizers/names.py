@@ -63,9 +63,10 @@ def chosen(layer: Trainable, names: Names) -> dict[str, Array]:
     }
 
 
-def gates_of(layer: Trainable) -> int:
+def gates_of(layer: Trainable, name: str) -> int:
     """Return how many matrices lie on top of one another in a weight of `layer`."""
-    return layer._info.gates if isinstance(layer, EngineUser) else 1
+    projection = name.startswith("weight_hr")
+    return layer._info.gates if isinstance(layer, EngineUser) and not projection else 1
 
 
 def penalise(

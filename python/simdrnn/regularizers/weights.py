@@ -119,12 +119,12 @@ def orthogonality(layer: Trainable, strength: float, names: Names = "weight_hh*"
     >>> value, gradients["weight_hh_l0"].tolist()
     (9.0, [[24.0, 0.0], [0.0, 0.0]])
     """
-    factor, gates = as_number("strength", strength), gates_of(layer)
+    factor = as_number("strength", strength)
 
     def penalty(name: str, parameter: Array) -> tuple[float, Array]:
         if parameter.ndim != 2:
             raise ValueError(f"names: expected matrices only, got {name} of {parameter.shape}")
-        weights = parameter.reshape(gates, -1, parameter.shape[-1])
+        weights = parameter.reshape(gates_of(layer, name), -1, parameter.shape[-1])
         tall = weights if weights.shape[1] >= weights.shape[2] else weights.swapaxes(1, 2)
         excess = tall.swapaxes(1, 2) @ tall - np.eye(tall.shape[2])
         gradient = 4.0 * factor * (tall @ excess)
