@@ -34,12 +34,54 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 LAYERS |= {name: (str(info.layer), {}) for name, info in INFOS.items() if name not in LAYERS}
 CELLS = tuple(INFOS)
-GATES = {name: info.gates for name, info in INFOS.items()}
+
+# Which gates have rows in an array, and in which order, where it is not each of them once.
+ROWS = {
+    "ind_rnn": {"weight_hh": (), "bias_hh": ()},
+    "fast_grnn": {"bias_ih": (), "bias_hh": ()},
+    "ran": {"weight_hh": ("i", "f"), "bias_hh": ("i", "f")},
+    "minimal_rnn": {
+        "weight_ih": ("z",),
+        "weight_hh": ("u", "u"),
+        "bias_ih": ("z",),
+        "bias_hh": ("u",),
+    },
+}
+
+
+def gates_with_rows(cell: str, kind: str) -> tuple[str, ...]:
+    """Return the gates whose rows `weight_ih`, `weight_hh`, `bias_ih` or `bias_hh` has."""
+    return ROWS.get(cell, {}).get(kind, INFOS[cell].gate_names)
+
+
+def bias_rows(cell: str, gate: int, hidden: int) -> dict[str, slice]:
+    """Return where a gate's biases are: kind of array -> slice."""
+    name, found = INFOS[cell].gate_names[gate], {}
+    for kind in ("bias_ih", "bias_hh"):
+        names = gates_with_rows(cell, kind)
+        if name in names:
+            begin = names.index(name) * hidden
+            found[kind] = slice(begin, begin + hidden)
+    return found
+
+
+# Blocks of rows of weight_ih and of weight_hh, as plans count them; and how many both have.
+BLOCKS = {
+    cell: {
+        "gates": len(gates_with_rows(cell, "weight_ih")),
+        "recurrent_gates": len(gates_with_rows(cell, "weight_hh")),
+    }
+    for cell in CELLS
+}
+GATES = {cell: min(blocks.values()) for cell, blocks in BLOCKS.items()}
+
+# Cells with a recurrent product.
+RECURRENT = tuple(cell for cell in CELLS if gates_with_rows(cell, "weight_hh"))
 
 # One cell of each kind that time loops, plans and threads can tell apart, for what takes long.
 KINDS = tuple(
     {
-        (i.gates, i.separate, i.states, i.phases, i.params > 0): i.name
+        (i.gates, i.separate, i.states, i.phases, i.params > 0, i.input_only): i.name
         for i in reversed(INFOS.values())
     }.values()
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import CELLS, assert_close, make_problem, tolerance
+from helpers import CELLS, INFOS, assert_close, make_problem, tolerance
 
 ALLOWED = tolerance("float64", 1, 3 + 2)
 LIMIT = 0.3
@@ -110,6 +110,57 @@ def lstm_variant(layer, x, state, clip, updates):
     return limited(gate("o", c) * np.tanh(c), clip == "hidden_clip"), c
 
 
+def of_input(layer, x):
+    """Return W x + b_ih by gate, for cells whose gates are not all in both weights."""
+    pre = x @ layer.weight_ih_l0.T + layer.bias_ih_l0
+    return np.split(pre, pre.shape[-1] // layer.hidden_size, axis=-1)
+
+
+# Li et al. 2018: h = relu(W x + u * h + b).
+def ind_rnn(layer, x, h, clip):
+    (pre,) = of_input(layer, x)
+    activated = np.maximum(limited(pre + layer.weight_u_l0 * h, clip == "gate_clip"), 0)
+    return limited(activated, clip == "hidden_clip")
+
+
+# Kusupati et al. 2018, equations 1: h~ = tanh(W x + U h + b), h = alpha h~ + beta h.
+def fast_rnn(layer, x, h, clip):
+    alpha, beta = sigmoid(layer.alpha_l0), sigmoid(layer.beta_l0)
+    new = np.tanh(joint(layer, x, h, clip)[0])
+    return limited(alpha * new + beta * h, clip == "hidden_clip")
+
+
+# The same, equations 3: z = sigma(W x + U h + b_z), h~ = tanh(W x + U h + b_h),
+# h = (zeta (1 - z) + nu) h~ + z h.
+def fast_grnn(layer, x, h, clip):
+    shared = x @ layer.weight_ih_l0.T + h @ layer.weight_hh_l0.T
+    zeta, nu = sigmoid(layer.zeta_l0), sigmoid(layer.nu_l0)
+    z = sigmoid(limited(shared + layer.bias_z_l0, clip == "gate_clip"))
+    new = np.tanh(limited(shared + layer.bias_h_l0, clip == "gate_clip"))
+    return limited((zeta * (1 - z) + nu) * new + z * h, clip == "hidden_clip")
+
+
+# Lee et al. 2017, equations 1 to 5: the content is W x + b, h = tanh(c).
+def ran(layer, x, state, clip):
+    h, c = state
+    i_x, f_x, content = of_input(layer, x)
+    i_h, f_h = np.split(h @ layer.weight_hh_l0.T + layer.bias_hh_l0, 2, axis=-1)
+    i, f = (sigmoid(limited(a + b, clip == "gate_clip")) for a, b in ((i_x, i_h), (f_x, f_h)))
+    content = limited(content, clip == "gate_clip")
+    c = limited(i * content + f * c, clip == "cell_clip")
+    return limited(np.tanh(c), clip == "hidden_clip"), c
+
+
+# Chen 2017: z = tanh(W x + b_z), u = sigma(U h + V z + b_u), h = u * h + (1 - u) * z.
+def minimal_rnn(layer, x, h, clip):
+    (pre,) = of_input(layer, x)
+    z = np.tanh(limited(pre, clip == "gate_clip"))
+    from_h, from_z = np.split(layer.weight_hh_l0, 2)
+    u = h @ from_h.T + z @ from_z.T + layer.bias_hh_l0
+    u = sigmoid(limited(u, clip == "gate_clip"))
+    return limited(u * h + (1 - u) * z, clip == "hidden_clip")
+
+
 EQUATIONS = {
     "lstm_peephole": lambda *args: lstm_variant(*args, "if"),
     "lstm_coupled_input": lambda *args: lstm_variant(*args, "i"),
@@ -125,9 +176,14 @@ EQUATIONS = {
     "ugrnn": ugrnn,
     "li_gru": li_gru,
     "janet": janet,
+    "ind_rnn": ind_rnn,
+    "fast_rnn": fast_rnn,
+    "fast_grnn": fast_grnn,
+    "ran": ran,
+    "minimal_rnn": minimal_rnn,
 }
 CASES = [(cell, clip) for cell in EQUATIONS for clip in ("none", "gate_clip", "hidden_clip")]
-CASES += [(cell, "cell_clip") for cell in EQUATIONS if cell.startswith("lstm")]
+CASES += [(cell, "cell_clip") for cell in EQUATIONS if INFOS[cell].states > 1]
 
 
 def test_every_cell_has_its_equations_here():

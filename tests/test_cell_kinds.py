@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import INFOS, assert_same_bits
+from helpers import INFOS, assert_same_bits, bias_rows, gates_with_rows, make_layer
 from simdrnn import reference
 from simdrnn.cells import CellInfo
 from simdrnn.engine import EngineUser
@@ -101,16 +101,14 @@ def test_layers_of_the_reference_are_float64_unless_told(name):
 @pytest.mark.parametrize("name", [name for name in MADE if BY_LAYER[name].keep >= 0])
 def test_forget_bias_is_that_of_the_gate_that_keeps(engine, name, ending):
     plain, layer = (getattr(engine, name + ending)(3, 4, seed=0, forget_bias=b) for b in (None, 2))
-    keep = BY_LAYER[name].keep
-    rows = slice(4 * keep, 4 * keep + 4)
+    info, wanted = BY_LAYER[name], 2
+    before = plain.state_dict()
+    for kind, rows in bias_rows(info.name, info.keep, 4).items():
+        key = kind if ending else f"{kind}_l0"
+        before[key][rows] = wanted
+        wanted = 0  # all of it is in the first
 
-    for (key, value), before in zip(
-        layer.state_dict().items(), plain.state_dict().values(), strict=True
-    ):
-        if key.startswith("bias"):
-            assert (value[rows] == (2 if key.startswith("bias_ih") else 0)).all()
-            value[rows] = before[rows]
-        np.testing.assert_array_equal(value, before)
+    assert_same_bits(layer.state_dict(), before)
 
 
 def test_a_cell_without_such_a_gate_has_no_forget_bias():
@@ -139,6 +137,25 @@ def test_mistakes_are_told_as_by_other_layers(engine):
         engine.MGU(3, 4, reset_after=True)
     with pytest.raises(ValueError, match="forget_bias: expected bias=True with it"):
         engine.MGU(3, 4, bias=False, forget_bias=1.0)
+
+
+@pytest.mark.parametrize("name", sorted(INFOS))
+@pytest.mark.parametrize("bias", [True, False])
+def test_parameters_have_rows_for_the_gates_that_they_act_on(engine, name, bias):
+    layer = make_layer(engine, name, 3, 4, 2, bias=bias, bidirectional=True)
+
+    shapes = {key: value.shape for key, value in layer.parameters().items()}
+
+    for end, width in (("_l0", 3), ("_l0_reverse", 3), ("_l1", 8), ("_l1_reverse", 8)):
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            rows = 4 * len(gates_with_rows(name, kind))
+            columns = {"weight_ih": (width,), "weight_hh": (4,)}.get(kind, ())
+            if rows and (columns or bias):
+                assert shapes.pop(kind + end) == (rows, *columns)
+        for own in INFOS[name].own:
+            if bias or not own.name.startswith("bias_"):
+                assert shapes.pop(own.name + end) == ((1,) if own.shared else (4,))
+    assert not shapes
 
 
 @pytest.mark.parametrize("name", sorted(INFOS))

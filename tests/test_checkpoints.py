@@ -10,6 +10,8 @@ import pytest
 
 import simdrnn as sr
 from helpers import (
+    BLOCKS,
+    GATES,
     INFOS,
     KINDS,
     PATTERNS,
@@ -23,7 +25,7 @@ from helpers import (
 )
 from simdrnn import reference
 
-# The RNN saves nothing beside h, so that its tapes never have checkpoints.
+# Some save nothing beside h, so that their tapes never have checkpoints.
 SAVING = tuple(cell for cell in KINDS if INFOS[cell].saved)
 
 # Of so many rows backward walks one step at a time: what is made again is k steps.
@@ -89,11 +91,12 @@ def test_on_every_instruction_set(cell, pattern, isa):
     "sizes", [{"T": 1700, "B": 1, "I": 64, "H": 96}, {"T": 70, "B": 13, "I": 300, "H": 300}]
 )
 def test_where_threads_share_hidden_units(cell, pattern, sizes):
+    if GATES[cell] == 1:
+        sizes = sizes | {"I": 2 * sizes["I"], "H": 2 * sizes["H"]}
     problem = case_of(cell, pattern=pattern, **sizes).draw(sr)
-    gates = problem.layer.weight_ih_l0.shape[0] // sizes["H"]
     # Whether the threads are there at the moment is another matter: these are taken to be.
     for forward in (True, False):
-        plan = sr._core.testing.plan(*sizes.values(), gates, 2, forward=forward)
+        plan = sr._core.testing.plan(*sizes.values(), threads=2, forward=forward, **BLOCKS[cell])
         assert (plan["schedule"], plan["backward_chunk"] < 400) == ("units", True)
     want = results(problem, num_threads=1)
 

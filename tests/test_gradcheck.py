@@ -27,7 +27,9 @@ def test_every_cell_and_option(engine, cell, clip, masked_output):
     assert report.ok
     states = ["state[0]", "state[1]"] if INFOS[cell].states > 1 else ["state"]
     assert list(report.tensors) == ["x", *states, *layer.parameters()]
-    assert all(check.compared + check.skipped >= 5 for check in report.tensors.values())
+    sizes = {name: array.size for name, array in layer.parameters().items()}
+    for name, check in report.tensors.items():
+        assert check.compared + check.skipped >= min(5, sizes.get(name, 5))
 
 
 @pytest.mark.parametrize("cell", CELLS)

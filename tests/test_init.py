@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, GATES, INFOS, assert_same_bits, make_layer
+from helpers import (
+    CELLS,
+    INFOS,
+    RECURRENT,
+    assert_same_bits,
+    bias_rows,
+    gates_with_rows,
+    make_layer,
+)
 from simdrnn import init, reference
 
 FORGETFUL = [cell for cell in CELLS if INFOS[cell].keep >= 0]
@@ -33,10 +41,10 @@ def gates(weight, hidden):
 
 
 def total_bias(layer, gate, suffix="_l0"):
-    rows = slice(gate * layer.hidden_size, (gate + 1) * layer.hidden_size)
-    ih, hh = (getattr(layer, f"bias_{kind}{suffix}")[rows] for kind in ("ih", "hh"))
-    assert not hh.any()
-    return ih.astype("float64")
+    places = bias_rows(layer._info.name, gate, layer.hidden_size)
+    first, *others = (getattr(layer, kind + suffix)[rows] for kind, rows in places.items())
+    assert not any(other.any() for other in others)
+    return first.astype("float64")
 
 
 def gram_error(matrix):
@@ -56,7 +64,7 @@ def orthogonality(dtype, rows, columns):
     return 2 * 6 * unit("float64") * math.sqrt(rows * columns) + 2 * unit(dtype)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT)
 def test_orthogonal_gates_in_every_layer_and_direction(engine, cell, dtype):
     H = 16
     layer = make_layer(engine, cell, 5, H, 2, bidirectional=True, dtype=dtype)
@@ -68,8 +76,9 @@ def test_orthogonal_gates_in_every_layer_and_direction(engine, cell, dtype):
     for weight in weights.values():
         for matrix in gates(weight, H):
             assert gram_error(matrix) <= orthogonality(dtype, *matrix.shape)
+    matrices = sum(len(gates_with_rows(cell, kind)) for kind in ("weight_ih", "weight_hh"))
     assert len({matrix.tobytes() for w in weights.values() for matrix in gates(w, H)}) == (
-        8 * GATES[cell]
+        4 * matrices
     )
 
 
@@ -96,7 +105,29 @@ def test_orthogonal_matrices_are_uniformly_distributed():
     assert abs(np.mean(diagonals)) < SIGMAS * math.sqrt(1 / H / draws)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in RECURRENT])
+def test_a_cell_without_recurrent_matrices_has_none_to_initialise(engine, cell):
+    layer = make_layer(engine, cell, 3, 4, 2, seed=0)
+    before = layer.state_dict()
+
+    with pytest.raises(ValueError, match=f"weight_hh: expected a cell with .* got {cell}"):
+        init.apply(layer, weight_ih=init.zeros(), weight_hh=init.orthogonal())
+
+    assert_same_bits(layer.state_dict(), before)
+
+
+def test_biases_of_the_cells_own_are_biases(engine):
+    layer = engine.FastGRNN(3, 4, 2, seed=0)
+    before = layer.state_dict()
+
+    init.apply(layer, bias=init.zeros())
+
+    changed = [name for name in before if (layer.parameters()[name] != before[name]).any()]
+    assert changed == ["bias_z_l0", "bias_h_l0", "bias_z_l1", "bias_h_l1"]
+    assert not any(layer.parameters()[name].any() for name in changed)
+
+
+@pytest.mark.parametrize("cell", RECURRENT)
 @pytest.mark.parametrize("value", [0.5, 1.25])
 def test_spectral_radius_of_every_gate(engine, cell, dtype, value):
     H = 12
@@ -160,14 +191,14 @@ def test_glorot_variance(make, kurtosis, fused):
         assert np.abs(weight).max() <= math.sqrt(3 * variance)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT)
 def test_identity_in_every_gate(engine, cell, dtype):
     layer = make_layer(engine, cell, 3, 4, bidirectional=True, dtype=dtype)
 
     init.apply(layer, weight_hh=init.identity(0.5))
 
     for weight in of_kind(layer, "weight_hh").values():
-        want = np.tile(0.5 * np.eye(4), (GATES[cell], 1))
+        want = np.tile(0.5 * np.eye(4), (len(gates_with_rows(cell, "weight_hh")), 1))
         np.testing.assert_array_equal(weight, want)
 
 
@@ -180,9 +211,10 @@ def test_forget_bias_is_the_sum_of_both(engine, cell, dtype, suffix):
     init.apply(layer, bias=init.unit_forget_bias())
 
     np.testing.assert_array_equal(total_bias(layer, keep, suffix), np.ones(4))
+    places = bias_rows(cell, keep, 4)
     for name, value in layer.parameters().items():
-        bias = name.startswith("bias")
-        others = np.r_[0 : 4 * keep, 4 * keep + 4 : value.shape[0]] if bias else slice(None)
+        others = np.ones(len(value), bool)
+        others[places.get(name[: len("bias_ih")], slice(0, 0))] = False
         np.testing.assert_array_equal(value[others], before[name][others])
 
 

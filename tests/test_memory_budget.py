@@ -12,7 +12,7 @@ import simdrnn as sr
 from helpers import CELLS, INFOS, make_layer, printed
 
 # The RNN saves nothing beside h, so that its tapes never have checkpoints.
-SAVING = tuple(cell for cell in CELLS if not cell.startswith("rnn"))
+SAVING = tuple(cell for cell in CELLS if INFOS[cell].saved)
 
 on_linux = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="needs the sizes in /proc/self/status"
@@ -134,9 +134,8 @@ def test_no_spacing_takes_less_than_the_one_chosen(cell, shape):
     }
     assert peaks[found] == least == min(peaks.values())
     info = INFOS[cell]
-    if (
-        info.states > 1
-    ):  # T/k checkpoints of c and k steps of what is saved: least at sqrt(T / saved)
+    if info.states > 1:
+        # T/k checkpoints of c and k steps of what is saved: least at sqrt(T / saved)
         walked = sr.explain(layer, *shape).backward.chunk
         assert found == pytest.approx(max(walked, np.sqrt(shape[0] / info.saved)), rel=0.2)
 

@@ -9,11 +9,11 @@ import pytest
 
 import simdrnn as sr
 from helpers import (
-    CELLS,
-    GATES,
+    RECURRENT,
     assert_same_bits,
     difference_step,
     difference_tolerance,
+    gates_with_rows,
     make_layer,
 )
 from simdrnn import regularizers
@@ -32,7 +32,7 @@ PENALTIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT)
 @pytest.mark.parametrize("kind", PENALTIES)
 def test_values_are_those_of_the_definition(engine, cell, dtype, kind):
     H = 4
@@ -137,7 +137,7 @@ def unit_norms(layer, name, per):
     return np.sqrt((weight**2).sum(1))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT)
 @pytest.mark.parametrize("per", ["row", "unit"])
 def test_max_norm(engine, cell, dtype, per):
     layer = make_layer(engine, cell, 6, 5, bidirectional=True, dtype=dtype, seed=1)
@@ -156,10 +156,26 @@ def test_max_norm(engine, cell, dtype, per):
         allowed = np.finfo(dtype).eps / 2 + 20 * np.finfo("float64").eps
         np.testing.assert_allclose(after, np.minimum(norms[name], limit), rtol=allowed)
         kept = norms[name] <= limit
-        rows = np.tile(kept, GATES[cell]) if per == "unit" else kept
+        rows = np.tile(kept, len(gates_with_rows(cell, "weight_hh"))) if per == "unit" else kept
         np.testing.assert_array_equal(getattr(layer, name)[rows], before[name][rows])
     untouched = {name: value for name, value in before.items() if name not in names}
     assert_same_bits({name: layer.parameters()[name] for name in untouched}, untouched)
+
+
+def test_max_norm_of_parameters_that_are_one_number_a_unit_or_shared():
+    layer = sr.FastRNN(3, 4, dtype="float64", seed=0)
+    layer.bias_ih_l0 = np.array([3.0, -0.5, -4.0, 1.0])
+
+    count = regularizers.max_norm_(layer, 2.0, ["bias_ih*", "alpha*"], per="unit")
+
+    assert count == 3
+    assert layer.bias_ih_l0.tolist() == [2.0, -0.5, -2.0, 1.0]
+    assert layer.alpha_l0.tolist() == [-2.0]
+
+
+def test_a_cell_without_recurrent_matrices_has_none_to_penalise():
+    with pytest.raises(ValueError, match=r"names: expected patterns of some of .*weight_u_l0"):
+        regularizers.orthogonality(sr.IndRNN(3, 4), 1.0)
 
 
 def test_max_norm_keeps_directions():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simdrnn as sr
-from helpers import GATES, KINDS, Case, assert_same_bits, results
+from helpers import BLOCKS, GATES, KINDS, RECURRENT, Case, assert_same_bits, results
 from simdrnn.explanation import _REASONS, _SCHEDULES, _broken
 
 PATTERNS = ("plain", "all")
@@ -22,9 +22,10 @@ def planned(threads: int = 2, real: Any = None, **sizes: int) -> dict[str, Any]:
     """Return the plan of a call of one LSTM layer, or of the sizes given."""
     sizes = {"T": 100, "B": 1, "I": 64, "H": 64, "gates": 4, "layers": 1, "directions": 1, **sizes}
     forward = bool(sizes.pop("forward", True))
+    recurrent = sizes.pop("recurrent_gates", -1)
     steps, batch, inputs, hidden, gates, layers, directions = sizes.values()
     return sr._core.testing.plan(
-        steps, batch, inputs, hidden, gates, threads, real, layers, directions, forward
+        steps, batch, inputs, hidden, gates, threads, real, layers, directions, forward, recurrent
     )
 
 
@@ -53,6 +54,14 @@ def test_schedule_of(sizes, schedule, why):
     plan = planned(**sizes)
 
     assert (plan["schedule"], plan["why"]) == (schedule, why)
+
+
+def test_without_a_recurrent_product_there_is_nothing_to_share_at_a_step():
+    sizes = {"T": 1000, "H": 512, "gates": 1}
+
+    schedules = [planned(**sizes, recurrent_gates=r)["schedule"] for r in (1, 0)]
+
+    assert schedules == ["units", "one_thread"]
 
 
 def test_one_thread_allowed_is_one_thread():
@@ -113,7 +122,7 @@ def test_plans_agree_with_their_names(sizes, threads):
 
 def steps_for(cell: str, pattern: str) -> int:
     """Return steps enough for a pipeline of two layers of 40 units, whatever is masked."""
-    return {1: 1600, 2: 840}.get(GATES[cell], 560) * (1 if pattern == "plain" else 4)
+    return {0: 3200, 1: 1600, 2: 840}.get(GATES[cell], 560) * (1 if pattern == "plain" else 4)
 
 
 CASES = {
@@ -139,7 +148,7 @@ def test_layers_and_directions_side_by_side_change_no_bit(cell, name, pattern, d
         B=case.B,
         I=case.I,
         H=case.H,
-        gates=GATES[cell],
+        **BLOCKS[cell],
         layers=case.layers,
         directions=case.directions,
     )
@@ -152,13 +161,13 @@ def test_layers_and_directions_side_by_side_change_no_bit(cell, name, pattern, d
 
 
 @pytest.mark.parametrize("lengths", ["equal", "uneven"])
-@pytest.mark.parametrize("cell", KINDS)
+@pytest.mark.parametrize("cell", [cell for cell in KINDS if cell in RECURRENT])
 def test_sharing_units_of_many_rows_changes_no_bit(cell, lengths):
     rows, hidden = 13, 530 if GATES[cell] == 1 else 300
     problem = Case(cell, T=9, B=rows, I=300, H=hidden, pattern="reset").draw(sr)
     real = np.arange(rows) % 9 + 1 if lengths == "uneven" else np.full(rows, 9)
     problem.call["lengths"] = real
-    plan = planned(real=list(real), T=9, B=rows, I=300, H=hidden, gates=GATES[cell])
+    plan = planned(real=list(real), T=9, B=rows, I=300, H=hidden, **BLOCKS[cell])
     assert plan["schedule"] == "units"
 
     want = results(problem, num_threads=1)

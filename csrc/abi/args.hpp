@@ -21,12 +21,12 @@ enum StepFlag : std::uint8_t {
 // Packed weights of one layer and direction, one entry per phase; see gemm/pack.hpp for the layout.
 template <class T>
 struct PackedWeights {
-  const T* x[kMaxPhases];             // W, for the forward product
+  const T* x[kMaxPhases];             // W, for the forward product; or what second_sees_h has
   const T* h[kMaxPhases];             // R
   const T* bias[kMaxPhases];          // bias of the gates
   const T* bias_separate;             // bias_hh of the separate gates
   const T* h_transposed[kMaxPhases];  // R^T, for dL/dh
-  const T* h_transposed_separate;     // its rows of the separate gates
+  const T* h_transposed_separate;     // its rows of the separate gates, or for second_sees_h
   const T* x_transposed;              // W^T, for dL/dx
   const T* projection;                // W_hr
   const T* projection_transposed;     // W_hr^T
@@ -169,11 +169,11 @@ struct DropArgs {
 template <class T>
 struct PackArgs {
   Index input_size, hidden_size;
-  const T* weight_ih;  // (gates*H, I)
-  const T* weight_hh;  // (gates*H, P)
-  const T* bias_ih;    // (gates*H), or null
-  const T* bias_hh;
-  const T* const* parameters;  // params pointers to (H): the cell's own
+  const T* weight_ih;          // (input_blocks*H, I)
+  const T* weight_hh;          // (recurrent_blocks*H, P), or null where that is 0
+  const T* bias_ih;            // (input_blocks*H), or null
+  const T* bias_hh;            // (recurrent_gates*H), or null
+  const T* const* parameters;  // params pointers to (H): the cell's own; null is 0
   const T* weight_hr;          // (P, H), or null: P is H
   Index projected_size;        // P, or 0
   T* out;                      // packed_size elements, 64-byte aligned; null: only lay out

@@ -11,13 +11,18 @@ using Index = std::ptrdiff_t;
 // last `separate` gates hold only their input part (bias_ih + W x); their recurrent part (bias_hh +
 // R h) follows behind the gates. `saved` ends with the new states other than h.
 //
+// Not every gate has both products. The last `input_only` gates (of the first phase, where there
+// are two) have no R h, and weight_hh and bias_hh no rows for them; with second_sees_h the gate of
+// the second phase has no W x, and weight_ih and bias_ih have no rows for it: it sees h as other
+// gates do, and its operand through one more block of rows, the last of weight_hh.
+//
 // A cell may have parameters of its own, `params` values per unit: they arrive behind `pre`, and in
 // the backward pass behind `saved`; their gradients leave behind those of `pre`.
 struct CellInfo {
   const char* name;
   const char* layer;       // the public layer class made of it; null: an option of another's
   const char* gate_names;  // symbols in the order of the rows of weight_ih, between spaces
-  int gates;               // rows of weight_ih and weight_hh are gates * H
+  int gates;               // blocks of H rows of weight_ih and weight_hh, but for those left out
   int separate;            // how many of the last gates see W x and R h apart
   int states;              // h first
   int saved;               // values per unit that backward needs, beside h itself
@@ -31,11 +36,30 @@ struct CellInfo {
   // The activations that can be exchanged, by default: one per gate, "-" where there is none, and
   // behind a "/" what squashes a state on its way to h.
   const char* activations = "";
-  bool projects = false;  // whether its h may be projected: it has `output` then
-  int params = 0;         // values per unit beside weights and biases
+  bool projects = false;       // whether its h may be projected: it has `output` then
+  int input_only = 0;          // how many of the last gates have no recurrent product
+  bool second_sees_h = false;  // whether the second phase's gate sees h instead of x
+  bool biases = true;          // whether there are bias_ih and bias_hh
+  int params = 0;              // values per unit beside weights and biases
   // Their names, separated by blanks; python/simdrnn/cells.py says what may follow a name.
   const char* parameters = "";
 };
+
+// Blocks of H rows of weight_ih and bias_ih, of bias_hh, and of weight_hh. ISA code may use these
+// functions only where a constant is made, so that none of them becomes a symbol there.
+constexpr int input_blocks(const CellInfo& info) noexcept {
+  return info.gates - (info.second_sees_h ? 1 : 0);
+}
+constexpr int recurrent_gates(const CellInfo& info) noexcept {
+  return info.gates - info.input_only;
+}
+constexpr int recurrent_blocks(const CellInfo& info) noexcept {
+  return recurrent_gates(info) + (info.second_sees_h ? 1 : 0);
+}
+// How many of the first gates are sums of W x and R h, formed in the first phase.
+constexpr int joint_gates(const CellInfo& info) noexcept {
+  return recurrent_gates(info) - info.separate - (info.phases - 1);
+}
 
 inline constexpr int kMaxStates = 4;
 inline constexpr int kMaxPhases = 2;

@@ -35,6 +35,9 @@ py::list cells() {
     entry["write"] = info.write;
     entry["common"] = info.common;
     entry["candidate"] = info.candidate;
+    entry["input_only"] = info.input_only;
+    entry["second_sees_h"] = info.second_sees_h;
+    entry["biases"] = info.biases;
     entry["parameters"] = info.parameters;
     entry["activations"] = info.activations;
     list.append(entry);

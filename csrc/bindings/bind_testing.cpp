@@ -140,7 +140,7 @@ Index miscounted_parts(const std::vector<int>& sizes, Index rounds) {
 
 py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int gates, int threads,
               const py::object& real_steps, Index layers, Index directions, bool forward,
-              Index projected_size) {
+              Index projected_size, int recurrent_gates) {
   std::vector<Index> counts;
   if (!real_steps.is_none()) {
     for (const auto item : real_steps) counts.push_back(py::cast<Index>(item));
@@ -150,6 +150,7 @@ py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int
                                .input_size = input_size,
                                .hidden_size = hidden_size,
                                .gates = gates,
+                               .recurrent_gates = recurrent_gates < 0 ? gates : recurrent_gates,
                                .element_bytes = sizeof(float),
                                .layers = layers,
                                .directions = directions,
@@ -195,7 +196,8 @@ void register_testing(py::module_& m) {
               py::arg("hidden_size"), py::arg("gates"), py::arg("threads"),
               py::arg("real_steps") = py::none(), py::arg("layers") = 1, py::arg("directions") = 1,
               py::arg("forward") = true, py::arg("projected_size") = 0,
-              "How a call would be cut into work.");
+              py::arg("recurrent_gates") = -1,
+              "How a call would be cut into work; -1: as many recurrent gates as gates.");
 }
 
 }  // namespace simdrnn::bindings

@@ -39,17 +39,19 @@ class BoundNetwork {
       : network_({cell, input_size, hidden_size, layers, directions, projected_size},
                  options_of<T>(options)) {}
 
-  void set_parameters(Index index, const py::array& weight_ih, const py::array& weight_hh,
+  void set_parameters(Index index, const py::array& weight_ih, const py::object& weight_hh,
                       const py::object& bias_ih, const py::object& bias_hh,
                       const py::tuple& parameters, const py::object& weight_hr) {
     const NetworkShape& shape = network_.shape();
-    const Index rows = network_.info().gates * shape.hidden_size;
+    const CellInfo& info = network_.info();
+    const Index rows = input_blocks(info) * shape.hidden_size;
     const T* w_ih = elements<const T>(weight_ih, "weight_ih",
                                       rows * network_.layer_input(index / shape.directions));
-    const T* w_hh = elements<const T>(weight_hh, "weight_hh", rows * shape.h_size());
+    const T* w_hh = recurrent_weights<const T>(weight_hh, "weight_hh");
     const T* w_hr = projection_of<const T>(weight_hr);
     const T* b_ih = optional_elements<const T>(bias_ih, "bias_ih", rows);
-    const T* b_hh = optional_elements<const T>(bias_hh, "bias_hh", rows);
+    const T* b_hh =
+        optional_elements<const T>(bias_hh, "bias_hh", recurrent_gates(info) * shape.hidden_size);
     const auto own = parameters_of<const T>(parameters);
     const py::gil_scoped_release unlocked;
     network_.set_parameters(index, w_ih, w_hh, b_ih, b_hh, own, w_hr);
@@ -260,12 +262,13 @@ class BoundNetwork {
 
   ParameterGradients<T> gradients_of(const py::tuple& arrays, Index index) const {
     const NetworkShape& shape = network_.shape();
-    const Index rows = network_.info().gates * shape.hidden_size;
+    const CellInfo& info = network_.info();
+    const Index rows = input_blocks(info) * shape.hidden_size;
     const Index columns = network_.layer_input(index / shape.directions);
     return {optional_elements<T>(arrays[0], "d_weight_ih", rows * columns),
-            optional_elements<T>(arrays[1], "d_weight_hh", rows * shape.h_size()),
+            recurrent_weights<T>(arrays[1], "d_weight_hh"),
             optional_elements<T>(arrays[2], "d_bias_ih", rows),
-            optional_elements<T>(arrays[3], "d_bias_hh", rows),
+            optional_elements<T>(arrays[3], "d_bias_hh", recurrent_gates(info) * shape.hidden_size),
             parameters_of<T>(py::cast<py::tuple>(arrays[4])),
             projection_of<T>(py::object(arrays[5]))};
   }
@@ -276,6 +279,15 @@ class BoundNetwork {
     const NetworkShape& shape = network_.shape();
     if (array.is_none() == network_.projects()) reject("weight_hr", "one with a projection");
     return optional_elements<E>(array, "weight_hr", shape.projected_size * shape.hidden_size);
+  }
+
+  // None where the cell has no recurrent product, and only there.
+  template <class E>
+  E* recurrent_weights(const py::handle& object, const char* name) const {
+    const NetworkShape& shape = network_.shape();
+    const Index size = recurrent_blocks(network_.info()) * shape.hidden_size * shape.h_size();
+    if (object.is_none() != (size == 0)) reject(name, "an array where the cell has such weights");
+    return optional_elements<E>(object, name, size);
   }
 
   // The cell's own parameters.

@@ -2,12 +2,17 @@
 // and its twin in python/simdrnn/reference/.
 #pragma once
 #include "cells/elman.hpp"
+#include "cells/fast_grnn.hpp"
+#include "cells/fast_rnn.hpp"
 #include "cells/gru.hpp"
+#include "cells/ind_rnn.hpp"
 #include "cells/janet.hpp"
 #include "cells/li_gru.hpp"
 #include "cells/lstm.hpp"
 #include "cells/lstm_variants.hpp"
 #include "cells/mgu.hpp"
+#include "cells/minimal_rnn.hpp"
+#include "cells/ran.hpp"
 #include "cells/ugrnn.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {

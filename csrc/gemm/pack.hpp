@@ -18,9 +18,20 @@ struct Phase {
   static constexpr int kFirst = kPhase == 0 ? 0 : info.gates - 1;
   static constexpr int kGates = info.phases == 1 ? info.gates : kPhase == 0 ? info.gates - 1 : 1;
   static constexpr int kSeparate = info.separate;
+  static constexpr int kInputOnly = kPhase == 0 ? info.input_only : 0;
+  static constexpr int kRecurrent = kGates - kInputOnly;  // gates with a recurrent product
+  static constexpr bool kSeesHidden = kPhase == 1 && info.second_sees_h;  // instead of x
   static constexpr int kSlots = kGates + kSeparate;
-  // U; one where separate parts follow the tile's gates
-  static constexpr int kUnitVectors = kSeparate > 0 ? 1 : kTileVectors / kSlots;
+  // Whether some of the tile's vectors differ from the others, by what follows them or is not
+  // there.
+  static constexpr bool kUneven = kSeparate > 0 || (kInputOnly > 0 && kRecurrent > 0);
+  static constexpr int kUnitVectors = kUneven ? 1 : kTileVectors / kSlots;  // U
+  // Blocks of rows: of weight_ih that go with x, of weight_hh that go with h or the operand.
+  static constexpr int kFirstRecurrent = kPhase == 0 ? 0 : recurrent_blocks(info) - 1;
+  static constexpr int kJoint = kRecurrent - kSeparate;
+  static_assert(kSeparate == 0 || kInputOnly == 0, "no cell has needed both yet");
+  static_assert(!info.second_sees_h || (info.phases == 2 && recurrent_gates(info) == 1),
+                "a gate of a second phase, and with dropout by gate the only one that sees h");
   static_assert(kSlots <= kTileVectors,
                 "a cell with more gates than a tile has vectors needs a wider tile");
 };
@@ -88,40 +99,63 @@ struct Pieces {
   }
 };
 
+// Sums the biases of a phase's gates, block by block; those of the separate recurrent parts stay
+// apart.
+template <class Cell, int kPhase, class T>
+void sum_biases(const PackArgs<T>& a, T* sum) noexcept {
+  using P = Phase<Cell, kPhase>;
+  constexpr int kInputBlocks = input_blocks(Cell::info);
+  constexpr int kRecurrent = kPhase == 0 ? 0 : recurrent_gates(Cell::info) - 1;
+  const Index hidden = a.hidden_size;
+  for (Index g = 0; g < P::kGates; ++g) {
+    const bool input = a.bias_ih != nullptr && P::kFirst + g < kInputBlocks;
+    const bool recurrent = a.bias_hh != nullptr && g < P::kJoint;
+    for (Index i = 0; i < hidden; ++i) {
+      const T input_bias = input ? a.bias_ih[(P::kFirst + g) * hidden + i] : T(0);
+      const T recurrent_bias = recurrent ? a.bias_hh[(kRecurrent + g) * hidden + i] : T(0);
+      sum[g * hidden + i] = input_bias + recurrent_bias;
+    }
+  }
+}
+
 template <class V, class Cell, int kPhase>
 void pack_phase(const PackArgs<typename V::Scalar>& a,
                 Pieces<typename V::Scalar>& pieces) noexcept {
   using T = typename V::Scalar;
   using P = Phase<Cell, kPhase>;
-  const Index hidden = a.hidden_size, input = a.input_size;
+  const Index hidden = a.hidden_size, input = P::kSeesHidden ? hidden : a.input_size;
   const Index h_size = a.projected_size > 0 ? a.projected_size : hidden;
   const Index lanes = vectors_of<V>(hidden) * V::kLanes;
   const Index h_lanes = vectors_of<V>(h_size) * V::kLanes;
+  // What the backward product takes apart from the rest, and which block of weight_hh it begins at.
+  constexpr int kApart = P::kSeesHidden ? 1 : P::kSeparate;
+  constexpr int kFirstApart = P::kSeesHidden ? P::kFirstRecurrent - 1 : P::kJoint;
   T* x = pieces.take(lanes * P::kGates * input);
-  T* h = pieces.take(lanes * P::kGates * h_size);
+  T* h = pieces.take(lanes * P::kRecurrent * h_size);
   T* bias = pieces.take(lanes * P::kGates);
-  T* transposed = pieces.take(h_lanes * (P::kGates - P::kSeparate) * hidden);
-  T* separate = pieces.take(h_lanes * P::kSeparate * hidden);
+  T* transposed = pieces.take(h_lanes * P::kJoint * hidden);
+  T* apart = pieces.take(h_lanes * kApart * hidden);
   T* bias_separate = pieces.take(lanes * P::kSeparate);
-  T* sum = pieces.take((P::kFirst + P::kGates) * hidden);  // bias in the user's order
+  T* sum = pieces.take(P::kGates * hidden);  // bias in the user's order
   if (pieces.base == nullptr) return;
-  pack_gates<V>(a.weight_ih, P::kFirst, P::kGates, hidden, input, P::kUnitVectors, x);
-  pack_gates<V>(a.weight_hh, P::kFirst, P::kGates, hidden, h_size, P::kUnitVectors, h);
-  const Index first_separate = P::kFirst + P::kGates - P::kSeparate;
-  for (Index i = 0; i < (P::kFirst + P::kGates) * hidden; ++i) {
-    const T input_bias = a.bias_ih == nullptr ? T(0) : a.bias_ih[i];
-    const T recurrent_bias = a.bias_hh == nullptr ? T(0) : a.bias_hh[i];
-    sum[i] = i < first_separate * hidden ? input_bias + recurrent_bias : input_bias;
+  if constexpr (P::kSeesHidden) {
+    pack_gates<V>(a.weight_hh, kFirstApart, 1, hidden, hidden, P::kUnitVectors, x);
+  } else {
+    pack_gates<V>(a.weight_ih, P::kFirst, P::kGates, hidden, input, P::kUnitVectors, x);
   }
-  pack_gates<V>(sum, P::kFirst, P::kGates, hidden, 1, P::kUnitVectors, bias);
-  pack_rows<V>(a.weight_hh + P::kFirst * hidden * h_size, (P::kGates - P::kSeparate) * hidden,
-               h_size, transposed);
+  pack_gates<V>(a.weight_hh, P::kFirstRecurrent, P::kRecurrent, hidden, h_size, P::kUnitVectors, h);
+  sum_biases<Cell, kPhase>(a, sum);
+  pack_gates<V>(sum, 0, P::kGates, hidden, 1, P::kUnitVectors, bias);
+  const Index block = hidden * h_size;
+  if constexpr (P::kJoint > 0) {
+    pack_rows<V>(a.weight_hh + P::kFirstRecurrent * block, P::kJoint * hidden, h_size, transposed);
+  }
+  if constexpr (kApart > 0) {
+    pack_rows<V>(a.weight_hh + kFirstApart * block, kApart * hidden, h_size, apart);
+  }
   if constexpr (P::kSeparate > 0) {
-    pack_rows<V>(a.weight_hh + first_separate * hidden * h_size, P::kSeparate * hidden, h_size,
-                 separate);
     if (a.bias_hh != nullptr) {
-      pack_gates<V>(a.bias_hh, first_separate, P::kSeparate, hidden, 1, P::kUnitVectors,
-                    bias_separate);
+      pack_gates<V>(a.bias_hh, P::kJoint, P::kSeparate, hidden, 1, P::kUnitVectors, bias_separate);
     } else {
       for (Index i = 0; i < lanes * P::kSeparate; ++i) bias_separate[i] = 0;
     }
@@ -130,7 +164,7 @@ void pack_phase(const PackArgs<typename V::Scalar>& a,
   a.packed->h[kPhase] = h;
   a.packed->bias[kPhase] = bias;
   a.packed->h_transposed[kPhase] = transposed;
-  a.packed->h_transposed_separate = separate;
+  a.packed->h_transposed_separate = apart;
   a.packed->bias_separate = bias_separate;
 }
 
@@ -154,7 +188,8 @@ Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
   Pieces<typename V::Scalar> pieces{a.out, 0};
   pack_phase<V, Cell, 0>(a, pieces);
   if constexpr (Cell::info.phases == 2) pack_phase<V, Cell, 1>(a, pieces);
-  const Index depth = Cell::info.gates * a.hidden_size;
+  constexpr int kInputBlocks = input_blocks(Cell::info);
+  const Index depth = kInputBlocks * a.hidden_size;
   auto* x = pieces.take(vectors_of<V>(a.input_size) * V::kLanes * depth);
   if (pieces.base != nullptr) {
     pack_rows<V>(a.weight_ih, depth, a.input_size, x);
@@ -168,7 +203,8 @@ Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
     a.packed->parameter_stride = stride;
     for (Index i = 0; i < Cell::info.params * stride; ++i) {
       const Index unit = i % stride;
-      parameters[i] = unit < a.hidden_size ? a.parameters[i / stride][unit] : 0;
+      const auto* const parameter = a.parameters[i / stride];
+      parameters[i] = parameter != nullptr && unit < a.hidden_size ? parameter[unit] : 0;
     }
   }
   return pieces.used;

@@ -64,8 +64,9 @@ template <int kVectors, int kSeparate, class V, int J, int M, int kSlots>
   }
 }
 
-// Computes J neighbouring tiles of M rows into out[j][m][slot][lane].
-template <class V, int kVectors, int kSeparate, int M, int J>
+// Computes J neighbouring tiles of M rows into out[j][m][slot][lane]. The last kInputOnly vectors
+// have no recurrent part: the recurrent panel is narrower by them.
+template <class V, int kVectors, int kSeparate, int kInputOnly, int M, int J>
 void tile(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexcept {
   constexpr int kSlots = kVectors + kSeparate;
   constexpr int kLanes = V::kLanes;
@@ -85,7 +86,12 @@ void tile(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexce
     }
   }
   if (a.x_depth > 0) accumulate<kVectors, 0>(acc, a.x_rows, a.x_depth, a.x_panel, a.panel_stride);
-  accumulate<kVectors, kSeparate>(acc, a.h_rows, a.h_depth, a.h_panel, a.panel_stride);
+  if constexpr (kInputOnly == 0) {
+    accumulate<kVectors, kSeparate>(acc, a.h_rows, a.h_depth, a.h_panel, a.panel_stride);
+  } else {
+    constexpr int kRecurrent = kVectors - kInputOnly;
+    accumulate<kRecurrent, 0>(acc, a.h_rows, a.h_depth, a.h_panel, kRecurrent * kLanes);
+  }
 #pragma GCC unroll 8
   for (int j = 0; j < J; ++j) {
 #pragma GCC unroll 8
@@ -100,7 +106,7 @@ void tile(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexce
 
 // The same for one tile whose gates see an h each: gate g's is gate_stride elements behind that of
 // the gate before.
-template <class V, int kUnits, int kGates, int kSeparate, int M>
+template <class V, int kUnits, int kGates, int kSeparate, int kInputOnly, int M>
 void tile_by_gate(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexcept {
   constexpr int kVectors = kUnits * kGates, kSlots = kVectors + kSeparate;
   constexpr int kLanes = V::kLanes;
@@ -116,10 +122,13 @@ void tile_by_gate(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out
       acc[0][m][kVectors + s] = V::load(a.init_separate + s * kLanes);
   }
   if (a.x_depth > 0) accumulate<kVectors, 0>(acc, a.x_rows, a.x_depth, a.x_panel, a.panel_stride);
+  static_assert(kUnits == 1 || kInputOnly == 0, "the gates of several units would alternate");
+  constexpr int kRecurrent = kVectors - kInputOnly;
+  const Index stride = kInputOnly == 0 ? a.panel_stride : Index(kRecurrent * kLanes);
   const typename V::Scalar* panel = a.h_panel;
-  for (Index k = 0; k < a.h_depth; ++k, panel += a.panel_stride) {
+  for (Index k = 0; k < a.h_depth; ++k, panel += stride) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
+    for (int v = 0; v < kRecurrent; ++v) {
       const V w = V::load(panel + v * kLanes);
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) {
@@ -139,27 +148,27 @@ template <class T>
 using TileFunction = void (*)(const TileArgs<T>&, T*) noexcept;
 
 // The tile for `rows` rows (and kWideTiles neighbours if `wide`, for one row).
-template <class V, int kVectors, int kSeparate>
+template <class V, int kVectors, int kSeparate, int kInputOnly>
 TileFunction<typename V::Scalar> tile_function(Index rows, bool wide) noexcept {
-  if (wide) return tile<V, kVectors, kSeparate, 1, kWideTiles>;
+  if (wide) return tile<V, kVectors, kSeparate, kInputOnly, 1, kWideTiles>;
   switch (rows) {
     case 1:
-      return tile<V, kVectors, kSeparate, 1, 1>;
+      return tile<V, kVectors, kSeparate, kInputOnly, 1, 1>;
     case 2:
-      return tile<V, kVectors, kSeparate, 2, 1>;
+      return tile<V, kVectors, kSeparate, kInputOnly, 2, 1>;
     case 3:
-      return tile<V, kVectors, kSeparate, 3, 1>;
+      return tile<V, kVectors, kSeparate, kInputOnly, 3, 1>;
     default:
       break;
   }
   if constexpr (kTileRows > 3) {
     switch (rows) {
       case 4:
-        return tile<V, kVectors, kSeparate, 4, 1>;
+        return tile<V, kVectors, kSeparate, kInputOnly, 4, 1>;
       case 5:
-        return tile<V, kVectors, kSeparate, 5, 1>;
+        return tile<V, kVectors, kSeparate, kInputOnly, 5, 1>;
       default:
-        return tile<V, kVectors, kSeparate, 6, 1>;
+        return tile<V, kVectors, kSeparate, kInputOnly, 6, 1>;
     }
   }
   return nullptr;
@@ -167,15 +176,19 @@ TileFunction<typename V::Scalar> tile_function(Index rows, bool wide) noexcept {
 static_assert(kTileRows == 3 || kTileRows == 6, "tile_function lists the row counts");
 
 // The tile of gates with an h each for `rows` rows and `units` <= kUnits unit vectors.
-template <class V, int kUnits, int kGates, int kSeparate, int M = kTileRows>
+template <class V, int kUnits, int kGates, int kSeparate, int kInputOnly, int M = kTileRows>
 TileFunction<typename V::Scalar> gate_tile_function(Index units, Index rows) noexcept {
   if constexpr (kUnits > 1) {
-    if (units < kUnits) return gate_tile_function<V, kUnits - 1, kGates, kSeparate>(units, rows);
+    if (units < kUnits) {
+      return gate_tile_function<V, kUnits - 1, kGates, kSeparate, kInputOnly>(units, rows);
+    }
   }
   if constexpr (M > 1) {
-    if (rows < M) return gate_tile_function<V, kUnits, kGates, kSeparate, M - 1>(units, rows);
+    if (rows < M) {
+      return gate_tile_function<V, kUnits, kGates, kSeparate, kInputOnly, M - 1>(units, rows);
+    }
   }
-  return tile_by_gate<V, kUnits, kGates, kSeparate, M>;
+  return tile_by_gate<V, kUnits, kGates, kSeparate, kInputOnly, M>;
 }
 
 // The tile for a panel of `vectors` <= kTileVectors vectors.
@@ -183,13 +196,13 @@ template <class V>
 TileFunction<typename V::Scalar> tile_function(int vectors, Index rows, bool wide) noexcept {
   switch (vectors) {
     case 1:
-      return tile_function<V, 1, 0>(rows, wide);
+      return tile_function<V, 1, 0, 0>(rows, wide);
     case 2:
-      return tile_function<V, 2, 0>(rows, wide);
+      return tile_function<V, 2, 0, 0>(rows, wide);
     case 3:
-      return tile_function<V, 3, 0>(rows, wide);
+      return tile_function<V, 3, 0, 0>(rows, wide);
     default:
-      return tile_function<V, 4, 0>(rows, wide);
+      return tile_function<V, 4, 0, 0>(rows, wide);
   }
 }
 

@@ -14,6 +14,7 @@ class BackwardRows {
   using T = typename V::Scalar;
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
+  static constexpr int kInputBlocks = input_blocks(kInfo);
 
   // One row of the step at hand.
   struct Row {
@@ -75,7 +76,7 @@ class BackwardRows {
     p.begin = share.begin;
     p.end = share.end;
     p.x_rows = p.h_rows = d_x_from_;
-    p.h_depth = kInfo.gates * run_.hidden_size;
+    p.h_depth = kInputBlocks * run_.hidden_size;
     p.x_panels = p.h_panels = run_.weights.x_transposed;
     p.tile_vectors = kTileVectors;
     p.accumulate = a_.accumulate_d_x;

@@ -14,6 +14,7 @@ class ForwardRows {
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
+  static constexpr int kHoisted = kInfo.second_sees_h ? 1 : kInfo.phases;  // phases with a W x
 
   explicit ForwardRows(const ForwardArgs<T>& args) noexcept
       : a_(args), run_(args.run), scratch_(args.scratch) {
@@ -27,7 +28,7 @@ class ForwardRows {
     }
     if (a_.hoist_steps > 0) {
       hoisted_out_ = scratch_.template take<T*>(hoisted_rows);
-      for (int p = 0; p < kInfo.phases; ++p) {
+      for (int p = 0; p < kHoisted; ++p) {
         hoisted_stride_[p] = vectors * gates_of(p) * kLanes;
         hoisted_[p] = scratch_.template take<T>(hoisted_rows * hoisted_stride_[p]);
       }
@@ -50,7 +51,7 @@ class ForwardRows {
       }
     }
     hoist_phase<0>(n);
-    if constexpr (kTwoPhases) hoist_phase<1>(n);
+    if constexpr (kHoisted == 2) hoist_phase<1>(n);
   }
 
   template <int kPhase>

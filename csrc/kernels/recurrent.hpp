@@ -24,6 +24,7 @@ class Forward : ForwardRows<Cell, V> {
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
+  static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
 
  public:
   explicit Forward(const ForwardArgs<T>& args) noexcept
@@ -118,27 +119,29 @@ class Forward : ForwardRows<Cell, V> {
   [[gnu::always_inline]] void tiles(Index q, Index end, bool wide, Index n) noexcept {
     using P = Phase<Cell, kPhase>;
     alignas(64) T out[kTileBuffer<V>];
+    const bool hoisted = a_.hoist_steps > 0 && !P::kSeesHidden;
     const Index first = q * P::kGates * kLanes;
     TileArgs<T> t{};
-    t.h_depth = run_.h_size;
-    t.h_panel = run_.weights.h[kPhase] + first * t.h_depth;
+    t.h_depth = P::kRecurrent > 0 ? run_.h_size : 0;
+    t.h_panel = run_.weights.h[kPhase] + q * P::kRecurrent * kLanes * t.h_depth;
     t.init_separate = run_.weights.bias_separate + q * P::kSeparate * kLanes;
     t.gate_stride = a_.padded;
     t.panel_stride = (wide ? P::kUnitVectors : end - q) * P::kGates * kLanes;
-    if (a_.hoist_steps > 0) {
+    if (hoisted) {
       t.init_stride = hoisted_stride_[kPhase];
     } else {
-      t.x_depth = run_.input_size;
+      t.x_depth = P::kSeesHidden ? run_.hidden_size : run_.input_size;
       t.x_panel = run_.weights.x[kPhase] + first * t.x_depth;
       t.init = run_.weights.bias[kPhase] + first;
     }
+    const T* const* const x_rows = P::kSeesHidden ? seen_rows() : x_rows_;
     const T* const* const h_rows = kPhase == 1 ? operand_rows_ : seen_rows();
     RowBlocks blocks(n);
     for (Index row = 0; row < n;) {
       const Index rows = blocks.next();
-      t.x_rows = x_rows_ + row;
+      t.x_rows = x_rows + row;
       t.h_rows = h_rows + row;
-      if (a_.hoist_steps > 0) {
+      if (hoisted) {
         t.init = hoisted_[kPhase] + (hoisted_row_ + row) * hoisted_stride_[kPhase] + first;
       }
       tile_of<kPhase>(wide ? P::kUnitVectors : end - q, rows, wide)(t, out);
@@ -168,13 +171,14 @@ class Forward : ForwardRows<Cell, V> {
   template <int kPhase>
   TileFunction<T> tile_of(Index units, Index rows, bool wide) const noexcept {
     using P = Phase<Cell, kPhase>;
-    if constexpr (Options<V>::kActs && kPhase == 0 && P::kGates > 1) {
+    if constexpr (Options<V>::kActs && kPhase == 0 && P::kRecurrent > 1) {
       if (by_gate()) {
-        return gate_tile_function<V, P::kUnitVectors, P::kGates, P::kSeparate>(units, rows);
+        return gate_tile_function<V, P::kUnitVectors, P::kGates, P::kSeparate, P::kInputOnly>(units,
+                                                                                              rows);
       }
     }
-    if constexpr (P::kSeparate > 0) {
-      return tile_function<V, P::kGates, P::kSeparate>(rows, wide);
+    if constexpr (P::kUneven) {
+      return tile_function<V, P::kGates, P::kSeparate, P::kInputOnly>(rows, wide);
     } else {
       return tile_function<V>(static_cast<int>(units) * P::kGates, rows, wide);
     }
@@ -215,7 +219,7 @@ class Forward : ForwardRows<Cell, V> {
       Lanes<V, kInfo.gates - 1> gates;
       T* const kept = a_.gates + row * (kInfo.gates - 1) * a_.padded + unit;
       if constexpr (kPhase == 0) {
-        const Index own = by_gate() ? (kInfo.gates - 1) * a_.padded : 0;  // the last gate's h
+        const Index own = by_gate() ? (kSeeing - 1) * a_.padded : 0;  // the last gate's h
         state[0] = load_n<kFull, V>(seen_rows()[row] + own + unit, n);
         Cell::operand(pre, state, options_, gates).store(a_.operand + row * a_.padded + unit);
         for (int g = 0; g < kInfo.gates - 1; ++g) gates[g].store(kept + g * a_.padded);
@@ -246,7 +250,7 @@ class Forward : ForwardRows<Cell, V> {
 
   Options<V> options_;
   StepNoise<V, Options<V>, kInfo.states> noise_;
-  RecurrentDropout<V, Options<V>, kInfo.gates> dropout_;
+  RecurrentDropout<V, Options<V>, kSeeing> dropout_;
   ForwardProjection<Cell, V> projection_;
   T* dropped_ = nullptr;
   const T** dropped_rows_ = nullptr;

@@ -29,6 +29,9 @@ class Backward : BackwardRows<Cell, V> {
   static constexpr Index kLanes = V::kLanes;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
   static constexpr int kSlots = kInfo.gates + kInfo.separate;
+  static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
+  // The first gate's gradient waits for that of the operand, unless there is a part of it already.
+  static constexpr int kFirstKnown = kTwoPhases && !kInfo.second_sees_h ? 1 : 0;
   using Saved = Lanes<V, kInfo.saved + kInfo.params>;
 
  public:
@@ -163,12 +166,12 @@ class Backward : BackwardRows<Cell, V> {
       d_state[k].store(a_.d_state[k] + row.i * a_.padded + unit);
     }
     T* const to = a_.d_pre + row.number * a_.d_pre_stride + unit;
-    for (int g = kTwoPhases ? 1 : 0; g < kSlots + kInfo.params; ++g) {
+    for (int g = kFirstKnown; g < kSlots + kInfo.params; ++g) {
       store_n<kFull>(d_pre[g], to + g * run_.hidden_size, n);
     }
   }
 
-  // The second phase's product back to its operand, and from there into d_pre of the reset gate and
+  // The second phase's product back to its operand, and from there into d_pre of the first gate and
   // h.
   void through_operand(Index n) noexcept {
     const Index hidden = run_.hidden_size;
@@ -202,25 +205,27 @@ class Backward : BackwardRows<Cell, V> {
       load_saved<kFull>(row, unit, n, saved);
       Lanes<V, kInfo.states> state;
       // Of gates that see an h each, the operand is made of the last one's.
-      const Index own = dropout_.by_gate() ? (kInfo.gates - 1) * run_.hidden_size : 0;
+      const Index own = dropout_.by_gate() ? (kSeeing - 1) * run_.hidden_size : 0;
       state[0] = load_n<kFull, V>(row.seen_h + own + unit, n);
       for (int k = 1; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
+      T* const d_first = a_.d_pre + row.number * a_.d_pre_stride + unit;
       V d_pre, value;
+      if constexpr (kFirstKnown == 0) d_pre = load_n<kFull, V>(d_first, n);
       T* const d_h = a_.d_state[0] + row.i * a_.padded + unit;
       const V d_operand = V::load(a_.d_operand + r * a_.padded + unit);
       V d_seen = Cell::operand_backward(saved, state, d_operand, options_, d_pre, value);
       if constexpr (Options<V>::kActs) {
-        if (dropout_.on()) d_seen = d_seen * V::load(dropout_.mask(row.i, kInfo.gates - 1) + unit);
+        if (dropout_.on()) d_seen = d_seen * V::load(dropout_.mask(row.i, kSeeing - 1) + unit);
       }
       (V::load(d_h) + d_seen).store(d_h);
-      store_n<kFull>(d_pre, a_.d_pre + row.number * a_.d_pre_stride + unit, n);
+      store_n<kFull>(d_pre, d_first, n);
       store_n<kFull>(value, a_.operand + row.number * run_.hidden_size + unit, n);
     }
   }
 
   Options<V> options_;
   StepNoise<V, Options<V>, kInfo.states> noise_;
-  RecurrentDropout<V, Options<V>, kInfo.gates> dropout_;
+  RecurrentDropout<V, Options<V>, kSeeing> dropout_;
   RecurrentGradient<Cell, V, Options<V>> recurrent_;
   BackwardProjection<Cell, V> projection_;
   const T** second_gate_rows_ = nullptr;  // gradients of the second phase's gate

@@ -13,9 +13,12 @@ class RecurrentGradient {
   using T = typename V::Scalar;
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
-  // Gates whose recurrent part is summed with their input part.
-  static constexpr Index kJoint = kTwoPhases ? kInfo.gates - 1 : kInfo.gates - kInfo.separate;
-  using Dropout = RecurrentDropout<V, Options, kInfo.gates>;
+  static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
+  // Slots whose gradients go through R to h: the first ones, and some that stand apart from them.
+  static constexpr int kJoint = joint_gates(kInfo);
+  static constexpr int kApart = kInfo.second_sees_h ? 1 : kInfo.separate;
+  static constexpr int kFirstApart = kInfo.second_sees_h ? kInfo.gates - 1 : kInfo.gates;
+  using Dropout = RecurrentDropout<V, Options, kSeeing>;
 
  public:
   RecurrentGradient(const BackwardArgs<T>& args, const Dropout& dropout, Scratch& scratch) noexcept
@@ -30,23 +33,24 @@ class RecurrentGradient {
   // `of_h` is this part of h.
   template <class Row>
   void run(Index t, Index n, const Row* rows, Share of_h) noexcept {
+    if constexpr (kJoint + kApart == 0) return;
     t_ = t;
     of_h_ = of_h;
     for (Index r = 0; r < n; ++r) {
       first_[r] = a_.d_pre + rows[r].number * a_.d_pre_stride;
-      second_[r] = first_[r] + kInfo.gates * run_.hidden_size;  // the separate recurrent parts
+      second_[r] = first_[r] + kFirstApart * run_.hidden_size;
       out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows[r].i * a_.padded;
     }
     if constexpr (Options::kActs) {
       if (dropout_.by_gate()) return through_gates(n, rows);
     }
     ProductArgs<T> p = product(n);
-    if constexpr (kInfo.separate > 0) {
+    if constexpr (kApart > 0) {
       p.x_rows = first_;
       p.x_depth = kJoint * run_.hidden_size;
       p.x_panels = run_.weights.h_transposed[0];
       p.h_rows = second_;
-      p.h_depth = kInfo.separate * run_.hidden_size;
+      p.h_depth = kApart * run_.hidden_size;
       p.h_panels = run_.weights.h_transposed_separate;
     } else {
       p.x_rows = p.h_rows = first_;
@@ -62,7 +66,7 @@ class RecurrentGradient {
   // The same where each gate saw an h of its own.
   template <class Row>
   void through_gates(Index n, const Row* rows) noexcept {
-    constexpr Index kSeen = kTwoPhases ? kJoint : kInfo.gates;
+    constexpr Index kSeen = kTwoPhases ? kJoint : kSeeing;
     for (Index g = 0; g < kSeen; ++g) {
       ProductArgs<T> p = product(n);
       p.x_rows = p.h_rows = g < kJoint ? first_ : second_;

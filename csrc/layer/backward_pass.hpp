@@ -87,7 +87,7 @@ class BackwardPass : public LayerPass<T> {
   Index copies_of_h() const {
     const CellOptions<T>& options = this->network_.options().cell;
     if (!options.recurrent_dropout.on || !this->call_.training) return 0;
-    return options.dropout_by_gate ? info_.gates : 1;
+    return options.dropout_by_gate ? recurrent_gates(info_) : 1;
   }
 
   static Index slots_of(const CellInfo& info) { return info.gates + info.separate; }
@@ -223,54 +223,58 @@ class BackwardPass : public LayerPass<T> {
   // Thread p's share of every weight gradient: a slice of the rows of each.
   void sum_weights(int p, Index rows, bool overwrite, const ParameterGradients<T>& d) {
     const Index hidden = this->hidden(), input = this->network_.layer_input(this->layer_);
-    const Index all = info_.gates * hidden;
+    const Index of_x = input_blocks(info_) * hidden, joint = joint_gates(info_) * hidden;
     const bool two_phases = info_.phases == 2;
-    const Index joint = all - (two_phases ? 1 : info_.separate) * hidden;
+    // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
+    const Index behind = (two_phases ? 1 : info_.separate) * hidden;
+    const Index first = (info_.gates - (two_phases ? 1 : 0)) * hidden;
     const Index h_size = this->h_size();
-    sums_->product(p, rows, overwrite, 0, all, x_rows_, input, d.weight_ih);
+    T* d_behind = d.weight_hh + joint * h_size;
+    sums_->product(p, rows, overwrite, 0, of_x, x_rows_, input, d.weight_ih);
+    sums_->product(p, rows, overwrite, d_projected(), projected_size(), operand_rows_, hidden,
+                   d.weight_hr);
     if (copies_of_h() > 1) {
       sum_gates(p, rows, overwrite, d.weight_hh);
     } else {
       sums_->product(p, rows, overwrite, 0, joint, h_rows_, h_size, d.weight_hh);
     }
-    sums_->product(p, rows, overwrite, d_projected(), projected_size(), operand_rows_, hidden,
-                   d.weight_hr);
-    // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
-    const Index rest = two_phases ? joint : all;
+    if (info_.second_sees_h) {
+      sums_->product(p, rows, overwrite, first, behind, h_rows_, h_size, d_behind);
+      d_behind += behind * h_size;
+    }
     if (two_phases || copies_of_h() <= 1) {
-      sums_->product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_,
-                     h_size, d.weight_hh + joint * h_size);
+      sums_->product(p, rows, overwrite, first, behind, two_phases ? operand_rows_ : h_rows_,
+                     h_size, d_behind);
     }
     for (Index k = 0; k < info_.params; ++k) {
       sums_->total(p, rows, overwrite, (slots_of(info_) + k) * hidden, hidden,
                    d.parameters[static_cast<std::size_t>(k)]);
     }
-    if (d.bias_ih == nullptr) return;
-    sums_->total(p, rows, overwrite, 0, all, d.bias_ih);
+    sums_->total(p, rows, overwrite, 0, of_x, d.bias_ih);
+    if (d.bias_hh == nullptr) return;
     sums_->total(p, rows, overwrite, 0, joint, d.bias_hh);
-    sums_->total(p, rows, overwrite, rest, all - joint, d.bias_hh + joint);
+    sums_->total(p, rows, overwrite, first, behind, d.bias_hh + joint);
   }
 
   // Thread p's share of the recurrent weights' gradients where each gate saw an h of its own.
   void sum_gates(int p, Index rows, bool overwrite, T* out) {
-    const Index hidden = this->hidden(), gates = info_.gates;
-    const Index joint = gates - (info_.phases == 2 ? 1 : info_.separate);
-    for (Index g = 0; g < (info_.phases == 2 ? joint : gates); ++g) {
-      const Index column = g < joint ? g : gates + g - joint;  // separate parts follow the gates
+    const Index hidden = this->hidden(), joint = joint_gates(info_);
+    for (Index g = 0; g < joint + info_.separate; ++g) {
+      const Index column = g < joint ? g : info_.gates + g - joint;  // separate parts follow
       sums_->product(p, rows, overwrite, column * hidden, hidden, gate_rows_ + g * capacity_,
                      this->h_size(), out + g * hidden * this->h_size());
     }
   }
 
   void clear(const ParameterGradients<T>& d) {
-    const Index rows = info_.gates * this->hidden();
-    std::fill_n(d.weight_ih, rows * this->network_.layer_input(this->layer_), T(0));
-    std::fill_n(d.weight_hh, rows * this->h_size(), T(0));
-    std::fill_n(d.weight_hr, projected_size() * this->hidden(), T(0));
-    for (T* const parameter : d.parameters) std::fill_n(parameter, this->hidden(), T(0));
-    if (d.bias_ih == nullptr) return;
-    std::fill_n(d.bias_ih, rows, T(0));
-    std::fill_n(d.bias_hh, rows, T(0));
+    const Index hidden = this->hidden(), of_x = input_blocks(info_) * hidden;
+    const auto zero = [](T* to, Index n) { std::fill_n(to, to == nullptr ? 0 : n, T(0)); };
+    zero(d.weight_ih, of_x * this->network_.layer_input(this->layer_));
+    zero(d.weight_hh, recurrent_blocks(info_) * hidden * this->h_size());
+    zero(d.weight_hr, projected_size() * hidden);
+    zero(d.bias_ih, of_x);
+    zero(d.bias_hh, recurrent_gates(info_) * hidden);
+    for (T* const parameter : d.parameters) zero(parameter, hidden);
   }
 
   Sequence<const T> y_;

@@ -77,10 +77,10 @@ struct TapeViews {
 template <class T>
 struct ParameterGradients {
   T* weight_ih;
-  T* weight_hh;
-  T* bias_ih;  // null without biases
+  T* weight_hh;  // null where the cell has none
+  T* bias_ih;    // null without biases
   T* bias_hh;
-  std::vector<T*> parameters;  // the cell's own, (H) each
+  std::vector<T*> parameters;  // the cell's own, (H) each; null where it is a bias left out
   T* weight_hr = nullptr;      // null without projection
 };
 

@@ -50,7 +50,8 @@ Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x));
 // Weights that a step's recurrence goes through: R, and with a projection W_hr.
 double recurrent_weights(const PlanInput& in) {
   const Index projected = in.projected_size;
-  const Index of_unit = projected > 0 ? (in.gates + 1) * projected : in.gates * in.hidden_size;
+  const Index of_unit =
+      projected > 0 ? (in.recurrent_gates + 1) * projected : in.recurrent_gates * in.hidden_size;
   return static_cast<double>(in.hidden_size) * static_cast<double>(of_unit);
 }
 

@@ -31,7 +31,7 @@ enum class Why {
 
 struct PlanInput {
   Index steps, batch, input_size, hidden_size;
-  int gates;
+  int gates, recurrent_gates;  // blocks of H rows of W and of R
   Index element_bytes;
   Index layers, directions;
   bool forward;

@@ -45,10 +45,10 @@ class RowSums {
     }
   }
 
-  // Thread p's share of  out += the sum of the rows of these columns.
+  // Thread p's share of  out += the sum of the rows of these columns, where there is an `out`.
   void total(int p, Index rows, bool overwrite, Index first, Index columns, T* out) const {
     const auto [begin, end] = share(p, columns);
-    if (begin == end) return;
+    if (begin == end || out == nullptr) return;
     products_.sum({d_pre_, stride_, rows, first + begin, end - begin, out + begin, overwrite});
   }
 

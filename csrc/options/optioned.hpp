@@ -53,9 +53,11 @@ class Optioned {
   V sigmoid(V x, int gate) const noexcept { return gate_activation(x, gate); }
   V tanh(V x, int gate) const noexcept { return gate_activation(x, gate); }
   V relu(V x, int gate) const noexcept { return gate_activation(x, gate); }
+  V identity(V x, int gate) const noexcept { return gate_activation(x, gate); }
   V sigmoid_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
   V tanh_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
   V relu_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
+  V identity_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
   V squash(V c, int slot) const noexcept { return activate(options_.activations[slot], c); }
   V squash_slope(V y, int slot) const noexcept { return slope(options_.activations[slot], y); }
   V drop(V candidate) const noexcept { return candidate * candidate_; }

@@ -20,9 +20,11 @@ struct Plain {
   V sigmoid(V x, int) const noexcept { return SIMDRNN_ISA::sigmoid(x); }
   V tanh(V x, int) const noexcept { return SIMDRNN_ISA::tanh(x); }
   V relu(V x, int) const noexcept { return SIMDRNN_ISA::relu(x); }
+  V identity(V x, int) const noexcept { return x; }
   V sigmoid_slope(V y, int) const noexcept { return SIMDRNN_ISA::sigmoid_slope(y); }
   V tanh_slope(V y, int) const noexcept { return SIMDRNN_ISA::tanh_slope(y); }
   V relu_slope(V y, int) const noexcept { return SIMDRNN_ISA::relu_slope(y); }
+  V identity_slope(V, int) const noexcept { return V(typename V::Scalar(1)); }
   // What makes h of a state. `int` is its place behind the gates.
   V squash(V c, int) const noexcept { return SIMDRNN_ISA::tanh(c); }
   V squash_slope(V y, int) const noexcept { return SIMDRNN_ISA::tanh_slope(y); }

@@ -45,6 +45,7 @@ class _Testing:
         directions: int = 1,
         forward: bool = True,
         projected_size: int = 0,
+        recurrent_gates: int = -1,
     ) -> dict[str, Any]: ...
 
 testing: _Testing
@@ -79,10 +80,10 @@ class _Network:
         self,
         index: int,
         weight_ih: npt.NDArray[Any],
-        weight_hh: npt.NDArray[Any],
+        weight_hh: npt.NDArray[Any] | None,
         bias_ih: npt.NDArray[Any] | None,
         bias_hh: npt.NDArray[Any] | None,
-        own: tuple[npt.NDArray[Any], ...],
+        own: tuple[npt.NDArray[Any] | None, ...],
         weight_hr: npt.NDArray[Any] | None,
     ) -> None: ...
     def forward(

@@ -24,6 +24,11 @@ class OwnParameter(NamedTuple):
         initial = (float(low), float(high or low)) if value else None
         return cls(name.removesuffix(":1"), name.endswith(":1"), initial)
 
+    @property
+    def is_bias(self) -> bool:
+        """Whether it is left out where a layer has no biases."""
+        return self.name.startswith("bias_")
+
 
 @dataclass(frozen=True, slots=True)
 class CellInfo:
@@ -32,7 +37,7 @@ class CellInfo:
     Parameters
     ----------
     name : name of the cell, e.g. ``"lstm"``.
-    gates : blocks of H rows in ``weight_ih`` and ``weight_hh``.
+    gates : blocks of H rows in ``weight_ih`` and ``weight_hh``, but for those left out.
     separate : how many of the last gates keep their input part and their recurrent part apart.
     states : arrays carried from step to step, h first.
     saved : values per unit that the forward pass keeps for the backward pass.
@@ -47,9 +52,14 @@ class CellInfo:
     candidate : the gate that is written to the state, or -1: candidate dropout acts on it.
     parameters : what the cell has per unit beside weights and biases: names separated by blanks.
         ``"name:1"`` is one number that all units share; ``"name=-3"`` begins at -3, ``"name=0..1"``
-        uniformly in [0, 1), others as biases do.
+        uniformly in [0, 1), others as biases do. A ``"bias_..."`` is left out with the biases.
     activations : names of the activations, one per gate, ``"-"`` where none can be exchanged;
         behind a ``"/"`` what squashes a state on its way to h.
+    input_only : how many of the last gates, of the first phase where there are two, have no
+        recurrent product; ``weight_hh`` and ``bias_hh`` have no rows for them.
+    second_sees_h : whether the gate of the second phase sees h instead of x; ``weight_ih`` and
+        ``bias_ih`` have no rows for it, and the last block of ``weight_hh`` takes its operand.
+    biases : whether there are ``bias_ih`` and ``bias_hh``.
 
     Examples
     --------
@@ -71,6 +81,9 @@ class CellInfo:
     candidate: int = -1
     parameters: str = ""
     activations: str = ""
+    input_only: int = 0
+    second_sees_h: bool = False
+    biases: bool = True
 
     @property
     def own(self) -> tuple[OwnParameter, ...]:
@@ -92,6 +105,70 @@ class CellInfo:
     def default_activations(self) -> tuple[str, ...]:
         """Names by place: the gates, then what squashes a state."""
         return tuple(self.activations.replace("/", " ").split())
+
+    @property
+    def gate_activations(self) -> int:
+        """How many of the activations are gates'."""
+        return len(self.activations.partition("/")[0].split())
+
+    @property
+    def input_blocks(self) -> int:
+        """Blocks of H rows in ``weight_ih`` and ``bias_ih``."""
+        return self.gates - self.second_sees_h
+
+    @property
+    def recurrent_gates(self) -> int:
+        """Blocks of H rows in ``bias_hh``: the gates with a recurrent product."""
+        return self.gates - self.input_only
+
+    @property
+    def recurrent_blocks(self) -> int:
+        """Blocks of H rows in ``weight_hh``.
+
+        Examples
+        --------
+        >>> CellInfo("ran", 3, 0, states=2, saved=4, input_only=1).recurrent_blocks
+        2
+        """
+        return self.recurrent_gates + self.second_sees_h
+
+    @property
+    def joint(self) -> int:
+        """How many of the first gates are sums of W x and R h, in the first phase."""
+        return self.recurrent_gates - self.separate - (self.phases - 1)
+
+    @property
+    def recurrent_names(self) -> tuple[str, ...]:
+        """What the blocks of ``weight_hh`` belong to: gates, by name where they have one.
+
+        Examples
+        --------
+        >>> info = CellInfo("minimal", 2, 0, states=1, saved=2, phases=2, gate_names=("z", "u"),
+        ...                 input_only=1, second_sees_h=True)
+        >>> info.recurrent_names
+        ('u', 'u of its operand')
+        """
+        names = self.gate_names or tuple(f"gate {number}" for number in range(self.gates))
+        behind = names[self.gates - (self.recurrent_gates - self.joint) :]
+        operand = tuple(f"{name} of its operand" for name in behind) if self.second_sees_h else ()
+        return (*names[: self.joint], *behind, *operand)
+
+    def bias_slices(self, gate: int, hidden: int) -> dict[str, slice]:
+        """Return where a gate's biases are: name of the array -> slice, the first one first.
+
+        Examples
+        --------
+        >>> CellInfo("ugrnn", gates=2, separate=0, states=1, saved=2).bias_slices(1, 8)
+        {'bias_ih': slice(8, 16, None), 'bias_hh': slice(8, 16, None)}
+        """
+        first = self.gates - (self.phases - 1) - self.input_only  # with a product, in phase 0
+        late = self.phases == 2 and gate == self.gates - 1
+        blocks = {}
+        if self.biases and gate < self.input_blocks:
+            blocks["bias_ih"] = gate
+        if self.biases and (late or gate < first):
+            blocks["bias_hh"] = self.recurrent_gates - 1 if late else gate
+        return {name: slice(b * hidden, (b + 1) * hidden) for name, b in blocks.items()}
 
     @property
     def pre(self) -> int:

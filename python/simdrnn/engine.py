@@ -89,7 +89,7 @@ class EngineUser(Parametrised):
         rng = np.random.default_rng(self.seed)
         values = initialise(
             self._groups, self.hidden_size, rng, initializer=initializer, forget_bias=forget_bias,
-            forget_gate=self._info.keep,
+            cell=self._info,
         )  # fmt: skip
         specs = [spec for group in (*self._groups, *self._state_specs) for spec in group]
         values |= {spec.name: np.zeros(spec.shape) for group in self._state_specs for spec in group}
@@ -136,11 +136,21 @@ class EngineUser(Parametrised):
 
     def _direction(self, arrays: Mapping[str, Array], index: int) -> ParameterArrays:
         """Pick what belongs to one layer and direction, as engines take it, from named arrays."""
-        picked = [arrays[spec.name] for spec in self._groups[index]]
-        bias_ih, bias_hh = picked[2:4] if self.bias else (None, None)
-        rest = picked[4 if self.bias else 2 :]
-        weight_hr = rest.pop(0) if self._sizes.projected_size else None
-        return ParameterArrays(picked[0], picked[1], bias_ih, bias_hh, tuple(rest), weight_hr)
+        names = [spec.name for spec in self._groups[index]]
+        end = names[0].removeprefix("weight_ih")  # as in weight_ih_l1_reverse
+
+        def pick(name: str) -> Array | None:
+            name += end
+            return arrays[name] if name in names else None
+
+        return ParameterArrays(
+            arrays[names[0]],
+            pick("weight_hh"),
+            pick("bias_ih"),
+            pick("bias_hh"),
+            tuple([pick(own.name) for own in self._info.own]),
+            pick("weight_hr"),
+        )
 
     def _per_unit(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """Repeat what all units share for each of them, as engines take it."""

@@ -107,10 +107,10 @@ class Network:
         self,
         index: int,
         weight_ih: Array,
-        weight_hh: Array,
+        weight_hh: Array | None,
         bias_ih: Array | None,
         bias_hh: Array | None,
-        own: Sequence[Array] = (),
+        own: Sequence[Array | None] = (),
         weight_hr: Array | None = None,
     ) -> None:
         """Pack the parameters of direction ``index = layer * D + direction``."""

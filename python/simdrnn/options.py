@@ -174,6 +174,11 @@ class Options:
         """Raise where the cell has nothing for an option to act on."""
         if self.cell_clip is not None and cell.states < 2:
             raise ValueError(f"cell_clip: expected a cell with a c state, got {cell.name}")
+        for name in ("recurrent_dropout", "weight_dropout"):
+            if getattr(self, name) is not None and cell.recurrent_blocks == 0:
+                raise ValueError(
+                    f"{name}: expected a cell with a recurrent product, got {cell.name}"
+                )
         if self.candidate_dropout is not None and cell.candidate < 0:
             raise ValueError(
                 f"candidate_dropout: expected a cell with a candidate, got {cell.name}"
@@ -201,12 +206,13 @@ class Options:
     def _by_place(self, cell: CellInfo) -> tuple[Activation, ...]:
         """Return the activation of every place of the cell."""
         defaults = cell.default_activations
-        sigmoids = [i for i, name in enumerate(defaults[: cell.gates]) if name == "sigmoid"]
-        others = [i for i in range(len(defaults[: cell.gates])) if i not in sigmoids]
+        of_gates = defaults[: cell.gate_activations]
+        sigmoids = [i for i, name in enumerate(of_gates) if name == "sigmoid"]
+        others = [i for i in range(len(of_gates)) if i not in sigmoids]
         places = {
             "activation": [i for i in others if defaults[i] != "-"],
             "recurrent_activation": sigmoids,
-            "output_activation": list(range(cell.gates, len(defaults))),
+            "output_activation": list(range(cell.gate_activations, len(defaults))),
         }
         chosen = [
             parse_activation("activation", "identity" if name == "-" else name) for name in defaults

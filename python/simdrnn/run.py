@@ -23,14 +23,15 @@ State: TypeAlias = "Array | tuple[Array, ...]"
 class ParameterArrays(NamedTuple):
     """Parameters of one layer and direction, or gradients.
 
-    `own` are the cell's own, (H,) each; `weight_hr`, (P, H), projects h.
+    `own` are the cell's own, (H,) each; `weight_hr`, (P, H), projects h. None is what the layer
+    has not: biases, a projection, or what its cell has no gate for.
     """
 
     weight_ih: Array
-    weight_hh: Array
+    weight_hh: Array | None
     bias_ih: Array | None
     bias_hh: Array | None
-    own: tuple[Array, ...] = ()
+    own: tuple[Array | None, ...] = ()
     weight_hr: Array | None = None
 
 
@@ -141,10 +142,10 @@ class Network(Protocol):
         self,
         index: int,
         weight_ih: Array,
-        weight_hh: Array,
+        weight_hh: Array | None,
         bias_ih: Array | None,
         bias_hh: Array | None,
-        own: Sequence[Array] = (),
+        own: Sequence[Array | None] = (),
         weight_hr: Array | None = None,
     ) -> None:
         """Take the parameters of direction ``index = layer * D + direction``."""

@@ -6,7 +6,7 @@ Names, layouts and gate order are PyTorch's, so a state_dict moves between the t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -144,23 +144,30 @@ def parameter_specs(
     """
     hidden, directions = sizes.hidden_size, sizes.num_directions
     above, h_size, h_text = sizes.output_size, sizes.h_size, sizes.h_letter
-    rows, rows_text = cell.gates * hidden, _times(cell.gates, "H")
     groups = []
+
+    def block(name: str, blocks: int, *width: tuple[str, int]) -> list[ParameterSpec]:
+        letters = (_times(blocks, "H"), *(text for text, _ in width))
+        shape = (blocks * hidden, *(columns for _, columns in width))
+        return [ParameterSpec(name, letters, shape)] if blocks else []
+
     for layer in range(sizes.num_layers):
         width = above if layer else sizes.input_size
         width_text = _times(above // h_size, h_text) if layer else "I"
         for direction in range(directions):
             end = f"_l{layer}" + ("_reverse" if direction else "") if suffixes else ""
             group = [
-                ParameterSpec(f"weight_ih{end}", (rows_text, width_text), (rows, width)),
-                ParameterSpec(f"weight_hh{end}", (rows_text, h_text), (rows, h_size)),
+                *block(f"weight_ih{end}", cell.input_blocks, (width_text, width)),
+                *block(f"weight_hh{end}", cell.recurrent_blocks, (h_text, h_size)),
             ]
-            if sizes.bias:
-                group.append(ParameterSpec(f"bias_ih{end}", (rows_text,), (rows,)))
-                group.append(ParameterSpec(f"bias_hh{end}", (rows_text,), (rows,)))
+            if sizes.bias and cell.biases:
+                group += block(f"bias_ih{end}", cell.input_blocks)
+                group += block(f"bias_hh{end}", cell.recurrent_gates)
             if sizes.projected_size:
                 group.append(ParameterSpec(f"weight_hr{end}", ("P", "H"), (h_size, hidden)))
             for own in cell.own:
+                if own.is_bias and not sizes.bias:
+                    continue
                 letters, shape = (("1",), (1,)) if own.shared else (("H",), (hidden,))
                 group.append(ParameterSpec(f"{own.name}{end}", letters, shape, own.initial))
             groups.append(tuple(group))
@@ -192,13 +199,16 @@ def _draw(spec: ParameterSpec, hidden: int, initializer: str, rng: np.random.Gen
 
 
 def _gate_slices(
-    groups: list[tuple[ParameterSpec, ...]], hidden: int, gate: int
-) -> Iterator[tuple[str, slice]]:
-    """Name every bias and the slice of it that belongs to a gate."""
+    groups: list[tuple[ParameterSpec, ...]], slices: Mapping[str, slice]
+) -> Iterator[tuple[str, slice, bool]]:
+    """Name every bias, the slice of it that belongs to a gate, and whether it is the first."""
     for group in groups:
-        for spec in group:
-            if spec.name.startswith("bias_"):
-                yield spec.name, slice(gate * hidden, (gate + 1) * hidden)
+        first = True
+        for kind, where in slices.items():
+            for spec in group:
+                if spec.name.startswith(kind):
+                    yield spec.name, where, first
+                    first = False
 
 
 def initialise(
@@ -208,7 +218,7 @@ def initialise(
     *,
     initializer: str = "uniform",
     forget_bias: float | None = None,
-    forget_gate: int = -1,
+    cell: CellInfo | None = None,
 ) -> dict[str, Array]:
     """Draw a layer's parameters in float64, in the order of `groups`.
 
@@ -225,7 +235,7 @@ def initialise(
         ``"orthogonal"``, as glorot with ``weight_hh`` orthogonal gate by gate.
     forget_bias : total bias of the gate that keeps the state: that slice of ``bias_ih``, with the
         one of ``bias_hh`` set to 0.
-    forget_gate : which gate that is, `CellInfo.keep`.
+    cell : whose gate that is.
 
     Returns
     -------
@@ -237,10 +247,10 @@ def initialise(
     values = {
         spec.name: _draw(spec, hidden_size, initializer, rng) for group in groups for spec in group
     }
-    if forget_bias is not None:
-        slices = list(_gate_slices(groups, hidden_size, forget_gate))
+    if forget_bias is not None and cell is not None:
+        slices = list(_gate_slices(groups, cell.bias_slices(cell.keep, hidden_size)))
         if not slices:
             raise ValueError(f"forget_bias: expected bias=True with it, got {forget_bias!r}")
-        for name, forget in slices:
-            values[name][forget] = forget_bias if name.startswith("bias_ih") else 0.0
+        for name, forget, first in slices:
+            values[name][forget] = forget_bias if first else 0.0
     return values

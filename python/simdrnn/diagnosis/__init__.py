@@ -138,9 +138,7 @@ def _examine(
     slope, span, lost = gradient_slope(recorded, norms)
     columns = slice(h_size * recorded.reverse, h_size * (recorded.reverse + 1))
     on_top = recorded.layer == layer.num_layers - 1
-    names = [gate.name for gate in recorded.gates]
-    if len(names) != recorded.info.gates:
-        names = [f"gate {number}" for number in range(recorded.info.gates)]
+    names = recorded.info.recurrent_names
     radii = radius_of_matrices(recorded.recurrent(), rng)
     sample = recorded.sample(sampled(recorded.steps.real, rows))
     times, jacobians = jacobian_radii(sample, steps, rng)

@@ -84,13 +84,15 @@ class Recorded:
         return np.split(trace, np.cumsum(sizes), axis=-1)
 
     def recurrent(self) -> Array:
-        """Return the recurrent matrices (gates, H, H) in float64.
+        """Return the recurrent matrices (blocks, H, H) in float64.
 
-        Where h is projected they are followed by the projection, from h to h: (gates, P, P).
+        Where h is projected they are followed by the projection, from h to h: (blocks, P, P).
         """
         layer = self.tape._used
         parameters = layer._direction(layer._parameters, self.index)
-        shape = (self.info.gates, layer.hidden_size, layer._sizes.h_size)
+        shape = (self.info.recurrent_blocks, layer.hidden_size, layer._sizes.h_size)
+        if parameters.weight_hh is None:
+            return np.zeros(shape)
         matrices = parameters.weight_hh.astype(np.float64).reshape(shape)
         if parameters.weight_hr is None:
             return matrices

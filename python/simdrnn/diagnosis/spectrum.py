@@ -67,14 +67,17 @@ def radius_of_products(
         for j in range(length):
             known = basis[:, : j + 1]
             vector = multiply(basis[:, j])
+            rounding = size * np.finfo(np.float64).eps * np.linalg.norm(vector, axis=1)
             for _ in range(2):  # once more: rounding leaves a part along the basis
                 along = known @ vector[:, :, None]
                 vector = vector - (along.swapaxes(1, 2) @ known)[:, 0]
                 small[:, : j + 1, j] += along[:, :, 0]
             norm = np.linalg.norm(vector, axis=1)
-            small[:, j + 1, j] = norm
-            # An invariant subspace: the rest of the basis stays 0 and adds eigenvalues 0.
-            basis[:, j + 1] = vector / np.where(norm > 0, norm, 1.0)[:, None]
+            # An invariant subspace leaves nothing but roundings, which point anywhere: the rest of
+            # the basis stays 0 and adds eigenvalues 0.
+            gone = norm <= rounding
+            small[:, j + 1, j] = np.where(gone, 0.0, norm)
+            basis[:, j + 1] = np.where(gone, 0.0, 1.0 / np.where(gone, 1.0, norm))[:, None] * vector
     return _largest(small[:, :length])
 
 

@@ -183,9 +183,10 @@ def _step_clips(active: dict[str, object]) -> list[str]:
 def _against_exploding(report: Diagnosis, active: dict[str, object]) -> list[str]:
     """Propose what makes gradients grow less."""
     found = _step_clips(active)
-    smaller = "smaller recurrent weights: sr.init.apply(layer, weight_hh=sr.init.orthogonal())"
-    # Of the matrices of projected layers, which are not square, there is no such radius.
-    found.append(smaller + ("" if report.projected else " or sr.init.spectral_radius(0.95)"))
+    if CELLS[report.cell].info.recurrent_blocks:
+        smaller = "smaller recurrent weights: sr.init.apply(layer, weight_hh=sr.init.orthogonal())"
+        # Of the matrices of projected layers, which are not square, there is no such radius.
+        found.append(smaller + ("" if report.projected else " or sr.init.spectral_radius(0.95)"))
     span = max(layer.span for layer in report.layers)
     if span > _LONG:
         found.append(f"sr.tbptt, to go back fewer than {span} steps at once")
@@ -204,10 +205,10 @@ def _against_vanishing(report: Diagnosis) -> list[str]:
         math.isnan(gate.right) for layer in report.layers for gate in layer.saturation.values()
     )
     start = "sr.init.identity()" if one_sided else "sr.init.orthogonal()"
-    return [
-        "sr.LSTM or sr.GRU, whose gates can keep a gradient",
-        f"sr.init.apply(layer, weight_hh={start}), so that a step keeps norms",
-    ]
+    found = ["sr.LSTM or sr.GRU, whose gates can keep a gradient"]
+    if CELLS[report.cell].info.recurrent_blocks:
+        found.append(f"sr.init.apply(layer, weight_hh={start}), so that a step keeps norms")
+    return found
 
 
 def _against_saturation(report: Diagnosis) -> list[str]:

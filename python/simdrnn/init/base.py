@@ -28,7 +28,8 @@ class Block(NamedTuple):
     cell : what the gates belong to.
     arrays : (G, H, I) for ``weight_ih``, (G, H, H) for ``weight_hh``, (1, P, H) for ``weight_hr``
         (then ``weight_hh`` is (G, H, P)); for ``bias`` two of shape (G, H), ``bias_ih`` and
-        ``bias_hh``, of which almost every gate only sees the sum.
+        ``bias_hh``, of which almost every gate only sees the sum, and what biases a cell has of its
+        own (1, H). G are the gates that have such a parameter.
     """
 
     kind: str
@@ -36,9 +37,12 @@ class Block(NamedTuple):
     arrays: tuple[Array, ...]
 
     def set_bias(self, gate: int, value: Array | float) -> None:
-        """Make `value` the sum of the two biases of block `gate`: all of it in the first."""
-        first, second = self.arrays
-        first[gate], second[gate] = value, 0.0
+        """Make `value` the sum of the biases of `gate`: all of it in the first."""
+        places = self.cell.bias_slices(gate, 1)
+        for array, name in zip(self.arrays, ("bias_ih", "bias_hh"), strict=False):
+            if name in places:
+                array[places[name].start] = value
+                value = 0.0
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ def _values(layer: EngineUser) -> dict[str, Array]:
 
 def _of_kind(kind: str, name: str) -> bool:
     """Tell whether a parameter is of a kind: its name begins with it."""
-    return name.startswith(("bias_ih", "bias_hh") if kind == "bias" else kind)
+    return name.startswith(kind)
 
 
 def _blocks(kind: str, layer: EngineUser, values: dict[str, Array]) -> Iterator[Block]:
@@ -205,8 +209,10 @@ def _blocks(kind: str, layer: EngineUser, values: dict[str, Array]) -> Iterator[
     cell = layer._info
     for group in layer._groups:
         arrays = [values[spec.name] for spec in group if _of_kind(kind, spec.name)]
-        gates = 1 if kind == "weight_hr" else cell.gates
-        yield Block(kind, cell, tuple(a.reshape(gates, -1, *a.shape[1:]) for a in arrays))
+        if not arrays:
+            raise ValueError(f"{kind}: expected a cell with such a parameter, got {cell.name}")
+        blocks = (1, -1) if kind == "weight_hr" else (-1, layer.hidden_size)
+        yield Block(kind, cell, tuple(a.reshape(*blocks, *a.shape[1:]) for a in arrays))
 
 
 def _rounded(layer: EngineUser, values: dict[str, Array], kind: str) -> dict[str, Array]:

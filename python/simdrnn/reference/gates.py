@@ -33,12 +33,14 @@ def gates_of(cell: Cell, options: Options) -> tuple[Gate, ...]:
     """Return the gates of a cell whose activations are known, in the order of its weights.
 
     Cells save the values of their gates first, in that order, and only h where they save nothing; a
-    twin that does otherwise says where they are in a class attribute ``gate_places``.
+    twin that does otherwise says where they are in a class attribute ``gate_places``. One that has
+    more activations than blocks of weights names them in ``activation_names``.
     """
     info = cell.info
-    places = getattr(cell, "gate_places", tuple(range(info.gates)) if info.saved else (H_ITSELF,))
+    names = getattr(cell, "activation_names", info.gate_names)
+    places = getattr(cell, "gate_places", tuple(range(len(names))) if info.saved else (H_ITSELF,))
     return tuple(
         Gate(name, activation_of(options.activations[index]), place)
-        for index, (name, place) in enumerate(zip(info.gate_names, places, strict=True))
+        for index, (name, place) in enumerate(zip(names, places, strict=True))
         if info.default_activations[index : index + 1] not in ((), ("-",))
     )

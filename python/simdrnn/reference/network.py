@@ -5,6 +5,7 @@ Everything is computed in float64, whatever the layer's dtype; only results are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from importlib import import_module
 from typing import Any
@@ -33,6 +34,11 @@ _MODULES = (
     "ugrnn",
     "li_gru",
     "janet",
+    "ind_rnn",
+    "fast_rnn",
+    "fast_grnn",
+    "ran",
+    "minimal_rnn",
 )
 
 CELLS: dict[str, Cell] = {
@@ -99,21 +105,25 @@ class Network:
         self,
         index: int,
         weight_ih: Array,
-        weight_hh: Array,
+        weight_hh: Array | None,
         bias_ih: Array | None,
         bias_hh: Array | None,
-        own: Sequence[Array] = (),
+        own: Sequence[Array | None] = (),
         weight_hr: Array | None = None,
     ) -> None:
         """Take the parameters of one direction, as float64 and by gate."""
-        gates, hidden = self._cell.info.gates, self._hidden_size
-        no_bias = np.zeros(gates * hidden)
+        info, hidden = self._cell.info, self._hidden_size
+
+        def by_gate(array: Array | None, blocks: int, *shape: int) -> Array:
+            given = np.zeros(blocks * math.prod(shape)) if array is None else array
+            return given.astype(np.float64).reshape(blocks, *shape)
+
         self._weights[index] = Weights(
-            weight_ih.astype(np.float64).reshape(gates, hidden, -1),
-            weight_hh.astype(np.float64).reshape(gates, hidden, self._h_size),
-            (no_bias if bias_ih is None else bias_ih.astype(np.float64)).reshape(gates, 1, hidden),
-            (no_bias if bias_hh is None else bias_hh.astype(np.float64)).reshape(gates, 1, hidden),
-            np.array(list(own), np.float64).reshape(len(own), 1, hidden),
+            by_gate(weight_ih, info.input_blocks, hidden, weight_ih.shape[1]),
+            by_gate(weight_hh, info.recurrent_blocks, hidden, self._h_size),
+            by_gate(bias_ih, info.input_blocks, 1, hidden),
+            by_gate(bias_hh, info.recurrent_gates, 1, hidden),
+            np.array([by_gate(one, 1, hidden) for one in own]).reshape(len(own), 1, hidden),
             None if weight_hr is None else weight_hr.astype(np.float64),
         )
 
@@ -221,7 +231,7 @@ class Network:
         return Noise.draw(
             self._options,
             (*run.x.shape[:2], self._hidden_size),
-            self._cell.info.gates,
+            self._cell.info.recurrent_gates,
             (self._h_size, *[self._hidden_size] * (self._cell.info.states - 1)),
             index,
             training=run.training,

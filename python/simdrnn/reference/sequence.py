@@ -59,9 +59,10 @@ class TwoPhaseCell(Cell, Protocol):
 
 
 class Weights(NamedTuple):
-    """Parameters by gate (G = gates): input (G, H, I), recurrent (G, H, P), biases (G, 1, H).
+    """Parameters by gate (G of them): input (G, H, I), recurrent (G, H, P), biases (G, 1, H).
 
-    Then the cell's own (params, 1, H), and the projection (P, H), without which P is H.
+    Then the cell's own (params, 1, H), and the projection (P, H), without which P is H. Not every
+    gate is in each; see `CellInfo`.
     """
 
     input: Array
@@ -161,16 +162,18 @@ class Pass:
     ) -> Array:
         """Join the input part (G, B, H), the recurrent part and the cell's own parameters."""
         info, recurrent, bias = self.cell.info, self.weights.recurrent, self.weights.bias_hh
-        seen = noise.seen(state[0], info.gates)
+        seen = noise.seen(state[0], info.recurrent_blocks)
         own = np.broadcast_to(self.weights.own, (info.params, *input_part.shape[1:]))
+        joint = info.joint
         if info.phases == 2:
-            first = input_part[:-1] + seen[:-1] @ recurrent[:-1].swapaxes(1, 2) + bias[:-1]
+            sums = seen[:joint] @ recurrent[:joint].swapaxes(1, 2) + bias[:joint]
+            first = np.concatenate([input_part[:joint] + sums, input_part[joint : info.gates - 1]])
             seen_last = (seen[-1], *state[1:])
             operand = self.cell.operand(first, seen_last, p)  # type: ignore[attr-defined]
-            last = input_part[-1] + operand @ recurrent[-1].T + bias[-1]
+            last = seen[-2] @ recurrent[-2].T if info.second_sees_h else input_part[-1]
+            last = last + operand @ recurrent[-1].T + bias[-1]
             return np.concatenate([first, last[None], own])
         recurrent_part = seen @ recurrent.swapaxes(1, 2) + bias
-        joint = info.gates - info.separate
         sums = input_part[:joint] + recurrent_part[:joint]
         return np.concatenate([sums, input_part[joint:], recurrent_part[joint:], own])
 
@@ -194,7 +197,7 @@ class Pass:
         after, before = self.states(output, saved)
         d_pre = np.zeros((len(self.x), info.pre + info.params, *self.initial[-1].shape))
         d_hs = np.zeros(output.shape)  # of real steps, (T, B, P)
-        operands = self._at(0).seen(before[0], info.gates).copy()  # (T, G, B, H)
+        operands = self._at(0).seen(before[0], info.recurrent_blocks).copy()  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
         d_reset, d_state = none, d_final
         for t in reversed(steps.order):
@@ -206,13 +209,15 @@ class Pass:
                 carried = np.concatenate([d_h, *d_state[1:], d_state[0]], axis=1)
                 trace[t] = np.where(real, carried, trace[t])
             d_hs[t] = np.where(real, d_h, 0.0)
-            d_step, d_before, operands[t, -1] = self._step_backward(
+            d_step, d_before, operand = self._step_backward(
                 self._at(t),
                 tuple(saved[t, : self._kept]),
                 tuple(state[t] for state in before),
                 tuple(state[t] for state in after),
                 (d_h, *d_state[1:]),
             )
+            if info.phases == 2:
+                operands[t, -1] = operand
             d_pre[t] = np.where(real, d_step, 0.0)
             d_state = _select(steps.real[t], d_before, d_state)
             d_reset = _add(d_reset, _select(steps.fresh[t], d_state, none))
@@ -244,10 +249,11 @@ class Pass:
     def _recurrent_rows(self, d_pre: Array) -> Array:
         """Take from d_pre (..., gates + separate, B, H) what the recurrent products made."""
         info = self.cell.info
-        gates, joint = info.gates, info.gates - info.separate
-        return np.concatenate(
-            [d_pre[..., :joint, :, :], d_pre[..., gates : info.pre, :, :]], axis=-3
-        )
+        parts = [d_pre[..., : info.joint, :, :]]
+        if info.phases == 2:  # through h and the operand, or through the operand alone
+            parts += [d_pre[..., info.gates - 1 : info.gates, :, :]] * (1 + info.second_sees_h)
+        parts.append(d_pre[..., info.gates : info.pre, :, :])
+        return np.concatenate(parts, axis=-3)
 
     def _step_backward(
         self,
@@ -260,7 +266,7 @@ class Pass:
         """Propagate back through one step: gradients for pre and state, last gate's operand."""
         cell, recurrent = self.cell, self.weights.recurrent
         p = StepOptions(self.options, noise.candidate)
-        operand = seen = noise.seen(state[0], cell.info.gates)[-1]
+        operand = seen = noise.seen(state[0], max(1, cell.info.recurrent_gates))[-1]
         saved = (*saved, *self.weights.own)
         d_made = [share * d for share, d in zip(noise.update, d_following, strict=True)]
         d_made[0] = project_backward(self.weights.projection, following[0], d_made[0], self.options)
@@ -275,7 +281,7 @@ class Pass:
             last = cell.info.gates - 1
             d_pre[:last] += d_first
             d_state = _add(d_state, (noise.back_from_operand(d_more[0]), *d_more[1:]))
-            d_recurrent, recurrent = d_pre[:last], recurrent[:-1]
+            d_recurrent, recurrent = self._recurrent_rows(d_pre)[:-1], recurrent[:-1]
         d_h = d_state[0] + noise.back(d_recurrent @ recurrent).sum(axis=0)
         past = tuple((1.0 - share) * d for share, d in zip(noise.update, d_following, strict=True))
         return d_pre, _add((d_h, *d_state[1:]), past), operand
@@ -284,14 +290,15 @@ class Pass:
         self, d_pre: Array, operands: Array, d_initial: Arrays, d_reset: Arrays
     ) -> PassGradients:
         """Turn the gradients of all pre-activations into those for x and the weights."""
-        d_input = d_pre[:, : self.cell.info.gates]
+        info = self.cell.info
+        d_input = d_pre[:, : info.input_blocks]
         d_recurrent = self._recurrent_rows(d_pre)
         weights = Weights(
             np.einsum("tgbh,tbi->ghi", d_input, self._consumed()),
             np.einsum("tgbh,tgbk->ghk", d_recurrent, operands),
             d_input.sum(axis=(0, 2))[:, None],
-            d_recurrent.sum(axis=(0, 2))[:, None],
-            d_pre[:, self.cell.info.pre :].sum(axis=(0, 2))[:, None],
+            d_recurrent[:, : info.recurrent_gates].sum(axis=(0, 2))[:, None],
+            d_pre[:, info.pre :].sum(axis=(0, 2))[:, None],
         )
         d_x = (d_input @ self.weights.input).sum(axis=1)
         return PassGradients(d_x, d_initial, d_reset, weights)

@@ -56,7 +56,7 @@ def max_norm_(layer: Trainable, limit: float, names: Names = "weight*", *, per: 
     shortened: dict[str, Array] = {}
     count = 0
     for name, array in chosen(layer, names).items():
-        gates = gates_of(layer, name) if per == "unit" else 1
+        gates = gates_of(layer, name, array) if per == "unit" else 1
         blocks = array.astype(np.float64).reshape(gates, array.shape[0] // gates, -1)
         norms = np.sqrt(np.square(blocks).sum(axis=(0, 2)))
         long = (norms > largest) & np.isfinite(norms)

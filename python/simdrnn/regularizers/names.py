@@ -63,10 +63,14 @@ def chosen(layer: Trainable, names: Names) -> dict[str, Array]:
     }
 
 
-def gates_of(layer: Trainable, name: str) -> int:
-    """Return how many matrices lie on top of one another in a weight of `layer`."""
-    projection = name.startswith("weight_hr")
-    return layer._info.gates if isinstance(layer, EngineUser) and not projection else 1
+def gates_of(layer: Trainable, name: str, parameter: Array) -> int:
+    """Return how many matrices lie on top of one another in a weight of `layer`.
+
+    A gate has H rows, but in what all units share: that is one number.
+    """
+    if not isinstance(layer, EngineUser) or name.startswith("weight_hr"):
+        return 1
+    return max(1, len(parameter) // layer.hidden_size)
 
 
 def penalise(

@@ -124,7 +124,7 @@ def orthogonality(layer: Trainable, strength: float, names: Names = "weight_hh*"
     def penalty(name: str, parameter: Array) -> tuple[float, Array]:
         if parameter.ndim != 2:
             raise ValueError(f"names: expected matrices only, got {name} of {parameter.shape}")
-        weights = parameter.reshape(gates_of(layer, name), -1, parameter.shape[-1])
+        weights = parameter.reshape(gates_of(layer, name, parameter), -1, parameter.shape[-1])
         tall = weights if weights.shape[1] >= weights.shape[2] else weights.swapaxes(1, 2)
         excess = tall.swapaxes(1, 2) @ tall - np.eye(tall.shape[2])
         gradient = 4.0 * factor * (tall @ excess)

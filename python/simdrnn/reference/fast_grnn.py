@@ -1,0 +1,68 @@
+"""FastGRNN: a gate and a candidate that share their weights.
+
+    z = sigmoid(a + bias_z)                        a = W x + R h
+    n = tanh(a + bias_h)
+    h' = (sigmoid(zeta) * (1 - z) + sigmoid(nu)) * n + z * h
+
+zeta and nu are one number each for all units; they begin at 1 and -4, as in the authors' code.
+There are no `bias_ih` and `bias_hh`: the gate's bias is `bias_z`, the candidate's `bias_h`.
+
+Kusupati, Singh, Bhatia, Kumar, Jain and Varma 2018, "FastGRNN: a fast, accurate, stable and tiny
+kilobyte sized gated recurrent neural network", arXiv:1901.02358, section 3.2.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from simdrnn.cells import CellInfo
+from simdrnn.reference.math import SIGMOID
+from simdrnn.reference.options import StepOptions
+from simdrnn.reference.sequence import Cell
+from simdrnn.validate import Array
+
+__all__ = ["CELLS", "FastGrnn"]
+
+
+class FastGrnn:
+    """FastGRNN: one block of weights, then zeta, nu and the two biases."""
+
+    info: ClassVar[CellInfo] = CellInfo(
+        "fast_grnn", gates=1, separate=0, states=1, saved=2, layer="FastGRNN", gate_names=("a",),
+        candidate=0, activations="sigmoid tanh", biases=False,
+        parameters="zeta:1=1 nu:1=-4 bias_z bias_h",
+    )  # fmt: skip
+    activation_names = ("z", "n")
+
+    @staticmethod
+    def forward(
+        pre: Array, state: tuple[Array, ...], p: StepOptions
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Take one step: `pre` = a, zeta, nu, bias_z, bias_h (5, B, H) and h (B, H) to h'."""
+        (h,), (a, zeta, nu, bias_z, bias_h) = state, pre
+        z = p.activate(0, a + bias_z)
+        n = p.activate(1, a + bias_h)
+        share = SIGMOID.function(zeta) * (1.0 - z) + SIGMOID.function(nu)
+        return (share * p.drop(n) + z * h,), (z, n)
+
+    @staticmethod
+    def backward(
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        following: tuple[Array, ...],
+        d_following: tuple[Array, ...],
+        p: StepOptions,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return the gradients for `pre`, and for h except through `pre`."""
+        z, n = saved[:2]
+        zeta, nu = SIGMOID.function(saved[2]), SIGMOID.function(saved[3])
+        (h,), (d_h,) = state, d_following
+        candidate = p.drop(n)
+        d_z = d_h * (h - zeta * candidate) * p.slope(0, z)
+        d_n = p.drop(d_h * (zeta * (1.0 - z) + nu)) * p.slope(1, n)
+        d_zeta = d_h * (1.0 - z) * candidate * zeta * (1.0 - zeta)
+        d_nu = d_h * candidate * nu * (1.0 - nu)
+        return (d_z + d_n, d_zeta, d_nu, d_z, d_n), (d_h * z,)
+
+
+CELLS: tuple[Cell, ...] = (FastGrnn(),)

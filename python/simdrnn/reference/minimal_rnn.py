@@ -1,0 +1,75 @@
+"""Minimal recurrent network: the input becomes a latent state, which one gate mixes with the old.
+
+    z = tanh(W x + b_ih)
+    u = sigmoid(R_h h + R_z z + b_hh)
+    h' = z + u * (h - z)
+
+z is made of the input alone, u of h and z: `weight_ih` and `bias_ih` have rows for z only,
+`bias_hh` for u only, and the rows of `weight_hh` are R_h and below it R_z.
+
+Chen 2017, "MinimalRNN: toward more interpretable and trainable recurrent neural networks",
+arXiv:1711.06788.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from simdrnn.cells import CellInfo
+from simdrnn.reference.options import StepOptions
+from simdrnn.reference.sequence import Cell
+from simdrnn.validate import Array
+
+__all__ = ["CELLS", "MinimalRnn"]
+
+
+class MinimalRnn:
+    """Minimal RNN with gates in the order z, u; u waits for z."""
+
+    info: ClassVar[CellInfo] = CellInfo(
+        "minimal_rnn", gates=2, separate=0, states=1, saved=2, phases=2, layer="MinimalRNN",
+        gate_names=("z", "u"), keep=1, candidate=0, activations="tanh sigmoid", input_only=1,
+        second_sees_h=True,
+    )  # fmt: skip
+
+    @staticmethod
+    def operand(pre: Array, state: tuple[Array, ...], p: StepOptions) -> Array:
+        """Return z (B, H), of `pre` (1, B, H)."""
+        return p.activate(0, pre[0])
+
+    @staticmethod
+    def forward(
+        pre: Array, state: tuple[Array, ...], p: StepOptions
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Take one step: `pre` = z, u (2, B, H) and h (B, H) to h' and what is saved."""
+        (h,) = state
+        z, u = p.activate(0, pre[0]), p.activate(1, pre[1])
+        candidate = p.drop(z)
+        return (candidate + u * (h - candidate),), (z, u)
+
+    @staticmethod
+    def backward(
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        following: tuple[Array, ...],
+        d_following: tuple[Array, ...],
+        p: StepOptions,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return the gradients for `pre`, z's without the operand's share, and for h directly."""
+        (z, u), (h,), (d_h,) = saved, state, d_following
+        d_z = p.drop(d_h * (1.0 - u)) * p.slope(0, z)
+        d_u = d_h * (h - p.drop(z)) * p.slope(1, u)
+        return (d_z, d_u), (d_h * u,)
+
+    @staticmethod
+    def operand_backward(
+        saved: tuple[Array, ...], state: tuple[Array, ...], d_operand: Array, p: StepOptions
+    ) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
+        """Return the operand, and what its gradient adds to those for z and for h."""
+        z = saved[0]
+        return z, (d_operand * p.slope(0, z),), (np.zeros_like(d_operand),)
+
+
+CELLS: tuple[Cell, ...] = (MinimalRnn(),)
