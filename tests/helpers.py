@@ -33,7 +33,9 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm_peephole_coupled_forget": ("LSTM", {"peephole": True, "coupled_input_forget": "forget"}),
 }
 LAYERS |= {name: (str(info.layer), {}) for name, info in INFOS.items() if name not in LAYERS}
-CELLS = tuple(INFOS)
+# Those that are called with x alone, and those that take something beside it: `beside` makes it.
+CELLS = tuple(name for name, info in INFOS.items() if not info.step_inputs)
+ATTENTIVE = tuple(name for name in INFOS if name not in CELLS)
 
 # Which gates have rows in an array, and in which order, where it is not each of them once.
 ROWS = {
@@ -71,7 +73,7 @@ BLOCKS = {
         "gates": len(gates_with_rows(cell, "weight_ih")),
         "recurrent_gates": len(gates_with_rows(cell, "weight_hh")),
     }
-    for cell in CELLS
+    for cell in INFOS
 }
 GATES = {cell: min(blocks.values()) for cell, blocks in BLOCKS.items()}
 
@@ -81,8 +83,9 @@ RECURRENT = tuple(cell for cell in CELLS if gates_with_rows(cell, "weight_hh"))
 # One cell of each kind that time loops, plans and threads can tell apart, for what takes long.
 KINDS = tuple(
     {
-        (i.gates, i.separate, i.states, i.phases, i.params > 0, i.input_only): i.name
+        (i.gates, i.separate, i.states, i.phases, i.params > 0, i.input_only, i.heads): i.name
         for i in reversed(INFOS.values())
+        if i.name in CELLS
     }.values()
 )
 
@@ -160,6 +163,11 @@ def as_tuple(state: Any) -> tuple[Any, ...]:
     return state if isinstance(state, tuple) else (state,)
 
 
+def beside(cell: str, T: int, B: int, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
+    """Draw what a cell takes beside x, as arguments of a call; most take nothing."""
+    return {"attention": rng.random((T, B)).astype(dtype)} if INFOS[cell].step_inputs else {}
+
+
 @dataclass
 class Problem:
     """A layer, the arguments of one call, and gradients to propagate back through it."""
@@ -222,16 +230,19 @@ def make_problem(
 
     h_size = kwargs.get("proj_size") or H
 
-    def draw_state() -> Any:
+    def draw_state(given: bool = False) -> Any:
         sizes = [h_size] + [H] * (INFOS[cell].states - 1)
         states = tuple(draw(rows, B, size) for size in sizes)
+        if given:  # some must be positive, and not so small that all else is divided by nothing
+            kinds = zip(INFOS[cell].carried, states, strict=True)
+            states = tuple(abs(s) + s.dtype.type(0.5) if k.positive else s for k, s in kinds)
         return states if len(states) > 1 else states[0]
 
     return Problem(
         layer,
         draw(T, B, I),
-        draw_state() if with_state else None,
-        make_pattern(pattern, T, B, rng),
+        draw_state(given=True) if with_state else None,
+        make_pattern(pattern, T, B, rng) | beside(cell, T, B, rng, dtype),
         draw(T, B, directions * h_size),
         draw_state(),
     )
@@ -449,6 +460,7 @@ def results(problem: Problem, **call: Any) -> dict[str, Any]:
         "d_x": grads.x,
         "d_state": as_tuple(grads.state),
         "d_params": grads.params,
+        **({} if grads.attention is None else {"d_attention": grads.attention}),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from helpers import CELLS, INFOS, make_layer
+from helpers import INFOS, make_layer
 
 Row = Mapping[str, str]
 
@@ -27,9 +27,13 @@ BOTH, BACK = {"bidirectional": True}, {"reverse": True}
 SUMS = ("sum", "mul", "ave")
 NAMES = ("softsign", "elu", "softplus", ("scaled_tanh", 1.2, 0.8), ("affine", 0.5, 0.1))
 
+# Cells, and those with heads once more as "cell/heads".
+KINDS = dict(INFOS)
+KINDS |= {f"{name}/2": info for name, info in INFOS.items() if info.heads}
+
 # An option joins with a line here, and with one in RULES for what it does not go with.
 FACTORS: dict[str, Factor] = {
-    "cell": Factor("cell", {cell: {} for cell in CELLS}),
+    "cell": Factor("cell", {kind: {} for kind in KINDS}),
     "directions": Factor(
         "layer",
         {"one": {}, "both": BOTH, "reversed": BACK, "turned": BACK | {"keep_order": False}},
@@ -101,12 +105,12 @@ class Rule(NamedTuple):
 
 def cells(without: Any) -> tuple[str, ...]:
     """Return the cells whose entry in the table lacks something."""
-    return tuple(name for name, info in INFOS.items() if without(info))
+    return tuple(name for name, info in KINDS.items() if without(info))
 
 
 RULES = (
     Rule("cell", cells(lambda i: i.states < 2), "cell_clip", ("on",), "cell_clip: expected a cell"),
-    Rule("cell", cells(lambda i: i.states < 2), "zoneout", ("pair",), "zoneout: expected one num"),
+    Rule("cell", cells(lambda i: i.states != 2), "zoneout", ("pair",), "zoneout: expected one num"),
     Rule("cell", cells(lambda i: i.candidate < 0), "candidate_dropout", ("on",),
          "candidate_dropout: expected a cell with a candidate"),
     Rule("cell", cells(lambda i: "/" not in i.activations), "output_activation", ("on",),
@@ -115,6 +119,10 @@ RULES = (
          ("softsign", "hard"), "recurrent_activation: expected a cell with such a gate"),
     Rule("cell", cells(lambda i: not i.name.startswith("lstm")), "projection", ("on", "clipped"),
          "proj_size: expected the layer LSTM, which alone has projections"),
+    Rule("cell", cells(lambda i: i.recurrent_blocks == 0), "recurrent_dropout", ("on", "by gate"),
+         "recurrent_dropout: expected a cell with a recurrent product"),
+    Rule("cell", cells(lambda i: i.recurrent_blocks == 0), "weight_dropout", ("on",),
+         "weight_dropout: expected a cell with a recurrent product"),
     Rule("hidden_clip", ("on",), "projection", ("on", "clipped"),
          "hidden_clip: expected proj_clip in place of it"),
     Rule("directions", ("one", "reversed", "turned"), "merge", (*SUMS, "none"),
@@ -200,8 +208,11 @@ def arguments(row: Row, where: str) -> dict[str, Any]:
 
 def build(module: Any, row: Row, seed: int = 0) -> Any:
     """Make the layer of a row; its input has the size of its output where that is added to it."""
-    options, hidden = arguments(row, "layer"), 3
+    options, hidden = arguments(row, "layer"), 4
+    cell, _, heads = row["cell"].partition("/")
+    if heads:
+        options["num_heads"] = int(heads)
     joined = options.get("bidirectional") and options.get("merge", "concat") == "concat"
     width = options.get("proj_size", hidden) * (2 if joined else 1)
     inputs = width if options.get("residual") else 2
-    return make_layer(module, row["cell"], inputs, hidden, dtype="float64", seed=seed, **options)
+    return make_layer(module, cell, inputs, hidden, dtype="float64", seed=seed, **options)

@@ -30,7 +30,7 @@ def test_shapes_of_output_and_state(engine, cell, dtype, rng):
     output, state = problem.layer(problem.x)
 
     assert (output.shape, output.dtype) == ((5, 4, 6), np.dtype(dtype))
-    assert [s.shape for s in as_tuple(state)] == [(4, 4, 3)] * (2 if INFOS[cell].states > 1 else 1)
+    assert [s.shape for s in as_tuple(state)] == [(4, 4, 3)] * INFOS[cell].states
     assert isinstance(state, tuple) == (INFOS[cell].states > 1)
 
 

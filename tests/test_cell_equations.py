@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import CELLS, INFOS, assert_close, make_problem, tolerance
+from helpers import ATTENTIVE, CELLS, INFOS, assert_close, make_problem, tolerance
 
 ALLOWED = tolerance("float64", 1, 3 + 2)
 LIMIT = 0.3
@@ -161,6 +161,27 @@ def minimal_rnn(layer, x, h, clip):
     return limited(u * h + (1 - u) * z, clip == "hidden_clip")
 
 
+# oneDNN, "RNN", AUGRU: u = (1 - a) * u, h = u * h + (1 - u) * o, with linear-before-reset.
+def augru(layer, x, h, clip, attention):
+    (r_x, u_x, o_x), (r_h, u_h, o_h) = sums(layer, x, h)
+    r = sigmoid(limited(r_x + r_h, clip == "gate_clip"))
+    u = (1 - attention[..., None]) * sigmoid(limited(u_x + u_h, clip == "gate_clip"))
+    o = np.tanh(limited(o_x + r * o_h, clip == "gate_clip"))
+    return limited(u * h + (1 - u) * o, clip == "hidden_clip")
+
+
+# Beck et al. 2024, equations 8 to 17, without the stabiliser: exp(i) and sigmoid(f) as they are,
+# and c and n with the scale that m stands for.
+def slstm(layer, x, state, clip):
+    h, c, n, m = state
+    i, f, z, o = joint(layer, x, h, clip)
+    c_whole = sigmoid(f) * c * np.exp(m) + np.exp(i) * np.tanh(z)
+    n_whole = sigmoid(f) * n * np.exp(m) + np.exp(i)
+    m = np.maximum(np.log(sigmoid(f)) + m, i)
+    c, n = limited(c_whole * np.exp(-m), clip == "cell_clip"), n_whole * np.exp(-m)
+    return limited(sigmoid(o) * c / n, clip == "hidden_clip"), c, n, m
+
+
 EQUATIONS = {
     "lstm_peephole": lambda *args: lstm_variant(*args, "if"),
     "lstm_coupled_input": lambda *args: lstm_variant(*args, "i"),
@@ -181,13 +202,15 @@ EQUATIONS = {
     "fast_grnn": fast_grnn,
     "ran": ran,
     "minimal_rnn": minimal_rnn,
+    "augru": augru,
+    "slstm": slstm,
 }
 CASES = [(cell, clip) for cell in EQUATIONS for clip in ("none", "gate_clip", "hidden_clip")]
 CASES += [(cell, "cell_clip") for cell in EQUATIONS if INFOS[cell].states > 1]
 
 
 def test_every_cell_has_its_equations_here():
-    assert {*EQUATIONS} == {*CELLS}
+    assert {*EQUATIONS} == {*CELLS, *ATTENTIVE}
 
 
 @pytest.mark.parametrize(("cell", "clip"), CASES)
@@ -195,9 +218,10 @@ def test_one_step_follows_the_equations(engine, cell, clip, rng):
     options = {} if clip == "none" else {clip: LIMIT}
     problem = make_problem(engine, cell, rng=rng, T=1, **options)
 
-    output, state = problem.layer(problem.x, problem.state)
+    output, state = problem.layer(problem.x, problem.state, **problem.call)
 
-    want = EQUATIONS[cell](problem.layer, problem.x[0], problem.state, clip)
+    beside = [value[0] for value in problem.call.values()]
+    want = EQUATIONS[cell](problem.layer, problem.x[0], problem.state, clip, *beside)
     flat = tuple(s.reshape(4, 3) for s in (want if isinstance(want, tuple) else (want,)))
     got = state if isinstance(state, tuple) else (state,)
     assert_close(tuple(s[0] for s in got), flat, ALLOWED)

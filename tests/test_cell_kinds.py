@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import INFOS, assert_same_bits, bias_rows, gates_with_rows, make_layer
+from helpers import (
+    INFOS,
+    assert_same_bits,
+    beside,
+    bias_rows,
+    gates_with_rows,
+    make_layer,
+)
 from simdrnn import reference
 from simdrnn.cells import CellInfo
 from simdrnn.engine import EngineUser
@@ -83,11 +90,12 @@ def test_the_documentation_is_that_of_the_twin(engine, name):
 def test_layers_are_shown_copied_and_pickled_as_others_are(engine, name, rng):
     layer = getattr(engine, name)(3, 4, 2, dropout=0.5, dtype="float32", gate_clip=2, seed=0)
     x = rng.standard_normal((5, 2, 3)).astype("float32")
-    want = layer(x)
+    scores = beside(BY_LAYER[name].name, 5, 2, rng, "float32")
+    want = layer(x, **scores)
 
     for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert type(twin) is type(layer)
-        assert_same_bits(twin(x), want)
+        assert_same_bits(twin(x, **scores), want)
     assert repr(layer) == f"{name}(3, 4, num_layers=2, dropout=0.5, gate_clip=2.0)"
 
 

@@ -25,7 +25,8 @@ def test_every_cell_and_option(engine, cell, clip, masked_output):
     report = sr.gradcheck(layer, T=5, B=3, **RANDOM, masked_output=masked_output, entries=12)
 
     assert report.ok
-    states = ["state[0]", "state[1]"] if INFOS[cell].states > 1 else ["state"]
+    count = INFOS[cell].states
+    states = [f"state[{k}]" for k in range(count)] if count > 1 else ["state"]
     assert list(report.tensors) == ["x", *states, *layer.parameters()]
     sizes = {name: array.size for name, array in layer.parameters().items()}
     for name, check in report.tensors.items():

@@ -23,7 +23,7 @@ def as_state(layer, B):
         for end in ("", "_reverse")[: 1 + layer.bidirectional]
     ]
     members = []
-    for name in ("h_0", "c_0"):
+    for name in ("h_0", "c_0", "n_0", "m_0"):
         if f"{name}_l0" in layer.parameters():
             rows = np.stack([getattr(layer, name + end) for end in ends])
             members.append(np.repeat(rows[:, None], B, axis=1))
@@ -35,7 +35,7 @@ def test_names_shapes_and_first_values(engine, cell):
     layer = make_layer(engine, cell, 2, H, 2, bidirectional=True, learn_initial_state=True, seed=0)
     plain = make_layer(engine, cell, 2, H, 2, bidirectional=True, seed=0)
 
-    names = ["h_0", "c_0"] if INFOS[cell].states > 1 else ["h_0"]
+    names = [f"{state.name}_0" for state in INFOS[cell].carried]
     ends = ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]
     learned = [name + end for name in names for end in ends]
     assert list(layer.parameters()) == [*plain.parameters(), *learned]

@@ -14,7 +14,6 @@ from types import ModuleType
 
 from simdrnn import reference
 from simdrnn.cells import CellInfo
-from simdrnn.engine import _STATE_NAMES
 from simdrnn.weights import Sizes, parameter_specs
 
 _HEAD = """\
@@ -51,7 +50,7 @@ def shape(letters: tuple[str, ...]) -> str:
     return f"({', '.join(letters)}{',' if len(letters) == 1 else ''})"
 
 
-def cell_entry(info: CellInfo, state_names: tuple[str, ...]) -> str:
+def cell_entry(info: CellInfo) -> str:
     """Describe one cell of a layer in figures."""
     (specs,) = parameter_specs(info, Sizes(1, 1), suffixes=False)
     keep = f"`{info.gate_names[info.keep]}`" if info.keep >= 0 else "none"
@@ -59,7 +58,7 @@ def cell_entry(info: CellInfo, state_names: tuple[str, ...]) -> str:
         (
             f"* cell `{info.name}`",
             f"  * gates, in the order of the rows: {names(info.gate_names)}; forget bias: {keep}",
-            f"  * states: {names(name.removesuffix('_0') for name in state_names)}",
+            f"  * states: {names(state.name for state in info.carried)}",
             f"  * parameters: {', '.join(f'`{s.name}` {shape(s.letters)}' for s in specs)}",
         )
     )
@@ -78,7 +77,7 @@ def page() -> str:
         gates = names(max((info.gate_names for info in infos), key=len))
         shown = f"`{layer}`" if layer else title
         table.append(f"| {shown} | {summary_of(module)} | {gates} | {source_of(module)} |")
-        entries = "\n".join(cell_entry(info, _STATE_NAMES[: info.states]) for info in infos)
+        entries = "\n".join(cell_entry(info) for info in infos)
         sections.append(f"## {title}\n\n{inspect.cleandoc(str(module.__doc__))}\n\n{entries}")
     return "\n".join([_HEAD, *table, "", "\n\n".join(sections), ""])
 

@@ -55,6 +55,7 @@ _PLACES: dict[str, tuple[str, str]] = {
     "weight_noise": ("all weights, once per call; training", ""),
     "activation": ("candidate", "ONNX operators, `activations`"),
     "recurrent_activation": ("gates", "ONNX operators, `activations`"),
+    "num_heads": ("recurrent matrices", "Beck et al. 2024, arXiv:2405.04517"),
     "output_activation": ("c on its way to h", "ONNX operators, `activations`"),
     "dropout": ("between layers; training", "Zaremba et al. 2014, arXiv:1409.2329"),
     "merge": ("outputs of both directions", "Schuster and Paliwal 1997; Keras, `merge_mode`"),
@@ -65,7 +66,7 @@ _PLACES: dict[str, tuple[str, str]] = {
 }
 
 # Tried in turn to find out of what kind an option is.
-_TRIALS = (0.5, True, "softsign")
+_TRIALS = (0.5, True, "softsign", 1)
 
 
 def entries(text: str | None) -> dict[str, str]:

@@ -53,6 +53,8 @@ struct RunArgs {
   const std::int32_t* rows;   // the thread's rows of the batch
   Index count;                // how many
   Sequence<const T> x;
+  const T* step_input;               // (T, B): what the cell takes of every step beside x, or null
+  Index heads;                       // blocks of R; 1: it is whole
   const T* initial[kMaxStates];      // (B, H) each
   const T* after_reset[kMaxStates];  // what a reset puts in their place; often the same
   PackedWeights<T> weights;
@@ -178,6 +180,7 @@ struct PackArgs {
   Index projected_size;        // P, or 0
   T* out;                      // packed_size elements, 64-byte aligned; null: only lay out
   PackedWeights<T>* packed;    // filled with pointers into out
+  Index heads;                 // weight_hh is (gates*H, H / heads)
 };
 
 }  // namespace simdrnn

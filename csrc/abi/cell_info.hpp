@@ -17,7 +17,9 @@ using Index = std::ptrdiff_t;
 // gates do, and its operand through one more block of rows, the last of weight_hh.
 //
 // A cell may have parameters of its own, `params` values per unit: they arrive behind `pre`, and in
-// the backward pass behind `saved`; their gradients leave behind those of `pre`.
+// the backward pass behind `saved`; their gradients leave behind those of `pre`. Behind these come
+// the numbers it takes of every step and row beside x, `step_inputs`, the same for all units; the
+// units' gradients for them are summed (layer/step_rows.hpp).
 struct CellInfo {
   const char* name;
   const char* layer;       // the public layer class made of it; null: an option of another's
@@ -43,6 +45,12 @@ struct CellInfo {
   int params = 0;              // values per unit beside weights and biases
   // Their names, separated by blanks; python/simdrnn/cells.py says what may follow a name.
   const char* parameters = "";
+  int step_inputs = 0;  // 0 or 1: numbers per step and row beside x
+  // The states' names, separated by blanks; "n>0" is one that must be positive to mean something.
+  const char* state_names = "h c";
+  // Whether R may be cut into blocks along its diagonal, one per head: units then see the h of
+  // their head alone, and weight_hh is (gates*H, H / heads).
+  bool heads = false;
 };
 
 // Blocks of H rows of weight_ih and bias_ih, of bias_hh, and of weight_hh. ISA code may use these

@@ -40,6 +40,9 @@ py::list cells() {
     entry["biases"] = info.biases;
     entry["parameters"] = info.parameters;
     entry["activations"] = info.activations;
+    entry["step_inputs"] = info.step_inputs;
+    entry["state_names"] = info.state_names;
+    entry["heads"] = info.heads;
     list.append(entry);
   }
   return list;

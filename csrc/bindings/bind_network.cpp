@@ -27,7 +27,8 @@ void register_as(py::module_& m, const char* name) {
       .def("backward", &Bound::backward, py::arg("run"), py::arg("tape"), py::arg("d_output"),
            py::arg("d_final_states"), py::arg("d_x"), py::arg("d_initial_states"),
            py::arg("d_reset_states"), py::arg("d_parameters"), py::arg("trace"),
-           "Overwrite the four arguments before the last with gradients; trace is None, or a list "
+           py::arg("d_attention"),
+           "Overwrite d_x to d_parameters and d_attention with gradients; trace is None, or a list "
            "of arrays written at real steps.")
       .def("plain_layer", &Bound::plain_layer, py::arg("x"), py::arg("state"),
            "Check and run a call without options; None if any argument needs a closer look.")
@@ -50,13 +51,14 @@ void register_as(py::module_& m, const char* name) {
 void register_network(py::module_& m) {
   py::class_<OptionValues>(m, "Options", "The options of a layer, as numbers.")
       .def(py::init<std::vector<double>, std::vector<std::tuple<int, double, double>>, bool, bool,
-                    std::vector<double>>(),
+                    std::vector<double>, Index>(),
            py::arg("limits"), py::arg("activations"), py::arg("own_activations"),
-           py::arg("dropout_by_gate"), py::arg("chances"),
+           py::arg("dropout_by_gate"), py::arg("chances"), py::arg("heads"),
            "limits: gate, cell, hidden, step_gradient, step_gradient_norm, projected; infinity is "
            "off.\n"
            "activations: (kind, alpha, beta) of each that the cell has.\n"
-           "chances: dropout, input, recurrent, candidate, then zoneout by state; 0 is off.");
+           "chances: dropout, input, recurrent, candidate, then zoneout by state; 0 is off.\n"
+           "heads: blocks of the recurrent matrices; 1 leaves them whole.");
   register_as<float>(m, "NetworkF32");
   register_as<double>(m, "NetworkF64");
   m.def(

@@ -8,6 +8,7 @@
 
 #include "bindings/numpy_view.hpp"
 #include "bindings/option_values.hpp"
+#include "bindings/parameter_arrays.hpp"
 #include "bindings/plan_names.hpp"
 #include "bindings/signal_poll.hpp"
 #include "layer/network.hpp"
@@ -28,7 +29,8 @@ enum RunField {
   kTraining,
   kKey,
   kNumThreads,
-  kResetStates
+  kResetStates,
+  kAttention
 };
 
 template <class T>
@@ -42,19 +44,11 @@ class BoundNetwork {
   void set_parameters(Index index, const py::array& weight_ih, const py::object& weight_hh,
                       const py::object& bias_ih, const py::object& bias_hh,
                       const py::tuple& parameters, const py::object& weight_hr) {
-    const NetworkShape& shape = network_.shape();
-    const CellInfo& info = network_.info();
-    const Index rows = input_blocks(info) * shape.hidden_size;
-    const T* w_ih = elements<const T>(weight_ih, "weight_ih",
-                                      rows * network_.layer_input(index / shape.directions));
-    const T* w_hh = recurrent_weights<const T>(weight_hh, "weight_hh");
-    const T* w_hr = projection_of<const T>(weight_hr);
-    const T* b_ih = optional_elements<const T>(bias_ih, "bias_ih", rows);
-    const T* b_hh =
-        optional_elements<const T>(bias_hh, "bias_hh", recurrent_gates(info) * shape.hidden_size);
-    const auto own = parameters_of<const T>(parameters);
+    const auto given = ParameterArrays<const T, T>(network_).pointers(
+        py::make_tuple(weight_ih, weight_hh, bias_ih, bias_hh, parameters, weight_hr), index);
     const py::gil_scoped_release unlocked;
-    network_.set_parameters(index, w_ih, w_hh, b_ih, b_hh, own, w_hr);
+    network_.set_parameters(index, given.weight_ih, given.weight_hh, given.bias_ih, given.bias_hh,
+                            given.parameters, given.weight_hr);
   }
 
   void forward(const py::tuple& run, py::array& output, const py::tuple& final_states,
@@ -75,7 +69,7 @@ class BoundNetwork {
   void backward(const py::tuple& run, const py::tuple& tape_arrays, const py::array& d_output,
                 const py::tuple& d_final_states, py::array& d_x, const py::tuple& d_initial_states,
                 const py::object& d_reset_states, const py::list& d_parameters,
-                const py::object& trace) const {
+                const py::object& trace, const py::object& d_attention) const {
     const Call<T> call = make_call(run);
     const TapeViews<T> tape = make_tape<const T>(call, tape_arrays);
     const auto d_finals = states_of<const T>(d_final_states, "d_final_states", call);
@@ -90,12 +84,14 @@ class BoundNetwork {
         sequence<T>(d_x, "d_x", call.steps.steps, call.steps.batch, network_.shape().input_size);
     std::vector<ParameterGradients<T>> gradients;
     for (Index index = 0; index < directions(); ++index) {
-      gradients.push_back(
-          gradients_of(py::cast<py::tuple>(d_parameters[static_cast<std::size_t>(index)]), index));
+      gradients.push_back(ParameterArrays<T, T>(network_).pointers(
+          py::cast<py::tuple>(d_parameters[static_cast<std::size_t>(index)]), index));
     }
     const std::vector<T*> traced = trace_of(trace, call);
+    T* const d_step_input = step_input_of<T>(d_attention, "d_attention", call);
     const py::gil_scoped_release unlocked;
-    network_.backward(call, tape, d_y, d_finals, d_input, d_initials, d_resets, gradients, traced);
+    network_.backward(call, tape, d_y, d_finals, d_input, d_initials, d_resets, gradients, traced,
+                      d_step_input);
   }
 
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training,
@@ -177,6 +173,7 @@ class BoundNetwork {
       call.reset_states =
           states_of<const T>(py::cast<py::tuple>(run[kResetStates]), "reset_states", call);
     }
+    call.step_input = step_input_of<const T>(run[kAttention], "attention", call);
     call.hold = py::cast<bool>(run[kHold]);
     call.training = py::cast<bool>(run[kTraining]);
     call.key = py::cast<std::uint64_t>(run[kKey]);
@@ -184,6 +181,15 @@ class BoundNetwork {
     call.flush_denormals = flush_denormals.load(std::memory_order_relaxed);
     call.poll = SignalPoll();
     return call;
+  }
+
+  // What the cell takes of every step beside x, or a gradient for it; null where it takes nothing.
+  template <class E>
+  E* step_input_of(const py::handle& object, const char* name, const Call<T>& call) const {
+    if (object.is_none() == (network_.info().step_inputs > 0)) {
+      reject(name, "an array for a cell that takes one, else None");
+    }
+    return optional_elements<E>(object, name, call.steps.steps * call.steps.batch);
   }
 
   static const std::uint8_t* bytes(const py::handle& object, const char* name, Index size) {
@@ -258,49 +264,6 @@ class BoundNetwork {
       reject("trace", "one array per layer and direction");
     }
     return arrays;
-  }
-
-  ParameterGradients<T> gradients_of(const py::tuple& arrays, Index index) const {
-    const NetworkShape& shape = network_.shape();
-    const CellInfo& info = network_.info();
-    const Index rows = input_blocks(info) * shape.hidden_size;
-    const Index columns = network_.layer_input(index / shape.directions);
-    return {optional_elements<T>(arrays[0], "d_weight_ih", rows * columns),
-            recurrent_weights<T>(arrays[1], "d_weight_hh"),
-            optional_elements<T>(arrays[2], "d_bias_ih", rows),
-            optional_elements<T>(arrays[3], "d_bias_hh", recurrent_gates(info) * shape.hidden_size),
-            parameters_of<T>(py::cast<py::tuple>(arrays[4])),
-            projection_of<T>(py::object(arrays[5]))};
-  }
-
-  // weight_hr, or its gradient; null without projection.
-  template <class E>
-  E* projection_of(const py::object& array) const {
-    const NetworkShape& shape = network_.shape();
-    if (array.is_none() == network_.projects()) reject("weight_hr", "one with a projection");
-    return optional_elements<E>(array, "weight_hr", shape.projected_size * shape.hidden_size);
-  }
-
-  // None where the cell has no recurrent product, and only there.
-  template <class E>
-  E* recurrent_weights(const py::handle& object, const char* name) const {
-    const NetworkShape& shape = network_.shape();
-    const Index size = recurrent_blocks(network_.info()) * shape.hidden_size * shape.h_size();
-    if (object.is_none() != (size == 0)) reject(name, "an array where the cell has such weights");
-    return optional_elements<E>(object, name, size);
-  }
-
-  // The cell's own parameters.
-  template <class E>
-  std::vector<E*> parameters_of(const py::tuple& arrays) const {
-    if (arrays.size() != static_cast<std::size_t>(network_.info().params)) {
-      reject("own", "one array per parameter of the cell");
-    }
-    std::vector<E*> parameters;
-    for (const auto& item : arrays) {
-      parameters.push_back(optional_elements<E>(item, "own", network_.shape().hidden_size));
-    }
-    return parameters;
   }
 
   Network<T> network_;

@@ -15,6 +15,7 @@ struct OptionValues {
   bool own_activations;
   bool dropout_by_gate;
   std::vector<double> chances;  // dropout, input, recurrent, candidate, then zoneout by state
+  Index heads;
 };
 
 template <class T>
@@ -45,6 +46,7 @@ NetworkOptions<T> options_of(const OptionValues& values) {
     const bool given = k + 4 < values.chances.size();
     options.cell.zoneout[k] = chance<T>(given ? values.chances[k + 4] : 0.0);
   }
+  options.heads = values.heads;
   return options;
 }
 

@@ -5,6 +5,9 @@
 // vector][gate][lane]; one k step of a tile is contiguous. Biases are the same without k. The
 // transposed matrices of the backward products are packed as if they had one gate:
 // [tile][k][vector][lane], K running over the gates' rows.
+//
+// Where R has heads, vectors are cut head by head, so that none holds units of two: the last one of
+// each head is zero-padded. A transposed R is then one such matrix per head and gate.
 #pragma once
 #include "abi/args.hpp"
 #include "gemm/panel.hpp"
@@ -47,18 +50,20 @@ constexpr Index vectors_of(Index width) noexcept {
 // Packs gates [first, first + gates) of a (all gates * H, K) matrix, or of a bias (K = 1).
 template <class V>
 void pack_gates(const typename V::Scalar* from, Index first, Index gates, Index hidden, Index depth,
-                int unit_vectors, typename V::Scalar* to) noexcept {
+                int unit_vectors, Index heads, typename V::Scalar* to) noexcept {
   constexpr Index kLanes = V::kLanes;
-  const Index vectors = vectors_of<V>(hidden);
+  const Index head = hidden / heads, head_vectors = vectors_of<V>(head);
+  const Index vectors = heads * head_vectors;
   for (Index q = 0; q < vectors; q += unit_vectors) {
     const Index width = unit_vectors < vectors - q ? unit_vectors : vectors - q;
     const Index step = width * gates * kLanes;
     for (Index u = 0; u < width; ++u) {
       for (Index g = 0; g < gates; ++g) {
         for (Index lane = 0; lane < kLanes; ++lane) {
-          const Index unit = (q + u) * kLanes + lane;
+          const Index within = (q + u) % head_vectors * kLanes + lane;
+          const Index unit = (q + u) / head_vectors * head + within;
           typename V::Scalar* column = to + (u * gates + g) * kLanes + lane;
-          if (unit < hidden) {
+          if (within < head) {
             const typename V::Scalar* row = from + ((first + g) * hidden + unit) * depth;
             for (Index k = 0; k < depth; ++k) column[k * step] = row[k];
           } else {
@@ -83,6 +88,24 @@ void pack_rows(const typename V::Scalar* from, Index depth, Index width,
       const typename V::Scalar* row = from + k * width + first;
       for (Index c = 0; c < columns; ++c) to[c] = row[c];
       for (Index c = columns; c < padded; ++c) to[c] = 0;
+    }
+  }
+}
+
+// Elements of one head's block of one gate's R, transposed.
+template <class V>
+constexpr Index head_panel(Index head) noexcept {
+  return round_up(head, V::kLanes) * head;
+}
+
+// Packs R head by head, each gate by gate.
+template <class V>
+void pack_heads(const PackArgs<typename V::Scalar>& a, Index gates,
+                typename V::Scalar* to) noexcept {
+  const Index head = a.hidden_size / a.heads;
+  for (Index j = 0; j < a.heads; ++j) {
+    for (Index g = 0; g < gates; ++g, to += head_panel<V>(head)) {
+      pack_rows<V>(a.weight_hh + (g * a.hidden_size + j * head) * head, head, head, to);
     }
   }
 }
@@ -123,31 +146,38 @@ void pack_phase(const PackArgs<typename V::Scalar>& a,
                 Pieces<typename V::Scalar>& pieces) noexcept {
   using T = typename V::Scalar;
   using P = Phase<Cell, kPhase>;
+  static_assert(!P::info.heads || (P::info.phases == 1 && P::kSeparate == 0 && P::kInputOnly == 0 &&
+                                   P::kUnitVectors == 1 && P::info.params == 0),
+                "what heads have not been made to go with");
   const Index hidden = a.hidden_size, input = P::kSeesHidden ? hidden : a.input_size;
   const Index h_size = a.projected_size > 0 ? a.projected_size : hidden;
-  const Index lanes = vectors_of<V>(hidden) * V::kLanes;
-  const Index h_lanes = vectors_of<V>(h_size) * V::kLanes;
+  const Index depth = h_size / a.heads;
+  const Index lanes = a.heads * vectors_of<V>(hidden / a.heads) * V::kLanes;
+  const Index h_lanes = a.heads * vectors_of<V>(depth) * V::kLanes;
   // What the backward product takes apart from the rest, and which block of weight_hh it begins at.
   constexpr int kApart = P::kSeesHidden ? 1 : P::kSeparate;
   constexpr int kFirstApart = P::kSeesHidden ? P::kFirstRecurrent - 1 : P::kJoint;
   T* x = pieces.take(lanes * P::kGates * input);
-  T* h = pieces.take(lanes * P::kRecurrent * h_size);
+  T* h = pieces.take(lanes * P::kRecurrent * depth);
   T* bias = pieces.take(lanes * P::kGates);
-  T* transposed = pieces.take(h_lanes * P::kJoint * hidden);
+  T* transposed = pieces.take(h_lanes * P::kJoint * (hidden / a.heads));
   T* apart = pieces.take(h_lanes * kApart * hidden);
   T* bias_separate = pieces.take(lanes * P::kSeparate);
   T* sum = pieces.take(P::kGates * hidden);  // bias in the user's order
   if (pieces.base == nullptr) return;
   if constexpr (P::kSeesHidden) {
-    pack_gates<V>(a.weight_hh, kFirstApart, 1, hidden, hidden, P::kUnitVectors, x);
+    pack_gates<V>(a.weight_hh, kFirstApart, 1, hidden, hidden, P::kUnitVectors, a.heads, x);
   } else {
-    pack_gates<V>(a.weight_ih, P::kFirst, P::kGates, hidden, input, P::kUnitVectors, x);
+    pack_gates<V>(a.weight_ih, P::kFirst, P::kGates, hidden, input, P::kUnitVectors, a.heads, x);
   }
-  pack_gates<V>(a.weight_hh, P::kFirstRecurrent, P::kRecurrent, hidden, h_size, P::kUnitVectors, h);
+  pack_gates<V>(a.weight_hh, P::kFirstRecurrent, P::kRecurrent, hidden, depth, P::kUnitVectors,
+                a.heads, h);
   sum_biases<Cell, kPhase>(a, sum);
-  pack_gates<V>(sum, 0, P::kGates, hidden, 1, P::kUnitVectors, bias);
+  pack_gates<V>(sum, 0, P::kGates, hidden, 1, P::kUnitVectors, a.heads, bias);
   const Index block = hidden * h_size;
-  if constexpr (P::kJoint > 0) {
+  if (a.heads > 1) {
+    pack_heads<V>(a, P::kGates, transposed);
+  } else if constexpr (P::kJoint > 0) {
     pack_rows<V>(a.weight_hh + P::kFirstRecurrent * block, P::kJoint * hidden, h_size, transposed);
   }
   if constexpr (kApart > 0) {
@@ -155,7 +185,8 @@ void pack_phase(const PackArgs<typename V::Scalar>& a,
   }
   if constexpr (P::kSeparate > 0) {
     if (a.bias_hh != nullptr) {
-      pack_gates<V>(a.bias_hh, P::kJoint, P::kSeparate, hidden, 1, P::kUnitVectors, bias_separate);
+      pack_gates<V>(a.bias_hh, P::kJoint, P::kSeparate, hidden, 1, P::kUnitVectors, 1,
+                    bias_separate);
     } else {
       for (Index i = 0; i < lanes * P::kSeparate; ++i) bias_separate[i] = 0;
     }
@@ -177,7 +208,7 @@ void pack_projection(const PackArgs<typename V::Scalar>& a,
   auto* forward = pieces.take(vectors_of<V>(size) * V::kLanes * hidden);
   auto* transposed = pieces.take(vectors_of<V>(hidden) * V::kLanes * size);
   if (pieces.base == nullptr) return;
-  pack_gates<V>(a.weight_hr, 0, 1, size, hidden, kTileVectors, forward);
+  pack_gates<V>(a.weight_hr, 0, 1, size, hidden, kTileVectors, 1, forward);
   pack_rows<V>(a.weight_hr, size, hidden, transposed);
   a.packed->projection = forward;
   a.packed->projection_transposed = transposed;

@@ -4,6 +4,7 @@
 #include "abi/args.hpp"
 #include "gemm/product.hpp"
 #include "kernels/steps.hpp"
+#include "kernels/unit_vectors.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
@@ -17,9 +18,8 @@ class ForwardRows {
   static constexpr int kHoisted = kInfo.second_sees_h ? 1 : kInfo.phases;  // phases with a W x
 
   explicit ForwardRows(const ForwardArgs<T>& args) noexcept
-      : a_(args), run_(args.run), scratch_(args.scratch) {
+      : a_(args), run_(args.run), scratch_(args.scratch), vectors_(args.run) {
     const Index hoisted_rows = a_.hoist_steps > 0 ? a_.hoist_steps * run_.count : run_.count;
-    const Index vectors = vectors_of<V>(run_.hidden_size);
     x_rows_ = scratch_.template take<const T*>(hoisted_rows);
     h_rows_ = scratch_.template take<const T*>(run_.count);
     slots_ = scratch_.template take<Index>(run_.count);
@@ -29,7 +29,7 @@ class ForwardRows {
     if (a_.hoist_steps > 0) {
       hoisted_out_ = scratch_.template take<T*>(hoisted_rows);
       for (int p = 0; p < kHoisted; ++p) {
-        hoisted_stride_[p] = vectors * gates_of(p) * kLanes;
+        hoisted_stride_[p] = vectors_.count() * gates_of(p) * kLanes;
         hoisted_[p] = scratch_.template take<T>(hoisted_rows * hoisted_stride_[p]);
       }
     }
@@ -120,6 +120,7 @@ class ForwardRows {
   const ForwardArgs<T>& a_;
   const RunArgs<T>& run_;
   Scratch scratch_;
+  UnitVectors<Cell, V> vectors_;
   const T** x_rows_ = nullptr;  // of the rows that take the step, in slot order
   const T** h_rows_ = nullptr;
   Index* slots_ = nullptr;  // which of the thread's rows they are

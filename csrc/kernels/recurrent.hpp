@@ -32,7 +32,8 @@ class Forward : ForwardRows<Cell, V> {
         options_(run_.options),
         noise_(run_, a_.padded, scratch_),
         dropout_(run_, a_.padded, scratch_),
-        projection_(a_, scratch_) {
+        projection_(a_, scratch_),
+        heads_(run_, scratch_) {
     if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(run_.count);
     if (dropout_.counted()) {
       dropped_ = scratch_.template take<T>(run_.count * dropout_.masks_per_row() * a_.padded);
@@ -54,6 +55,7 @@ class Forward : ForwardRows<Cell, V> {
         if (n == 0) continue;
         t_ = time_of(run_, step);
         if constexpr (Options<V>::kActs) prepare(n);
+        heads_.find(n, seen_rows());
         phase<0>(n);
         if constexpr (kTwoPhases) phase<1>(n);
         if (projects()) projection_.run(t_, n, slots_, h_rows_);
@@ -65,16 +67,17 @@ class Forward : ForwardRows<Cell, V> {
  private:
   using Rows::a_, Rows::run_, Rows::scratch_;
   using Rows::hoisted_, Rows::hoisted_stride_, Rows::hoisted_row_;
-  using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_;
+  using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::vectors_;
 
   // Draws what is random about the step, and drops h for the recurrent product.
   void prepare(Index n) noexcept {
-    constexpr Index kUnits = Phase<Cell, kInfo.phases - 1>::kUnitVectors * kLanes;
-    const Share share = share_of(a_.gang, ceil_div(run_.hidden_size, kUnits));
-    const Index last = round_up(run_.hidden_size, kLanes);
-    const Index end = share.end * kUnits < last ? share.end * kUnits : last;
+    constexpr Index kUnits = Phase<Cell, kInfo.phases - 1>::kUnitVectors;
+    const Index all = vectors_.count();
+    const Share share = share_of(a_.gang, ceil_div(all, kUnits));
+    const Index begin = vectors_.first(share.begin * kUnits);
+    const Index end = vectors_.first(share.end * kUnits < all ? share.end * kUnits : all);
     for (Index r = 0; r < n; ++r) {
-      noise_.prepare(r, t_, run_.rows[slots_[r]], share.begin * kUnits, end);
+      noise_.prepare(r, t_, run_.rows[slots_[r]], begin, end);
       if (!dropout_.on()) continue;
       T* const to = dropped_ + r * dropout_.masks_per_row() * a_.padded;
       for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
@@ -90,7 +93,7 @@ class Forward : ForwardRows<Cell, V> {
     if constexpr (kPhase == 1) {
       for (Index r = 0; r < n; ++r) operand_rows_[r] = a_.operand + r * a_.padded;
     }
-    const Index all = vectors_of<V>(run_.hidden_size);
+    const Index all = vectors_.count();
     const Share share = share_of(a_.gang, ceil_div(all, P::kUnitVectors));
     const Index begin = share.begin * P::kUnitVectors;
     const Index end = share.end * P::kUnitVectors < all ? share.end * P::kUnitVectors : all;
@@ -105,7 +108,8 @@ class Forward : ForwardRows<Cell, V> {
       const Index first =
           begin + (n > kTileRows || (t_ + run_.turn) % 2 == 0 ? j : count - 1 - j) * width;
       const Index last = first + width < end ? first + width : end;
-      const bool wide = lone && last - first == width;
+      const bool wide =
+          lone && last - first == width && vectors_.head_of(first) == vectors_.head_of(last - 1);
       const Index step = wide ? kWide : kTile;
       for (Index q = first; q < last; q += step) {
         tiles<kPhase>(q, q + step < last ? q + step : last, wide, n);
@@ -122,7 +126,7 @@ class Forward : ForwardRows<Cell, V> {
     const bool hoisted = a_.hoist_steps > 0 && !P::kSeesHidden;
     const Index first = q * P::kGates * kLanes;
     TileArgs<T> t{};
-    t.h_depth = P::kRecurrent > 0 ? run_.h_size : 0;
+    t.h_depth = P::kRecurrent > 0 ? heads_.depth() : 0;
     t.h_panel = run_.weights.h[kPhase] + q * P::kRecurrent * kLanes * t.h_depth;
     t.init_separate = run_.weights.bias_separate + q * P::kSeparate * kLanes;
     t.gate_stride = a_.padded;
@@ -135,7 +139,8 @@ class Forward : ForwardRows<Cell, V> {
       t.init = run_.weights.bias[kPhase] + first;
     }
     const T* const* const x_rows = P::kSeesHidden ? seen_rows() : x_rows_;
-    const T* const* const h_rows = kPhase == 1 ? operand_rows_ : seen_rows();
+    const T* const* const h_rows =
+        kPhase == 1 ? operand_rows_ : heads_.rows(vectors_.head_of(q), seen_rows());
     RowBlocks blocks(n);
     for (Index row = 0; row < n;) {
       const Index rows = blocks.next();
@@ -191,8 +196,7 @@ class Forward : ForwardRows<Cell, V> {
     constexpr Index kSlots = Phase<Cell, kPhase>::kSlots;
     for (Index m = 0; m < rows; ++m) {
       for (Index u = 0; u < units; ++u, tile += kSlots * kLanes) {
-        const Index unit = (q + u) * kLanes;
-        const Index n = run_.hidden_size - unit;
+        const Index unit = vectors_.first(q + u), n = vectors_.left(q + u);
         if (n >= kLanes) {
           cell<kPhase, true>(row + m, unit, kLanes, tile);
         } else {
@@ -206,9 +210,11 @@ class Forward : ForwardRows<Cell, V> {
   [[gnu::always_inline]] void cell(Index row, Index unit, Index n, const T* tile) noexcept {
     using P = Phase<Cell, kPhase>;
     const Index i = slots_[row];
-    Lanes<V, P::kSlots + kInfo.params> pre;
+    Lanes<V, P::kSlots + kInfo.params + kInfo.step_inputs> pre;
     for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
     load_parameters(run_.weights, kInfo.params, unit, pre, P::kSlots);
+    const Index b = run_.rows[i];
+    if constexpr (kInfo.step_inputs > 0) pre[P::kSlots + kInfo.params] = step_input<V>(run_, t_, b);
     Lanes<V, kInfo.states> state, next;
     state[0] = projects() ? V(T(0)) : load_n<kFull, V>(h_rows_[row] + unit, n);
     for (int k = 1; k < kInfo.states; ++k)
@@ -232,9 +238,10 @@ class Forward : ForwardRows<Cell, V> {
       Cell::forward(pre, state, options_, next, saved);
     }
     const V h = options_.template finish<kInfo.states>(state, next);
-    next[0].store((projects() ? projection_.made(row) : a_.h_next[i]) + unit);
-    for (int k = 1; k < kInfo.states; ++k) next[k].store(a_.state[k] + i * a_.padded + unit);
-    const Index b = run_.rows[i];
+    store_padded<kFull>(next[0], (projects() ? projection_.made(row) : a_.h_next[i]) + unit, n);
+    for (int k = 1; k < kInfo.states; ++k) {
+      store_padded<kFull>(next[k], a_.state[k] + i * a_.padded + unit, n);
+    }
     if (!projects()) store_n<kFull>(next[0], row_at(a_.y, t_, b) + unit, n);
     if (a_.saved == nullptr) return;
     T* to = a_.saved + (t_ * run_.batch + b) * run_.saved_width * run_.hidden_size + unit;
@@ -248,6 +255,12 @@ class Forward : ForwardRows<Cell, V> {
     }
   }
 
+  // A full vector, as long as it does not reach into the next head.
+  template <bool kFull>
+  static void store_padded(V v, T* to, Index n) noexcept {
+    store_n<kFull || !kInfo.heads>(v, to, n);
+  }
+
   Options<V> options_;
   StepNoise<V, Options<V>, kInfo.states> noise_;
   RecurrentDropout<V, Options<V>, kSeeing> dropout_;
@@ -255,6 +268,7 @@ class Forward : ForwardRows<Cell, V> {
   T* dropped_ = nullptr;
   const T** dropped_rows_ = nullptr;
   const T** operand_rows_ = nullptr;
+  HeadRows<Cell, V> heads_;
   Index t_ = 0;
 };
 

@@ -32,7 +32,10 @@ class Backward : BackwardRows<Cell, V> {
   static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
   // The first gate's gradient waits for that of the operand, unless there is a part of it already.
   static constexpr int kFirstKnown = kTwoPhases && !kInfo.second_sees_h ? 1 : 0;
-  using Saved = Lanes<V, kInfo.saved + kInfo.params>;
+  // What the cell gets beside pre-activations, and what leaves beside their gradients.
+  static constexpr int kBeside = kInfo.params + kInfo.step_inputs;
+  static_assert(kInfo.step_inputs <= 1, "RunArgs has room for one");
+  using Saved = Lanes<V, kInfo.saved + kBeside>;
 
  public:
   explicit Backward(const BackwardArgs<T>& args) noexcept
@@ -122,7 +125,7 @@ class Backward : BackwardRows<Cell, V> {
     if (unit < units_.end) cell<false>(row, r, d_h, unit, units_.end - unit);
   }
 
-  // The saved values, and behind them the cell's own parameters.
+  // The saved values, and behind them the cell's own parameters and step input.
   template <bool kFull>
   [[gnu::always_inline]] const T* load_saved(const Row& row, Index unit, Index n,
                                              Saved& saved) noexcept {
@@ -130,6 +133,9 @@ class Backward : BackwardRows<Cell, V> {
     const T* p = a_.saved + (t_ * run_.batch + row.b) * run_.saved_width * hidden + unit;
     for (int k = 0; k < kInfo.saved; ++k, p += hidden) saved[k] = load_n<kFull, V>(p, n);
     load_parameters(run_.weights, kInfo.params, unit, saved, kInfo.saved);
+    if constexpr (kInfo.step_inputs > 0) {
+      saved[kInfo.saved + kInfo.params] = step_input<V>(run_, t_, row.b);
+    }
     return p;
   }
 
@@ -152,7 +158,7 @@ class Backward : BackwardRows<Cell, V> {
     }
     if constexpr (Options<V>::kActs) options_.enter(noise_.row(r, unit), noise_.stride());
     options_.template begin_backward<kInfo.states>(next[0], d_next, past);
-    Lanes<V, kSlots + kInfo.params> d_pre;
+    Lanes<V, kSlots + kBeside> d_pre;
     Cell::backward(saved, state, next, d_next, options_, d_pre, d_state);
     options_.template finish_backward<kInfo.states>(past, d_state);
     if constexpr (kInfo.projects) {
@@ -166,7 +172,7 @@ class Backward : BackwardRows<Cell, V> {
       d_state[k].store(a_.d_state[k] + row.i * a_.padded + unit);
     }
     T* const to = a_.d_pre + row.number * a_.d_pre_stride + unit;
-    for (int g = kFirstKnown; g < kSlots + kInfo.params; ++g) {
+    for (int g = kFirstKnown; g < kSlots + kBeside; ++g) {
       store_n<kFull>(d_pre[g], to + g * run_.hidden_size, n);
     }
   }

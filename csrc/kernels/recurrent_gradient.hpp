@@ -2,6 +2,7 @@
 // before it, through recurrent dropout.
 #pragma once
 #include "abi/args.hpp"
+#include "gemm/pack.hpp"
 #include "gemm/product.hpp"
 #include "kernels/noise.hpp"
 #include "kernels/steps.hpp"
@@ -26,6 +27,7 @@ class RecurrentGradient {
     first_ = scratch.take<const T*>(run_.count);
     second_ = scratch.take<const T*>(run_.count);
     out_ = scratch.take<T*>(run_.count);
+    if constexpr (kInfo.heads) parts_ = scratch.take<T*>(run_.count);
     if (dropout_.counted()) d_dropped_ = scratch.take<T>(run_.count * a_.padded);
   }
 
@@ -40,6 +42,9 @@ class RecurrentGradient {
       first_[r] = a_.d_pre + rows[r].number * a_.d_pre_stride;
       second_[r] = first_[r] + kFirstApart * run_.hidden_size;
       out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows[r].i * a_.padded;
+    }
+    if constexpr (kInfo.heads) {
+      if (run_.heads > 1) return through_heads(n, rows);
     }
     if constexpr (Options::kActs) {
       if (dropout_.by_gate()) return through_gates(n, rows);
@@ -82,6 +87,37 @@ class RecurrentGradient {
     }
   }
 
+  // The same where R has heads: each head's h from its own gates' rows, one gate after the other.
+  // This part's units begin with a vector of each head (layer/network.hpp sees to it).
+  template <class Row>
+  void through_heads(Index n, const Row* rows) noexcept {
+    const Index hidden = run_.hidden_size, head = hidden / run_.heads;
+    const bool by_gate = dropout_.by_gate();
+    for (Index g = 0; g < kInfo.gates; ++g) {
+      const T* panel = run_.weights.h_transposed[0] + g * head_panel<V>(head);
+      ProductArgs<T> p = product(n);
+      p.backwards = false;
+      p.width = p.h_depth = head;
+      p.x_rows = p.h_rows = second_;
+      p.accumulate = by_gate ? false : g > 0 || !dropout_.on();
+      p.out = parts_;
+      for (Index at = 0; at < hidden; at += head, panel += kInfo.gates * head_panel<V>(head)) {
+        p.begin = of_h_.begin > at ? of_h_.begin - at : 0;
+        p.end = of_h_.end < at + head ? of_h_.end - at : head;
+        if (p.begin >= p.end) continue;
+        for (Index r = 0; r < n; ++r) {
+          second_[r] = first_[r] + g * hidden + at;
+          parts_[r] = out_[r] + at;
+        }
+        p.x_panels = p.h_panels = panel;
+        multiply_rows<V>(p);
+      }
+      if constexpr (Options::kActs) {
+        if (by_gate || g + 1 == kInfo.gates) add_masked(n, rows, by_gate ? g : 0);
+      }
+    }
+  }
+
   ProductArgs<T> product(Index n) const noexcept {
     ProductArgs<T> p{};
     p.rows = n;
@@ -113,6 +149,7 @@ class RecurrentGradient {
   const T** first_ = nullptr;
   const T** second_ = nullptr;
   T** out_ = nullptr;
+  T** parts_ = nullptr;     // of one head
   T* d_dropped_ = nullptr;  // (count, padded H): gradients for h as recurrent dropout left it
 };
 

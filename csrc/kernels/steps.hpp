@@ -70,6 +70,12 @@ template <class V, int N, class T>
   }
 }
 
+// What the cell takes of a step and row beside x, in all lanes.
+template <class V, class T>
+inline V step_input(const RunArgs<T>& run, Index t, Index b) noexcept {
+  return V(run.step_input[t * run.batch + b]);
+}
+
 template <class T>
 inline void fill_zero(T* to, Index n) noexcept {
   for (Index i = 0; i < n; ++i) to[i] = T(0);

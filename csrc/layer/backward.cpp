@@ -36,10 +36,10 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
                           const std::vector<T*>& d_initial_states,
                           const std::vector<T*>& d_reset_states,
                           const std::vector<ParameterGradients<T>>& d_parameters,
-                          const std::vector<T*>& trace) const {
+                          const std::vector<T*>& trace, T* d_step_input) const {
   if (walks_nothing(call)) {
     return backward(without_steps(call), tape, d_output, d_final_states, d_x, d_initial_states,
-                    d_reset_states, d_parameters, trace);
+                    d_reset_states, d_parameters, trace, d_step_input);
   }
   const CallContext<T> context(shape_, info_, call, false, may_share_rows(), drops_inputs(call));
   const Index width = shape_.output_size(), batch = call.steps.batch;
@@ -59,6 +59,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
   for (Index layer = 0; layer + 1 < std::min<Index>(shape_.layers, 3); ++layer) {
     turns[layer] = outer.take<T>(call.steps.steps * batch * width);
   }
+  if (d_step_input != nullptr) std::fill_n(d_step_input, call.steps.steps * batch, T(0));
   Sequence<const T> d_y = d_output;
   for (Index layer = shape_.layers - 1; layer >= 0; --layer) {
     const Sequence<T> d_in =
@@ -73,7 +74,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
       const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
       T* const traced = trace.empty() ? nullptr : trace[index];
       pass.run({d_half, d_final_states, d_in, d_initial_states, d_reset_states, d_parameters[index],
-                traced});
+                traced, d_step_input});
     }
     if (d_in.data != nullptr && drops_input(call, layer)) {
       drop_gradient(call, context.plan, d_in, [&](Index t, Index b, T* row) {
@@ -129,13 +130,13 @@ template void Network<float>::backward(const Call<float>&, const TapeViews<float
                                        Sequence<float>, const std::vector<float*>&,
                                        const std::vector<float*>&,
                                        const std::vector<ParameterGradients<float>>&,
-                                       const std::vector<float*>&) const;
+                                       const std::vector<float*>&, float*) const;
 template void Network<double>::backward(const Call<double>&, const TapeViews<double>&,
                                         Sequence<const double>, const std::vector<const double*>&,
                                         Sequence<double>, const std::vector<double*>&,
                                         const std::vector<double*>&,
                                         const std::vector<ParameterGradients<double>>&,
-                                        const std::vector<double*>&) const;
+                                        const std::vector<double*>&, double*) const;
 template std::size_t Network<float>::backward_bytes(const Call<float>&, Index) const;
 template std::size_t Network<double>::backward_bytes(const Call<double>&, Index) const;
 template std::size_t Network<float>::backward_peak(const Call<float>&, Index) const;

@@ -15,6 +15,8 @@
 
 #include "layer/recompute.hpp"
 #include "layer/row_sums.hpp"
+#include "layer/step_rows.hpp"
+#include "layer/weight_gradients.hpp"
 
 namespace simdrnn {
 
@@ -30,7 +32,8 @@ class BackwardPass : public LayerPass<T> {
     std::vector<T*> d_initial_states;
     std::vector<T*> d_reset_states;  // empty: a reset leads back to the initial states
     ParameterGradients<T> parameters;
-    T* trace;  // or null
+    T* trace;        // or null
+    T* step_inputs;  // (T, B), added to; null where the cell has none
   };
 
   BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
@@ -39,7 +42,8 @@ class BackwardPass : public LayerPass<T> {
       : Base(network, call, context, layer, direction, x),
         y_(as_const(this->half(y))),
         saved_(saved),
-        info_(network.info()) {
+        info_(network.info()),
+        weights_(network, layer, copies_of_h()) {
     if (checkpoints.every == 0) return;
     recompute_.emplace(network, call, context, layer, direction, x, y_, checkpoints);
   }
@@ -49,17 +53,17 @@ class BackwardPass : public LayerPass<T> {
     const Index rows = chunk * this->batch();
     // Padded by two lines: rows a power of two apart would share a set of the first-level cache.
     const Index line = 64 / Index(sizeof(T));
-    const Index stride = ((d_projected() + projected_size() + line - 1) / line | 1) * line;
+    const Index stride = ((weights_.width() + line - 1) / line | 1) * line;
     sums_.emplace(this->products_, this->threads(), memory.take<T>(rows * stride), stride);
-    x_rows_ = memory.take<const T*>(rows);
-    h_rows_ = memory.take<const T*>(rows);
+    seen_.x = memory.take<const T*>(rows);
+    seen_.h = memory.take<const T*>(rows);
     const bool has_operand = this->network_.has_operand();
     operand_ = memory.take<T>(has_operand ? rows * hidden : 0);
-    operand_rows_ = memory.take<const T*>(has_operand ? rows : 0);
+    seen_.operand = memory.take<const T*>(has_operand ? rows : 0);
     const Index copies = copies_of_h();
     dropped_h_ = memory.take<T>(rows * copies * this->h_size());
-    gate_rows_ = memory.take<const T*>(copies > 1 ? rows * copies : 0);
-    capacity_ = rows;
+    seen_.by_gate = memory.take<const T*>(copies > 1 ? rows * copies : 0);
+    seen_.capacity = rows;
     position_ = memory.take<std::int32_t>(this->flags() != nullptr ? rows : 0);
     dropped_ =
         memory.take<T>(this->drops_input() ? rows * this->network_.layer_input(this->layer_) : 0);
@@ -77,7 +81,7 @@ class BackwardPass : public LayerPass<T> {
       walk_stretch(begin, end, g);
       end = begin;
     }
-    if (steps == 0) clear(g.parameters);
+    if (steps == 0) weights_.clear(g.parameters);
     finish(g);
   }
 
@@ -90,12 +94,6 @@ class BackwardPass : public LayerPass<T> {
     return options.dropout_by_gate ? recurrent_gates(info_) : 1;
   }
 
-  static Index slots_of(const CellInfo& info) { return info.gates + info.separate; }
-  [[nodiscard]] Index projected_size() const { return this->network_.shape().projected_size; }
-  // Where the gradients of what is projected begin in a row of d_pre: behind all of the cell.
-  [[nodiscard]] Index d_projected() const {
-    return (slots_of(info_) + info_.params) * this->hidden();
-  }
   void walk_stretch(Index first, Index last, const Gradients& g) {
     Index chunk = this->context_.plan.backward_chunk;
     if (recompute_) {  // stretches are short: chunks of one length, none of them a small rest
@@ -104,13 +102,22 @@ class BackwardPass : public LayerPass<T> {
     }
     for (Index end = last; end > first; end -= chunk) {
       const Index begin = std::max(first, end - chunk);
-      const Index rows = this->flags() == nullptr
-                             ? (end - begin) * this->batch()
-                             : number_rows(this->flags(), this->call_.steps, this->direction_ == 1,
-                                           begin, end, position_);
+      const StepRows numbers{begin,
+                             end,
+                             this->steps(),
+                             this->batch(),
+                             this->direction_ == 1,
+                             this->flags() == nullptr ? nullptr : position_};
+      const Index rows = numbers.number(this->flags());
       this->run_threads(per_thread_, barrier_,
                         [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, g); });
-      this->run_all([&](int p) { sum_weights(p, rows, end == this->steps(), g.parameters); });
+      this->run_all([&](int p) {
+        weights_.add(*sums_, seen_, p, rows, end == this->steps(), g.parameters);
+        if (g.step_inputs == nullptr) return;
+        const T* const d_inputs = sums_->d_pre() + weights_.step_inputs();
+        add_over_units(numbers, d_inputs, sums_->stride(), this->hidden(), p, this->threads(),
+                       g.step_inputs);
+      });
       if (this->call_.poll) this->call_.poll();
     }
   }
@@ -131,8 +138,8 @@ class BackwardPass : public LayerPass<T> {
       a.d_operand = memory.take<T>(this->network_.has_operand() ? elements : 0);
       a.d_pre = sums_->d_pre();
       a.d_pre_stride = sums_->stride();
-      a.x_rows = x_rows_;
-      a.h_rows = h_rows_;
+      a.x_rows = seen_.x;
+      a.h_rows = seen_.h;
       a.operand = operand_;
       a.dropped_h = dropped_h_;
     }
@@ -144,14 +151,9 @@ class BackwardPass : public LayerPass<T> {
     sums_->lay_out_thread(rows, memory);
   }
 
-  // The arguments of each group of rows once.
-  [[nodiscard]] std::size_t groups() const {
-    return static_cast<std::size_t>(this->context_.plan.groups());
-  }
-
   // The gradients carried into the last step are the final states'.
   void start(const Gradients& g) {
-    for (std::size_t group = 0; group < groups(); ++group) {
+    for (std::size_t group = 0; group < this->groups(); ++group) {
       const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
         std::fill_n(a.d_state[k], a.run.count * a.padded, T(0));
@@ -170,20 +172,21 @@ class BackwardPass : public LayerPass<T> {
         std::fill_n(this->of_layer(g.d_reset_states[k], k), size, T(0));
       }
     }
-    for (Index r = 0; this->network_.has_operand() && r < capacity_; ++r) {
-      operand_rows_[r] = operand_ + r * this->hidden();
+    for (Index r = 0; this->network_.has_operand() && r < seen_.capacity; ++r) {
+      seen_.operand[r] = operand_ + r * this->hidden();
     }
     const Index copies = copies_of_h();
     for (Index gate = 0; copies > 1 && gate < copies; ++gate) {
-      for (Index r = 0; r < capacity_; ++r) {
-        gate_rows_[gate * capacity_ + r] = dropped_h_ + (r * copies + gate) * this->h_size();
+      for (Index r = 0; r < seen_.capacity; ++r) {
+        seen_.by_gate[gate * seen_.capacity + r] =
+            dropped_h_ + (r * copies + gate) * this->h_size();
       }
     }
   }
 
   // What is left at the first step belongs to the initial states.
   void finish(const Gradients& g) {
-    for (std::size_t group = 0; group < groups(); ++group) {
+    for (std::size_t group = 0; group < this->groups(); ++group) {
       const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
         T* const d_initial = this->of_layer(g.d_initial_states[k], k);
@@ -220,79 +223,19 @@ class BackwardPass : public LayerPass<T> {
     this->kernels_.backward(a);
   }
 
-  // Thread p's share of every weight gradient: a slice of the rows of each.
-  void sum_weights(int p, Index rows, bool overwrite, const ParameterGradients<T>& d) {
-    const Index hidden = this->hidden(), input = this->network_.layer_input(this->layer_);
-    const Index of_x = input_blocks(info_) * hidden, joint = joint_gates(info_) * hidden;
-    const bool two_phases = info_.phases == 2;
-    // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
-    const Index behind = (two_phases ? 1 : info_.separate) * hidden;
-    const Index first = (info_.gates - (two_phases ? 1 : 0)) * hidden;
-    const Index h_size = this->h_size();
-    T* d_behind = d.weight_hh + joint * h_size;
-    sums_->product(p, rows, overwrite, 0, of_x, x_rows_, input, d.weight_ih);
-    sums_->product(p, rows, overwrite, d_projected(), projected_size(), operand_rows_, hidden,
-                   d.weight_hr);
-    if (copies_of_h() > 1) {
-      sum_gates(p, rows, overwrite, d.weight_hh);
-    } else {
-      sums_->product(p, rows, overwrite, 0, joint, h_rows_, h_size, d.weight_hh);
-    }
-    if (info_.second_sees_h) {
-      sums_->product(p, rows, overwrite, first, behind, h_rows_, h_size, d_behind);
-      d_behind += behind * h_size;
-    }
-    if (two_phases || copies_of_h() <= 1) {
-      sums_->product(p, rows, overwrite, first, behind, two_phases ? operand_rows_ : h_rows_,
-                     h_size, d_behind);
-    }
-    for (Index k = 0; k < info_.params; ++k) {
-      sums_->total(p, rows, overwrite, (slots_of(info_) + k) * hidden, hidden,
-                   d.parameters[static_cast<std::size_t>(k)]);
-    }
-    sums_->total(p, rows, overwrite, 0, of_x, d.bias_ih);
-    if (d.bias_hh == nullptr) return;
-    sums_->total(p, rows, overwrite, 0, joint, d.bias_hh);
-    sums_->total(p, rows, overwrite, first, behind, d.bias_hh + joint);
-  }
-
-  // Thread p's share of the recurrent weights' gradients where each gate saw an h of its own.
-  void sum_gates(int p, Index rows, bool overwrite, T* out) {
-    const Index hidden = this->hidden(), joint = joint_gates(info_);
-    for (Index g = 0; g < joint + info_.separate; ++g) {
-      const Index column = g < joint ? g : info_.gates + g - joint;  // separate parts follow
-      sums_->product(p, rows, overwrite, column * hidden, hidden, gate_rows_ + g * capacity_,
-                     this->h_size(), out + g * hidden * this->h_size());
-    }
-  }
-
-  void clear(const ParameterGradients<T>& d) {
-    const Index hidden = this->hidden(), of_x = input_blocks(info_) * hidden;
-    const auto zero = [](T* to, Index n) { std::fill_n(to, to == nullptr ? 0 : n, T(0)); };
-    zero(d.weight_ih, of_x * this->network_.layer_input(this->layer_));
-    zero(d.weight_hh, recurrent_blocks(info_) * hidden * this->h_size());
-    zero(d.weight_hr, projected_size() * hidden);
-    zero(d.bias_ih, of_x);
-    zero(d.bias_hh, recurrent_gates(info_) * hidden);
-    for (T* const parameter : d.parameters) zero(parameter, hidden);
-  }
-
   Sequence<const T> y_;
   const T* saved_;
   CellInfo info_;
+  WeightGradients<T> weights_;
   std::vector<BackwardArgs<T>> per_thread_;
   team::Barrier barrier_;
   std::optional<Recompute<T>> recompute_;  // where the tape has checkpoints
   std::optional<RowSums<T>> sums_;         // of gate gradients, over the rows of a chunk
-  const T** x_rows_ = nullptr;
-  const T** h_rows_ = nullptr;
+  SeenRows<T> seen_;
   T* operand_ = nullptr;
-  const T** operand_rows_ = nullptr;
   std::int32_t* position_ = nullptr;
   T* dropped_ = nullptr;  // the layer's input
   T* dropped_h_ = nullptr;
-  const T** gate_rows_ = nullptr;  // of each gate: where its rows of dropped_h_ are
-  Index capacity_ = 0;             // rows of a chunk
 };
 
 }  // namespace simdrnn

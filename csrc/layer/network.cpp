@@ -37,6 +37,11 @@ Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options)
   if (projects() && !info_.projects) {
     throw std::invalid_argument("cell: '" + shape.cell + "' has no projection");
   }
+  const Index heads = options.heads;
+  if (heads < 1 || shape.hidden_size % heads != 0 || (heads > 1 && !info_.heads)) {
+    throw std::invalid_argument("heads: expected a divisor of hidden_size, or 1, got " +
+                                std::to_string(heads));
+  }
 }
 
 // Weights are packed for one ISA; all of them for the same.
@@ -73,7 +78,8 @@ void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight
                    weight_hr,
                    shape_.projected_size,
                    nullptr,
-                   &packed.weights};
+                   &packed.weights,
+                   heads()};
   const Index size = pack(args);
   packed.memory.reserve(static_cast<std::size_t>(size) * sizeof(T));
   args.out = static_cast<T*>(packed.memory.data());

@@ -37,6 +37,7 @@ struct Call {
   Sequence<const T> x;
   std::vector<const T*> states;        // (L*D, B, H) each
   std::vector<const T*> reset_states;  // the same, after a reset; empty: those of `states`
+  const T* step_input;                 // (T, B), where the cell takes one
   bool hold;
   bool training;      // whether what is random is drawn
   std::uint64_t key;  // of what is random
@@ -90,6 +91,7 @@ struct NetworkOptions {
   CellOptions<T> cell;
   Chance<T> dropout;        // of a layer's output on its way to the next, at every step
   Chance<T> input_dropout;  // of a layer's input, once per sequence
+  Index heads = 1;          // blocks of R along its diagonal; divides H
 };
 
 template <class T>
@@ -110,12 +112,13 @@ class Network {
 
   // d_output.data and d_final_states' entries may be null: zero. Everything else is overwritten.
   // d_reset_states is empty where the call has no reset_states. trace is empty or has one array per
-  // layer and direction, written at real steps only: see kernels/trace.hpp.
+  // layer and direction, written at real steps only: see kernels/trace.hpp. d_step_input is null
+  // where the cell takes none.
   void backward(const Call<T>& call, const TapeViews<T>& tape, Sequence<const T> d_output,
                 const std::vector<const T*>& d_final_states, Sequence<T> d_x,
                 const std::vector<T*>& d_initial_states, const std::vector<T*>& d_reset_states,
                 const std::vector<ParameterGradients<T>>& d_parameters,
-                const std::vector<T*>& trace = {}) const;
+                const std::vector<T*>& trace = {}, T* d_step_input = nullptr) const;
 
   // Bytes of working memory beside results and tape. checkpoint_every: 0 without checkpoints.
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training,
@@ -144,6 +147,9 @@ class Network {
   [[nodiscard]] bool projects() const { return shape_.projected_size > 0; }
   // Whether a step has a product whose operand the cell makes.
   [[nodiscard]] bool has_operand() const { return info_.phases == 2 || projects(); }
+  [[nodiscard]] Index heads() const { return options_.heads; }
+  // How many h a unit sees: columns of R.
+  [[nodiscard]] Index seen_units() const { return shape_.h_size() / options_.heads; }
 
   // Dropout on the way into a layer: from the layer below at every step, and once per sequence.
   [[nodiscard]] bool drops_input(const Call<T>& call, Index layer) const {
@@ -170,9 +176,10 @@ class Network {
                                            Index checkpoint_every) const;
   [[nodiscard]] std::size_t backward_bytes(const Call<T>& call, Index checkpoint_every) const;
   // Whether threads may share the hidden units of a row in backward: not where a norm needs the
-  // whole row.
+  // whole row, or where heads do not begin with a vector of it.
   [[nodiscard]] bool may_share_rows() const {
-    return !(options_.cell.limits.step_gradient_norm < static_cast<T>(__builtin_inf()));
+    const bool whole = options_.heads == 1 || seen_units() % products().lanes == 0;
+    return whole && !(options_.cell.limits.step_gradient_norm < static_cast<T>(__builtin_inf()));
   }
   // Whether the states that are carried are not those the cell made, so that both are saved.
   [[nodiscard]] bool keeps_states() const;

@@ -1,6 +1,7 @@
 // One layer and direction of one call: what forward and backward share.
 #pragma once
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/flush_denormals.hpp"
@@ -87,6 +88,8 @@ class LayerPass {
     run.rows = context_.plan.order.data() + first_row(group_of(p));
     run.count = first_row(group_of(p) + 1) - first_row(group_of(p));
     run.x = x_;
+    run.step_input = call_.step_input;
+    run.heads = network_.heads();
     for (std::size_t k = 0; k < states(); ++k) {
       run.initial[k] = of_layer(call_.states[k], k);
       run.after_reset[k] =
@@ -125,6 +128,16 @@ class LayerPass {
   [[nodiscard]] int group_of(int p) const { return is_gang() ? 0 : p; }
   [[nodiscard]] Index first_row(int group) const {
     return context_.plan.first_row[static_cast<std::size_t>(group)];
+  }
+  [[nodiscard]] std::size_t groups() const {
+    return static_cast<std::size_t>(this->context_.plan.groups());
+  }
+  // The part [begin, end) of `columns` that thread p takes; whole register tiles but for the last.
+  [[nodiscard]] std::pair<Index, Index> share(int p, Index columns) const {
+    constexpr Index kGrain = 6;
+    const Index grains = (columns + kGrain - 1) / kGrain;
+    const Index begin = grains * p / this->threads(), end = grains * (p + 1) / this->threads();
+    return {std::min(begin * kGrain, columns), std::min(end * kGrain, columns)};
   }
   // Thread p's place in the gang that meets at `barrier`, or on its own.
   [[nodiscard]] Gang gang_of(int p, team::Barrier& barrier) const {

@@ -29,18 +29,18 @@ class RowSums {
   }
 
   // Thread p's share of  out += columns [first, first + columns) of d_pre, transposed, times the
-  // rows of `operand`, `width` wide.
+  // rows of `operand`, `width` wide from element `from` on.
   void product(int p, Index rows, bool overwrite, Index first, Index columns,
-               const T* const* operand, Index width, T* out) const {
+               const T* const* operand, Index width, T* out, Index from = 0) const {
     const auto [begin, end] = share(p, columns);
     if (begin == end) return;
     const Index block = products_.outer_width;
     for (Index w = 0; w < width; w += block) {
       for (Index r = 0; r < rows || r == 0; r += kOuterRows) {
         products_.outer({d_pre_ + r * stride_, stride_, std::min(kOuterRows, rows - r),
-                         first + begin, end - begin, operand + r, w, std::min(block, width - w),
-                         out + begin * width + w, width, overwrite && r == 0,
-                         packed_operand_[static_cast<std::size_t>(p)]});
+                         first + begin, end - begin, operand + r, from + w,
+                         std::min(block, width - w), out + begin * width + w, width,
+                         overwrite && r == 0, packed_operand_[static_cast<std::size_t>(p)]});
       }
     }
   }

@@ -58,6 +58,7 @@ class Options:
         own_activations: bool,
         dropout_by_gate: bool,
         chances: Sequence[float],
+        heads: int,
     ) -> None: ...
 
 # Saved values, hidden sequences, checkpoints and their spacing.
@@ -104,6 +105,7 @@ class _Network:
         d_reset_states: tuple[npt.NDArray[Any], ...] | None,
         d_parameters: list[ParameterArrays],
         trace: list[npt.NDArray[Any]] | None,
+        d_attention: npt.NDArray[Any] | None,
     ) -> None: ...
     def plain_layer(self, x: object, state: object) -> tuple[npt.NDArray[Any], State] | None: ...
     def plain_cell(self, x: object, state: object) -> State | None: ...

@@ -96,6 +96,8 @@ class CallSpec:
     states : names of the cell's states.
     batch_first : layout of batched sequences.
     learned : initial states that are parameters; None where there are none.
+    cell : its name, for messages.
+    takes_attention : whether the cell takes a number of every step and row beside x.
     """
 
     def __init__(
@@ -108,7 +110,11 @@ class CallSpec:
         states: tuple[str, ...],
         batch_first: bool,
         learned: LearnedStates | None = None,
+        cell: str = "",
+        *,
+        takes_attention: bool = False,
     ) -> None:
+        self._cell, self._takes_attention = cell, takes_attention
         self.dtype = dtype
         self.learned = learned
         self.input_size = input_size
@@ -128,10 +134,15 @@ class CallSpec:
         masked_output: str,
         num_threads: int | None,
         reset_state: object = None,
+        attention: object = None,
     ) -> tuple[Run, Layout]:
         """Check the arguments of a call and bring them into engine form."""
         sequence, layout = self._sequence(x)
         steps, batch = sequence.shape[:2]
+        letters, shape = layout.shape("T", "B"), layout.shape(steps, batch)
+        scores = self.attention(attention, letters, shape)
+        if scores is not None:
+            scores = dense(layout.time_first(scores))
         if state is not None:
             states = self.states("state", state, batch, layout)
         else:
@@ -149,7 +160,7 @@ class CallSpec:
         if num_threads is not None:
             threads = min(as_positive("num_threads", num_threads), MOST_THREADS)
         if lengths is None and mask is None and reset is None:
-            return Run(sequence, states, num_threads=threads), layout
+            return Run(sequence, states, num_threads=threads, attention=scores), layout
         rows = batch if layout.batched else None
         run = Run(
             sequence,
@@ -160,8 +171,29 @@ class CallSpec:
             masked_output == "hold",
             num_threads=threads,
             reset_states=reset_states,
+            attention=scores,
         )
         return run, layout
+
+    def attention(
+        self, value: object, letters: tuple[str, ...], shape: tuple[int, ...]
+    ) -> Array | None:
+        """Return the numbers beside x as the caller lays them out; None if the cell has none."""
+        if not self._takes_attention:
+            if value is not None:
+                raise ValueError(
+                    f"attention: expected None, as {self._cell} takes no attention, "
+                    f"got {type(value).__name__}"
+                )
+            return None
+        if value is None:
+            text = f"({', '.join(letters)}{',' if len(letters) == 1 else ''}) = {shape}"
+            raise ValueError(
+                f"attention: expected shape {text}, a number for every step and row of x, got None"
+            )
+        array = as_array("attention", value, self.dtype)
+        check_shape("attention", array, letters, shape)
+        return array
 
     def reset_states(
         self, argument: str, value: object, batch: int, layout: Layout, *, from_default: bool
@@ -255,6 +287,7 @@ class CallSpec:
         steps, batch = run.x.shape[:2]
         inputs = [("x", run.x), *(("state", state) for state in run.states)]
         inputs += [("reset_state", state) for state in run.reset_states or ()]
+        inputs += [] if run.attention is None else [("attention", run.attention)]
         letters = layout.shape("T", "B", *values.letters)
         shape = layout.shape(steps, batch, *values.shape)
         return check_out(out, self.dtype, letters, shape, inputs)

@@ -57,22 +57,26 @@ class RecurrentCell(EngineUser):
         sizes = Sizes.check(input_size, hidden_size, 1, False, as_bool("bias", bias))
         self._setup(cell, sizes, suffixes=False, **setup)
 
-    def __call__(self, x: npt.ArrayLike, state: object = None) -> State:
+    def __call__(
+        self, x: npt.ArrayLike, state: object = None, *, attention: npt.ArrayLike | None = None
+    ) -> State:
         """Take one step.
 
         Parameters
         ----------
         x : (B, I), or unbatched (I,).
         state : h (B, H), or the tuple (h, c) for LSTMCell; unbatched (H,). None is zeros.
+        attention : (B,), unbatched one number: for cells that take one, and needed there.
 
         Returns
         -------
         state after the step, in the form of the argument.
         """
         engine = self._ready()
-        plain = engine.plain_cell(x, state)
-        if plain is not None:
-            return plain
+        if attention is None:
+            plain = engine.plain_cell(x, state)
+            if plain is not None:
+                return plain
         array = as_array("x", x, self.dtype)
         if array.ndim not in (1, 2) or array.shape[-1] != self.input_size:
             size = self.input_size
@@ -80,12 +84,16 @@ class RecurrentCell(EngineUser):
         layout = _BATCHED if array.ndim == 2 else _UNBATCHED
         rows = readable(array if layout.batched else array[None])
         batch = len(rows)
+        scores = self._call.attention(attention, ("B",)[: array.ndim - 1], array.shape[:-1])
         states = self._call.zeros(batch)
         if state is not None:
             states = self._call.states("state", state, batch, layout)
         final = tuple([np.empty_like(initial) for initial in states])
         output = np.empty((1, batch, self.hidden_size), self.dtype)
-        engine.forward(Run(rows[None], states), output, final, tape=None)
+        run = Run(rows[None], states)
+        if scores is not None:
+            run = run._replace(attention=np.ascontiguousarray(scores).reshape(1, batch))
+        engine.forward(run, output, final, tape=None)
         return layout.caller_state(final)
 
 

@@ -30,6 +30,18 @@ class OwnParameter(NamedTuple):
         return self.name.startswith("bias_")
 
 
+class CellState(NamedTuple):
+    """What a cell carries from step to step; `positive`: it means something only above 0."""
+
+    name: str
+    positive: bool
+
+    @classmethod
+    def parse(cls, text: str) -> CellState:
+        """Read one word of `CellInfo.state_names`."""
+        return cls(text.removesuffix(">0"), text.endswith(">0"))
+
+
 @dataclass(frozen=True, slots=True)
 class CellInfo:
     """Counts that describe a cell to code that is generic over cells.
@@ -60,6 +72,11 @@ class CellInfo:
     second_sees_h : whether the gate of the second phase sees h instead of x; ``weight_ih`` and
         ``bias_ih`` have no rows for it, and the last block of ``weight_hh`` takes its operand.
     biases : whether there are ``bias_ih`` and ``bias_hh``.
+    step_inputs : 0 or 1: numbers that the cell takes of every step and row beside x, the same for
+        all units.
+    state_names : names of the states, separated by blanks, of which the first `states` count;
+        ``"n>0"`` is one that must be positive to mean something.
+    heads : whether ``weight_hh`` may be cut into blocks, one for each head: `Options.num_heads`.
 
     Examples
     --------
@@ -84,6 +101,9 @@ class CellInfo:
     input_only: int = 0
     second_sees_h: bool = False
     biases: bool = True
+    step_inputs: int = 0
+    state_names: str = "h c"
+    heads: bool = False
 
     @property
     def own(self) -> tuple[OwnParameter, ...]:
@@ -95,6 +115,17 @@ class CellInfo:
         OwnParameter(name='alpha', shared=True, initial=(-3.0, -3.0))
         """
         return tuple(map(OwnParameter.parse, self.parameters.split()))
+
+    @property
+    def carried(self) -> tuple[CellState, ...]:
+        """The states, h first.
+
+        Examples
+        --------
+        >>> CellInfo("lstm", gates=4, separate=0, states=2, saved=5).carried[1]
+        CellState(name='c', positive=False)
+        """
+        return tuple(map(CellState.parse, self.state_names.split()[: self.states]))
 
     @property
     def params(self) -> int:

@@ -23,7 +23,7 @@ class ChunkGradients(Gradients):
 
     Attributes
     ----------
-    x, params : as in `Gradients`.
+    x, params, attention : as in `Gradients`.
     state : gradient for the state carried into the chunk. Truncation means not to use it; handed
         to the chunk before as ``d_state``, the gradients become those of one call.
     initial : gradient for the initial state that `tbptt` was given, from resets in this chunk; and
@@ -147,7 +147,10 @@ class ChunkTape:
         if self._learned is not None:
             self._learned.backward([initial], grads.params)
         form = self._layout.caller_state
-        return ChunkGradients(grads.x, form(tuple(carried)), grads.params, form(tuple(initial)))
+        return ChunkGradients(
+            grads.x, form(tuple(carried)), grads.params, form(tuple(initial)),
+            attention=grads.attention,
+        )  # fmt: skip
 
     def _backward_twice(
         self, again: Again, d_output: object, d_state: object
@@ -167,6 +170,8 @@ class ChunkTape:
             layout.caller(d_later), form(tuple(state[:, rows] for state in d_final))
         )
         layout.time_first(grads.x)[:, rows] += layout.time_first(later.x)  # type: ignore[arg-type]
+        if grads.attention is not None and later.attention is not None:
+            layout.time_first(grads.attention)[:, rows] += layout.time_first(later.attention)
         for name, value in later.params.items():
             grads.params[name] += value
         return grads, self._members(later.state)

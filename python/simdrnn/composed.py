@@ -169,11 +169,15 @@ class Composed:
         *,
         d_reset_states: Sequence[Array] | None = None,
         trace: Sequence[Array] | None = None,
+        d_attention: Array | None = None,
     ) -> None:
         """Overwrite the gradients, from `d_x` to `d_reset_states`; see `simdrnn.run`."""
         plan, merge = _Plan(run, self._structure.reverse), self._structure.merge
         d_above = d_output.reshape(*d_output.shape[:2], self._width)
         d_above = self._ordered(run, d_above) if not self._structure.keep_order else d_above
+        d_scores = None if d_attention is None else np.empty_like(d_attention)
+        if d_attention is not None:
+            d_attention[...] = 0.0
         for layer in reversed(range(len(self._networks))):
             dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None
             below = tape.outputs[layer - 1] if layer else run.x
@@ -198,7 +202,10 @@ class Composed:
                     None if d_reset_states is None else self._of_layer(d_reset_states, layer)
                 ),
                 trace=None if trace is None else [plan.turn(one) for one in trace[own]],
+                d_attention=d_scores,
             )
+            if d_attention is not None and d_scores is not None:  # all layers see the same
+                d_attention += plan.turn(d_scores)
             if self._adds[layer]:
                 d_below += plan.where_real(d_above)
             d_above = d_below if dropped is None else d_below * dropped

@@ -22,7 +22,6 @@ from simdrnn.weights import Sizes, initialise, parameter_specs
 
 __all__ = ["EngineUser"]
 
-_STATE_NAMES = ("h_0", "c_0")
 _PLAIN = Structure()
 
 
@@ -75,21 +74,21 @@ class EngineUser(Parametrised):
     ) -> None:
         """Draw the parameters and build the engine."""
         self._info = self.cell_infos()[cell]
-        self._sizes = sizes
+        self.options = Options.parse(self._info, options, dropout, bool(sizes.projected_size))
+        self._sizes = sizes = sizes.with_heads(self.options.heads)
         self._batch_first = batch_first
         self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
         self.dtype = as_dtype(dtype)
         self.seed = as_seed(seed)
-        self.options = Options.parse(self._info, options, dropout, bool(sizes.projected_size))
         self.structure = structure
         self._groups = parameter_specs(self._info, sizes, suffixes=suffixes)
         self._state_specs = []
         if structure.learn_initial_state:
-            self._state_specs = state_specs(_STATE_NAMES[: self._info.states], sizes)
+            self._state_specs = state_specs(self._state_names, sizes)
         rng = np.random.default_rng(self.seed)
         values = initialise(
-            self._groups, self.hidden_size, rng, initializer=initializer, forget_bias=forget_bias,
-            cell=self._info,
+            self._groups, self.hidden_size, rng, heads=sizes.heads, initializer=initializer,
+            forget_bias=forget_bias, cell=self._info,
         )  # fmt: skip
         specs = [spec for group in (*self._groups, *self._state_specs) for spec in group]
         values |= {spec.name: np.zeros(spec.shape) for group in self._state_specs for spec in group}
@@ -103,17 +102,22 @@ class EngineUser(Parametrised):
             self._info.name, self.dtype, input_size, hidden_size, layers, directions, self.options,
             self._sizes.projected_size,
         )  # fmt: skip
-        state_names = _STATE_NAMES[: self._info.states]
         learned = None
         if self.structure.learn_initial_state:
             learned = LearnedStates(self._state_specs, self._parameters)
         self._call = CallSpec(
             self.dtype, input_size, layers * directions,
-            self._sizes.state_sizes(self._info.states), self._sizes.h_letter, state_names,
-            self._batch_first, learned,
+            self._sizes.state_sizes(self._info.states), self._sizes.h_letter, self._state_names,
+            self._batch_first, learned, self._info.name,
+            takes_attention=self._info.step_inputs > 0,
         )  # fmt: skip
         self._lock = threading.Lock()
         self._stamp: tuple[int, Hashable] | None = None
+
+    @property
+    def _state_names(self) -> tuple[str, ...]:
+        """Names of the initial states, as errors and parameters have them."""
+        return tuple(f"{state.name}_0" for state in self._info.carried)
 
     def _ready(self) -> Network:
         """Return the engine, holding the present parameters."""

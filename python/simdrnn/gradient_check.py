@@ -43,9 +43,11 @@ def gradcheck(
     """Check what ``layer.record`` and ``backward`` give against central differences.
 
     The loss is a sum of all outputs and final states with random weights; it is differentiated for
-    x, the states and every parameter. A tensor of up to `entries` entries is checked entry
-    by entry; of a larger one, that many random entries, and `directions` random directions through
-    all of its entries at once, which see a wrong entry wherever it is.
+    x, the states, every parameter, and attention where the layer takes it, which is drawn from
+    [0, 1). A tensor of up to `entries` entries is checked entry by entry; of a larger one, that
+    many random entries, and `directions` random directions through all of its entries at once,
+    which see a wrong entry wherever it is. States that must be positive, as n of sLSTM, are; where
+    they are learned, they are moved there.
 
     Parameters
     ----------

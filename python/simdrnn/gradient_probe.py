@@ -46,6 +46,33 @@ def _random_like(state: Any, rng: np.random.Generator) -> Any:
     return rng.standard_normal(state.shape)
 
 
+def _positive(values: Array) -> Array:
+    """Turn normal numbers into positive ones, away from 0: a cell may divide by them."""
+    return 0.5 + np.abs(values)
+
+
+def _random_state(layer: RecurrentLayer | Stack, form: Any, rng: np.random.Generator) -> Any:
+    """Draw a state to begin with, of the given form: positive where it has to be."""
+    if isinstance(layer, Stack):
+        pairs = zip(layer.layers, form, strict=True)
+        return tuple(_random_state(one, own, rng) for one, own in pairs)
+    drawn = _random_like(form, rng)
+    if not isinstance(drawn, tuple):
+        return drawn
+    pairs_of_one = zip(layer._info.carried, drawn, strict=True)
+    return tuple(_positive(value) if state.positive else value for state, value in pairs_of_one)
+
+
+def _move_learned(layer: RecurrentLayer, rng: np.random.Generator) -> None:
+    """Let learned states that must be positive begin above 0: at 0 they have no derivative."""
+    for specs, state in zip(layer._state_specs, layer._info.carried, strict=False):
+        if state.positive:
+            layer.load_state_dict(
+                {spec.name: _positive(rng.standard_normal(spec.shape)) for spec in specs},
+                strict=False,
+            )
+
+
 class Probe:
     """A copy of a layer with random arguments, whose loss can be had anywhere around them."""
 
@@ -60,15 +87,21 @@ class Probe:
         with_state: bool,
     ) -> None:
         self._layer = copy.deepcopy(layer)
+        for one in layers_of(self._layer):
+            _move_learned(one, rng)
         self._recorded = layer._recorded
-        self._steps, self._call = steps, call
+        self._steps = steps
         layout = layers_of(layer)[0]._call.layout
         self._x = layout.caller(rng.standard_normal((steps, batch, layer.input_size)))
-        form = layer(self._x)[1]
-        self._state = _random_like(form, rng) if with_state else None
-        self._arguments = {"x": self._x} | _leaves("state", self._state)
+        beside: dict[str, Any] = {}
+        if any(one._info.step_inputs for one in layers_of(layer)):
+            beside = {"attention": layout.caller(rng.random((steps, batch)))}
+        self._call = call | beside
+        form = layer(self._x, **beside)[1]
+        self._state = _random_state(layer, form, rng) if with_state else None
+        self._arguments = {"x": self._x} | beside | _leaves("state", self._state)
         if call["reset_state"] == "random":
-            self._call = call | {"reset_state": _random_like(form, rng)}
+            self._call |= {"reset_state": _random_state(layer, form, rng)}
             self._arguments |= _leaves("reset_state", self._call["reset_state"])
         self.values = {name: value.copy() for name, value in self._arguments.items()}
         self.values |= self._layer.state_dict()
@@ -78,6 +111,7 @@ class Probe:
         grads = tape.backward(self._d_output, self._d_state)
         found = {"x": grads.x} | _leaves("state", grads.state)
         found |= _leaves("reset_state", grads.reset_state) | grads.params
+        found |= _leaves("attention", grads.attention)
         self._gradients = {name: found[name] for name in self.values}
         self._here = self._loss()
         self._rounding = self._loss_rounding(tape)

@@ -21,6 +21,7 @@ class Gradients:
         of such arrays for an LSTM, or None for a module without state.
     params : gradients for the parameters: name -> array, the keys and shapes of ``parameters()``.
     reset_state : gradient for the state given as ``reset_state``, in its form; else None.
+    attention : gradient for the attention given, in its shape; None where the cell takes none.
 
     The object is frozen, its arrays are not: `clip_grad_norm_` scales them in place. Two objects
     are equal only if they are the same one, since arrays have no single truth value.
@@ -38,3 +39,4 @@ class Gradients:
     params: dict[str, Array]
     # By keyword only, so that subclasses can add fields without defaults.
     reset_state: State | None = field(default=None, kw_only=True)
+    attention: Array | None = field(default=None, kw_only=True)

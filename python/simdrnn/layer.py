@@ -97,14 +97,14 @@ class RecurrentLayer(Footprint):
         self, x: npt.ArrayLike, state: object = None, *, lengths: _Flags = None,
         mask: _Flags = None, reset: _Flags = None, masked_output: str = "zero",
         num_threads: int | None = None, out: Array | None = None, reset_state: object = None,
-        return_all_states: Literal[False] = False,
+        return_all_states: Literal[False] = False, attention: _Flags = None,
     ) -> tuple[Array, State]: ...  # fmt: skip
     @overload
     def __call__(
         self, x: npt.ArrayLike, state: object = None, *, lengths: _Flags = None,
         mask: _Flags = None, reset: _Flags = None, masked_output: str = "zero",
         num_threads: int | None = None, out: Array | None = None, reset_state: object = None,
-        return_all_states: Literal[True],
+        return_all_states: Literal[True], attention: _Flags = None,
     ) -> tuple[Array, State, State]: ...  # fmt: skip
     def __call__(
         self,
@@ -119,6 +119,7 @@ class RecurrentLayer(Footprint):
         out: Array | None = None,
         reset_state: object = None,
         return_all_states: bool = False,
+        attention: npt.ArrayLike | None = None,
     ) -> tuple[Array, State] | tuple[Array, State, State]:
         """Run the layer for inference: no dropout, nothing saved.
 
@@ -141,6 +142,8 @@ class RecurrentLayer(Footprint):
             ``"learned"`` with ``learn_initial_state=True``; or a state in the form of `state`.
         return_all_states : whether to return the states over time, too. The call then keeps what
             a recorded one does.
+        attention : (T, B), laid out like `x`: a number for every step and row, for cells that take
+            one, as AUGRU, and needed there.
 
         Returns
         -------
@@ -158,6 +161,7 @@ class RecurrentLayer(Footprint):
             and reset_state is None
             and return_all_states is False
             and masked_output == "zero"
+            and attention is None
             and self._short
         ):
             plain = engine.plain_layer(x, state)
@@ -165,8 +169,9 @@ class RecurrentLayer(Footprint):
                 return plain
         recorded = as_bool("return_all_states", return_all_states)
         run, layout = self._call.run(
-            x, state, lengths, mask, reset, masked_output, num_threads, reset_state
-        )
+            x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
+            attention,
+        )  # fmt: skip
         if out is None:
             output = np.empty((*run.x.shape[:2], *self._values.shape), self.dtype)
         else:
@@ -194,6 +199,7 @@ class RecurrentLayer(Footprint):
         memory_budget: int | None = None,
         num_threads: int | None = None,
         reset_state: object = None,
+        attention: npt.ArrayLike | None = None,
     ) -> Tape:
         """Run the layer and keep what back-propagation needs.
 
@@ -205,9 +211,9 @@ class RecurrentLayer(Footprint):
             time in one layer and direction. Same gradients, bit for bit; one more forward pass.
         memory_budget : bytes for ``tape.peak_nbytes``: keeps everything where that fits, else
             chooses the spacing of least memory. Not together with `checkpoint_every`.
-        x, state, lengths, mask, reset, masked_output, num_threads, reset_state : as when calling
-            the layer. The tape refers to `x`, `state`, `mask`, `reset` and `reset_state`: leave
-            them as they are until the last `Tape.backward`.
+        x, state, lengths, mask, reset, masked_output, num_threads, reset_state, attention : as when
+            calling the layer. The tape refers to `x`, `state`, `mask`, `reset`, `reset_state` and
+            `attention`: leave them as they are until the last `Tape.backward`.
 
         Returns
         -------
@@ -231,8 +237,9 @@ class RecurrentLayer(Footprint):
         """
         as_bool("training", training)
         run, layout = self._call.run(
-            x, state, lengths, mask, reset, masked_output, num_threads, reset_state
-        )
+            x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
+            attention,
+        )  # fmt: skip
         every = self._spacing(run, checkpoint_every, memory_budget)
         changed = None
         if training:

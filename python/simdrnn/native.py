@@ -42,7 +42,7 @@ def _numbers(cell: str, options: Options) -> _core.Options:
     ]
     activations = [(a.kind, a.alpha, a.beta) for a in options.activations]
     own = options.activations != Options.parse(info, {}).activations
-    return _core.Options(limits, activations, own, options.dropout_per_gate, chances)
+    return _core.Options(limits, activations, own, options.dropout_per_gate, chances, options.heads)
 
 
 class Network:
@@ -142,6 +142,7 @@ class Network:
         *,
         d_reset_states: Sequence[Array] | None = None,
         trace: Sequence[Array] | None = None,
+        d_attention: Array | None = None,
     ) -> None:
         """Overwrite the gradients, from `d_x` to `d_reset_states`; see `simdrnn.run`."""
         self._core.backward(
@@ -154,6 +155,7 @@ class Network:
             None if d_reset_states is None else tuple(d_reset_states),
             list(d_parameters),
             None if trace is None else list(trace),
+            d_attention,
         )
 
 

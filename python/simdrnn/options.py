@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from simdrnn.activations import Activation, parse_activation
 from simdrnn.cells import CellInfo
-from simdrnn.validate import as_bool, as_chance, as_positive_number
+from simdrnn.validate import as_bool, as_chance, as_positive, as_positive_number
 
 __all__ = ["Options"]
 
@@ -56,6 +56,9 @@ class Options:
     recurrent_activation : of the gates that are sigmoids by default; a list names one for each.
     output_activation : what makes h of c: tanh by default, and not changed by `activation` (as in
         ONNX; Keras changes both).
+    num_heads : how many blocks along its diagonal the recurrent matrix of every gate is cut into,
+        for cells that have heads: a unit then sees only the h of its own head. It divides
+        hidden_size; ``weight_hh`` is (G*H, H/num_heads). None is 1.
     dropout : between layers; the layer's own argument.
     activations : of every gate and of the output, by place; worked out by `parse`.
 
@@ -81,6 +84,7 @@ class Options:
     activation: Activation | None = None
     recurrent_activation: OneOrMore | None = None
     output_activation: Activation | None = None
+    num_heads: int | None = None
     dropout: float = field(default=0.0, repr=False)
     activations: tuple[Activation, ...] = field(default=(), repr=False)
 
@@ -92,6 +96,7 @@ class Options:
             self._store(name, as_chance)
         self._store("recurrent_dropout_per_gate", as_bool)
         self._store("zoneout", _zoneout)
+        self._store("num_heads", as_positive)
         for name in _ACTIVATIONS:
             self._store(name, _one_or_more if name == "recurrent_activation" else parse_activation)
 
@@ -114,6 +119,11 @@ class Options:
     def dropout_per_gate(self) -> bool:
         """Whether gates drop an h of their own."""
         return bool(self.recurrent_dropout and self.recurrent_dropout_per_gate)
+
+    @property
+    def heads(self) -> int:
+        """Blocks of every gate's recurrent matrix."""
+        return self.num_heads or 1
 
     def zoneouts(self, states: int) -> tuple[float, ...]:
         """Return the zoneout probability of each state, h first."""
@@ -179,6 +189,8 @@ class Options:
                 raise ValueError(
                     f"{name}: expected a cell with a recurrent product, got {cell.name}"
                 )
+        if self.num_heads is not None and not cell.heads:
+            raise ValueError(f"num_heads: expected a cell with heads, got {cell.name}")
         if self.candidate_dropout is not None and cell.candidate < 0:
             raise ValueError(
                 f"candidate_dropout: expected a cell with a candidate, got {cell.name}"

@@ -86,7 +86,7 @@ class Parametrised:
             array = self._check_parameter(name, value)
             with self._update_parameters() as arrays:
                 np.copyto(arrays[name], array)
-        elif name.startswith(("weight_", "bias_", "h_0_", "c_0_")):
+        elif name.startswith(("weight_", "bias_", "h_0_", "c_0_", "n_0_", "m_0_")):
             known = ", ".join(self._specs)
             raise AttributeError(f"{name}: unknown parameter; expected one of {known}")
         elif name in self.__dict__ and (name in self._fixed or name in self._defaults):

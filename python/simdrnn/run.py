@@ -52,6 +52,8 @@ class Run(NamedTuple):
     key : 64 bits, of what is drawn.
     num_threads : 0 leaves the number to the engine.
     reset_states : what resets go to, in the form of `states`; None is `states` themselves.
+    attention : (T, B) of the layer's dtype, C-contiguous: what a cell with `CellInfo.step_inputs`
+        takes of every step and row beside x, in all layers and directions; None for other cells.
     """
 
     x: Array
@@ -64,6 +66,7 @@ class Run(NamedTuple):
     key: int = 0
     num_threads: int = 0
     reset_states: tuple[Array, ...] | None = None
+    attention: Array | None = None
 
 
 @dataclass(slots=True)
@@ -172,10 +175,13 @@ class Network(Protocol):
         *,
         d_reset_states: Sequence[Array] | None = None,
         trace: Sequence[Array] | None = None,
+        d_attention: Array | None = None,
     ) -> None:
         """Overwrite all arguments from `d_x` to `d_reset_states` with gradients.
 
         `d_reset_states` is S arrays (L*D, B, H) where ``run.reset_states`` is given, else None.
+        `d_attention`, (T, B) and C-contiguous where ``run.attention`` is given, else None, is
+        overwritten too: the sum over layers and directions, 0 at steps that are not real.
 
         `trace`, L*D arrays (T, B, (S + 1) * H), C-contiguous, takes what back-propagation carries;
         with a projection (T, B, P + (S - 1) * H + P).

@@ -21,6 +21,11 @@ def as_layers(layers: object) -> tuple[RecurrentLayer, ...]:
         label = f"layers[{index}]"
         if not isinstance(layer, RecurrentLayer):
             raise TypeError(f"{label}: expected a recurrent layer, got {type(layer).__name__}")
+        if layer._info.step_inputs:
+            raise ValueError(
+                f"{label}: expected a layer that takes nothing beside x, got {layer._info.name}, "
+                "which takes attention"
+            )
         if any(layer is other for other in layers[:index]):
             raise ValueError(f"{label}: expected each layer once, got one twice")
         if layer.dtype != first.dtype:

@@ -89,12 +89,15 @@ def reversed_run(run: Run) -> Run:
     Step s of the result is step T - 1 - s of `run`. Padding then comes first, which is what masked
     steps are; a reset is met on its other side, so it moves by one step.
     """
+    scores = run.attention
+    turned = run._replace(
+        x=run.x[::-1], attention=None if scores is None else np.ascontiguousarray(scores[::-1])
+    )
     if run.lengths is None and run.mask is None and run.reset is None:
-        return run._replace(x=run.x[::-1])
+        return turned
     steps = Steps.of(run, reverse=True)
     whole = run.lengths is None and run.mask is None
-    return run._replace(
-        x=run.x[::-1],
+    return turned._replace(
         lengths=None,
         mask=None if whole else np.ascontiguousarray(steps.real[::-1]),
         reset=None if run.reset is None else np.ascontiguousarray(steps.fresh[::-1]),

@@ -185,12 +185,13 @@ class Tape:
         if run.reset_states is not None:
             d_reset = tuple(np.empty(state.shape, layer.dtype) for state in run.reset_states)
         d_x = np.empty(run.x.shape, layer.dtype)
+        d_attention = None if run.attention is None else np.empty(run.attention.shape, layer.dtype)
         d_initial = tuple(np.empty(state.shape, layer.dtype) for state in run.states)
         params = layer._gradient_arrays()
         d_parameters = [layer._direction(params, index) for index in range(len(layer._groups))]
         self._used._ready().backward(
             run, self._arrays, d_sequence, d_final, d_x, d_initial, d_parameters,
-            d_reset_states=d_reset, trace=trace,
+            d_reset_states=d_reset, trace=trace, d_attention=d_attention,
         )  # fmt: skip
         if self._changed is not None:
             self._changed.backward(params)
@@ -201,8 +202,9 @@ class Tape:
             layer._call.learned.backward(used, params)
         given = form(d_reset) if self._uses.given_reset and d_reset is not None else None
         return Gradients(
-            self._layout.caller(d_x), form(d_initial), layer._shared(params), reset_state=given
-        )
+            self._layout.caller(d_x), form(d_initial), layer._shared(params), reset_state=given,
+            attention=None if d_attention is None else self._layout.caller(d_attention),
+        )  # fmt: skip
 
     def _with_last(
         self, value: object, d_output: Array, d_final: tuple[Array, ...]

@@ -54,6 +54,7 @@ def tbptt(
     reset: npt.ArrayLike | None = None,
     masked_output: str = "zero",
     num_threads: int | None = None,
+    attention: npt.ArrayLike | None = None,
 ) -> Iterator[Chunk]:
     """Record a long sequence in chunks of `k` steps, each from the state the one before left.
 
@@ -70,9 +71,9 @@ def tbptt(
     state : the initial state, as when calling the layer; None is zeros, or what was learned by the
         time of this call. To go on where an earlier sequence ended, hand in its last
         chunk's ``tape.state``.
-    training, lengths, mask, reset, masked_output, num_threads : as for ``layer.record``, for the
-        whole sequence. A reset goes back to `state`; a row that ended before a chunk stays as it
-        is. Every chunk draws dropout of its own.
+    training, lengths, mask, reset, masked_output, num_threads, attention : as for
+        ``layer.record``, for the whole sequence. A reset goes back to `state`; a row that ended
+        before a chunk stays as it is. Every chunk draws dropout of its own.
 
     Returns
     -------
@@ -123,7 +124,9 @@ def tbptt(
             "still to come"
         )
     as_bool("training", training)
-    run, layout = layer._call.run(x, state, lengths, mask, reset, masked_output, num_threads)
+    run, layout = layer._call.run(
+        x, state, lengths, mask, reset, masked_output, num_threads, attention=attention
+    )
     return _chunks(
         layer, run, layout, steps, training, None if state is not None else layer._call.learned
     )
@@ -151,7 +154,10 @@ def _cut(run: Run, start: int, stop: int) -> Run:
     lengths = None if run.lengths is None else np.clip(run.lengths - start, 0, stop - start)
     mask = None if run.mask is None else run.mask[start:stop]
     reset = None if run.reset is None else run.reset[start:stop]
-    return run._replace(x=run.x[start:stop], lengths=lengths, mask=mask, reset=reset)
+    scores = None if run.attention is None else run.attention[start:stop]
+    return run._replace(
+        x=run.x[start:stop], lengths=lengths, mask=mask, reset=reset, attention=scores
+    )
 
 
 def _record(
@@ -176,6 +182,7 @@ def _record(
             mask=None if part.mask is None else form(part.mask),
             reset=None if part.reset is None else form(part.reset),
             masked_output="hold" if part.hold else "zero", num_threads=part.num_threads or None,
+            attention=None if part.attention is None else form(part.attention),
         )  # fmt: skip
 
     if first or run.reset is None:
@@ -203,6 +210,7 @@ def _record(
                     lengths=lengths[rows],
                     mask=mask if run.mask is None else mask & run.mask[:, rows],
                     reset=run.reset[:, rows],
+                    attention=None if run.attention is None else run.attention[:, rows],
                 )
             ),
         )

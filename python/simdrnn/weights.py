@@ -67,6 +67,8 @@ class Sizes(NamedTuple):
         """How messages write `h_size`."""
         return "P" if self.projected_size else "H"
 
+    heads: int = 1  # blocks of every gate's recurrent matrix
+
     @property
     def output_size(self) -> int:
         """How many numbers a layer hands to the one above, for each step and row."""
@@ -75,6 +77,19 @@ class Sizes(NamedTuple):
     def state_sizes(self, states: int) -> tuple[int, ...]:
         """Return how many numbers each of so many states has, h first."""
         return (self.h_size, *[self.hidden_size] * (states - 1))
+
+    @property
+    def seen_units(self) -> int:
+        """How many h a unit sees: columns of ``weight_hh``."""
+        return self.h_size // self.heads
+
+    def with_heads(self, heads: int) -> Sizes:
+        """Return the sizes of recurrent matrices in so many blocks."""
+        if self.hidden_size % heads:
+            raise ValueError(
+                f"num_heads: expected a divisor of hidden_size={self.hidden_size}, got {heads}"
+            )
+        return self._replace(heads=heads)
 
     @classmethod
     def check(
@@ -144,6 +159,7 @@ def parameter_specs(
     """
     hidden, directions = sizes.hidden_size, sizes.num_directions
     above, h_size, h_text = sizes.output_size, sizes.h_size, sizes.h_letter
+    seen_text = h_text if sizes.heads == 1 else f"H/{sizes.heads}"
     groups = []
 
     def block(name: str, blocks: int, *width: tuple[str, int]) -> list[ParameterSpec]:
@@ -158,7 +174,7 @@ def parameter_specs(
             end = f"_l{layer}" + ("_reverse" if direction else "") if suffixes else ""
             group = [
                 *block(f"weight_ih{end}", cell.input_blocks, (width_text, width)),
-                *block(f"weight_hh{end}", cell.recurrent_blocks, (h_text, h_size)),
+                *block(f"weight_hh{end}", cell.recurrent_blocks, (seen_text, sizes.seen_units)),
             ]
             if sizes.bias and cell.biases:
                 group += block(f"bias_ih{end}", cell.input_blocks)
@@ -181,7 +197,9 @@ def _orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> Array:
     return factor * np.where(np.diag(triangle) < 0, -1.0, 1.0)
 
 
-def _draw(spec: ParameterSpec, hidden: int, initializer: str, rng: np.random.Generator) -> Array:
+def _draw(
+    spec: ParameterSpec, hidden: int, heads: int, initializer: str, rng: np.random.Generator
+) -> Array:
     """Draw one parameter in float64."""
     if spec.initial is not None:
         return rng.uniform(*spec.initial, spec.shape)
@@ -191,10 +209,12 @@ def _draw(spec: ParameterSpec, hidden: int, initializer: str, rng: np.random.Gen
     if len(spec.shape) == 1:
         return np.zeros(spec.shape)
     rows, width = spec.shape
+    size = hidden // heads if spec.name.startswith("weight_hh") else hidden
     if initializer == "orthogonal" and spec.name.startswith("weight_hh"):
-        return np.concatenate([_orthogonal((hidden, width), rng) for _ in range(rows // hidden)])
-    # Each gate is a matrix (H, width) of its own, so fan-out is H, not gates*H; weight_hr's is P.
-    bound = math.sqrt(6.0 / (width + min(rows, hidden)))
+        return np.concatenate([_orthogonal((size, width), rng) for _ in range(rows // size)])
+    # Each gate, or head of a gate, is a matrix of its own, (H, width): fan-out is H and not
+    # gates*H; weight_hr's is P.
+    bound = math.sqrt(6.0 / (width + min(rows, size)))
     return rng.uniform(-bound, bound, spec.shape)
 
 
@@ -216,6 +236,7 @@ def initialise(
     hidden_size: int,
     rng: np.random.Generator,
     *,
+    heads: int = 1,
     initializer: str = "uniform",
     forget_bias: float | None = None,
     cell: CellInfo | None = None,
@@ -230,6 +251,7 @@ def initialise(
     groups : what `parameter_specs` returned.
     hidden_size : H.
     rng : source of every number.
+    heads : blocks of every gate's recurrent matrix.
     initializer : ``"uniform"``, PyTorch's U(-1/sqrt(H), 1/sqrt(H)) for everything;
         ``"glorot"``, Glorot uniform weights gate by gate, biases 0;
         ``"orthogonal"``, as glorot with ``weight_hh`` orthogonal gate by gate.
@@ -245,7 +267,9 @@ def initialise(
     if forget_bias is not None:
         forget_bias = as_finite_number("forget_bias", forget_bias)
     values = {
-        spec.name: _draw(spec, hidden_size, initializer, rng) for group in groups for spec in group
+        spec.name: _draw(spec, hidden_size, heads, initializer, rng)
+        for group in groups
+        for spec in group
     }
     if forget_bias is not None and cell is not None:
         slices = list(_gate_slices(groups, cell.bias_slices(cell.keep, hidden_size)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from simdrnn.diagnosis.recorded import STATE_NAMES, Recorded
+from simdrnn.diagnosis.recorded import Recorded
 from simdrnn.diagnosis.report import NonFinite
 from simdrnn.gradients import Gradients
 from simdrnn.reference.gates import H_ITSELF
@@ -58,7 +58,7 @@ def _all(
     for index in last_first:
         recorded = directions[index]
         blocks = recorded.carried(traces[index])
-        names = [f"dL/d{name}" for name in STATE_NAMES[: recorded.info.states]]
+        names = [f"dL/d{name}" for name in recorded.state_names]
         yield _step(recorded, list(zip(names, blocks, strict=False)), "backward")
     if grads.x is not None:
         yield _anywhere("dL/dx", grads.x, "backward")
@@ -70,7 +70,7 @@ def _values(recorded: Recorded) -> Iterator[tuple[str, Array]]:
     """Yield a direction's values in the order in which a step makes them."""
     names = {gate.place: gate.name for gate in recorded.gates if gate.place != H_ITSELF}
     others = recorded.info.saved - recorded.info.states + 1
-    names |= {others + k: name for k, name in enumerate(STATE_NAMES[1 : recorded.info.states])}
+    names |= {others + k: name for k, name in enumerate(recorded.state_names[1:])}
     for place in range(recorded.info.saved):
         yield names.get(place, f"saved value {place}"), recorded.saved[:, :, place]
     yield "h", recorded.output

@@ -8,6 +8,7 @@ import numpy as np
 
 from simdrnn.cells import CellInfo
 from simdrnn.reference.gates import H_ITSELF, Gate, gates_of
+from simdrnn.reference.heads import whole
 from simdrnn.reference.network import CELLS, Network
 from simdrnn.reference.sequence import Pass
 from simdrnn.run import Run
@@ -15,9 +16,7 @@ from simdrnn.steps import Steps
 from simdrnn.tape import Tape
 from simdrnn.validate import Array
 
-__all__ = ["STATE_NAMES", "Recorded", "Sample", "stretches"]
-
-STATE_NAMES = ("h", "c")
+__all__ = ["Recorded", "Sample", "stretches"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +67,11 @@ class Recorded:
         """Whether the direction runs backwards in time."""
         return self.index % self.tape._layer._sizes.num_directions == 1
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the states, h first."""
+        return tuple(state.name for state in self.info.carried)
+
     def gate(self, gate: Gate) -> Array:
         """Return the values (T, B, H) of a gate."""
         return self.output if gate.place == H_ITSELF else self.saved[:, :, gate.place]
@@ -76,7 +80,7 @@ class Recorded:
         """Return the states (T, B, H) after each step by name: those but h end what is saved."""
         width = self.saved.shape[2]
         others = [self.saved[:, :, place] for place in range(width - self.info.states + 1, width)]
-        return dict(zip(STATE_NAMES, [self.output, *others], strict=False))
+        return dict(zip(self.state_names, [self.output, *others], strict=True))
 
     def carried(self, trace: Array) -> list[Array]:
         """Cut a trace into its parts: of each state, h first, and what arrives at h."""
@@ -90,12 +94,12 @@ class Recorded:
         """
         layer = self.tape._used
         parameters = layer._direction(layer._parameters, self.index)
-        shape = (self.info.recurrent_blocks, layer.hidden_size, layer._sizes.h_size)
+        shape = (self.info.recurrent_blocks, layer.hidden_size, layer._sizes.seen_units)
         if parameters.weight_hh is None:
             return np.zeros(shape)
         matrices = parameters.weight_hh.astype(np.float64).reshape(shape)
         if parameters.weight_hr is None:
-            return matrices
+            return whole(matrices)
         with np.errstate(all="ignore"):  # not finite: so is what is measured
             return np.asarray(parameters.weight_hr.astype(np.float64) @ matrices)
 
@@ -116,6 +120,7 @@ class Recorded:
             None if run.mask is None else run.mask[:, rows],
             None if run.reset is None else run.reset[:, rows],
             run.hold,
+            attention=None if run.attention is None else run.attention[:, rows],
         )
         real = self.steps.real[:, rows, None, None]
         saved = np.where(real, self.saved[:, rows], 0.0).astype(np.float64)
@@ -165,6 +170,7 @@ class Sample:
         """
         _, d_before, _ = self._walk._step_backward(
             self._walk._at(t, rows),
+            self._walk._beside(t, rows),
             tuple(saved[t, rows] for saved in self._saved[: self._walk._kept]),
             tuple(state[t, rows] for state in self._before),
             tuple(state[t, rows] for state in self._after),

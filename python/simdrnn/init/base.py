@@ -26,15 +26,18 @@ class Block(NamedTuple):
     ----------
     kind : ``"weight_ih"``, ``"weight_hh"``, ``"bias"`` or ``"weight_hr"``.
     cell : what the gates belong to.
-    arrays : (G, H, I) for ``weight_ih``, (G, H, H) for ``weight_hh``, (1, P, H) for ``weight_hr``
-        (then ``weight_hh`` is (G, H, P)); for ``bias`` two of shape (G, H), ``bias_ih`` and
-        ``bias_hh``, of which almost every gate only sees the sum, and what biases a cell has of its
-        own (1, H). G are the gates that have such a parameter.
+    arrays : (G, H, I) for ``weight_ih``; (G, H, H) for ``weight_hh``, with heads (G*heads, H/heads,
+        H/heads): those of the first gate, then of the next; (1, P, H) for ``weight_hr`` (then
+        ``weight_hh`` is (G, H, P)); for ``bias`` two of shape (G, H), ``bias_ih`` and ``bias_hh``,
+        of which almost every gate only sees the sum, and what biases a cell has of its own (1, H).
+        G are the gates that have such a parameter.
+    heads : blocks that each gate's matrix is cut into.
     """
 
     kind: str
     cell: CellInfo
     arrays: tuple[Array, ...]
+    heads: int = 1
 
     def set_bias(self, gate: int, value: Array | float) -> None:
         """Make `value` the sum of the biases of `gate`: all of it in the first."""
@@ -211,8 +214,9 @@ def _blocks(kind: str, layer: EngineUser, values: dict[str, Array]) -> Iterator[
         arrays = [values[spec.name] for spec in group if _of_kind(kind, spec.name)]
         if not arrays:
             raise ValueError(f"{kind}: expected a cell with such a parameter, got {cell.name}")
-        blocks = (1, -1) if kind == "weight_hr" else (-1, layer.hidden_size)
-        yield Block(kind, cell, tuple(a.reshape(*blocks, *a.shape[1:]) for a in arrays))
+        heads = layer._sizes.heads if kind == "weight_hh" else 1
+        blocks = (1, -1) if kind == "weight_hr" else (-1, layer.hidden_size // heads)
+        yield Block(kind, cell, tuple(a.reshape(*blocks, *a.shape[1:]) for a in arrays), heads)
 
 
 def _rounded(layer: EngineUser, values: dict[str, Array], kind: str) -> dict[str, Array]:

@@ -68,7 +68,7 @@ class uniform(Initializer):
     def fill(self, block: Block, rng: np.random.Generator) -> None:
         """Draw every number of `block` from `rng`."""
         for array in block.arrays:
-            hidden = array.shape[2] if block.kind == "weight_hr" else array.shape[1]
+            hidden = array.shape[2] if block.kind == "weight_hr" else array.shape[1] * block.heads
             bound = 1.0 / math.sqrt(hidden) if self.bound is None else float(self.bound)
             array[...] = rng.uniform(-bound, bound, array.shape)
 

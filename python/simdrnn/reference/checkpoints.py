@@ -55,4 +55,10 @@ def _stretch(run: Pass, begin: int, end: int) -> Pass:
     times = range(end - begin)
     order = times if run.steps.order.step > 0 else times[::-1]
     steps = Steps(run.steps.real[begin:end], run.steps.fresh[begin:end], order)
-    return replace(run, x=run.x[begin:end], steps=steps, noise=run.noise.of_times(begin, end))
+    return replace(
+        run,
+        x=run.x[begin:end],
+        steps=steps,
+        noise=run.noise.of_times(begin, end),
+        step_inputs=run.step_inputs[:, begin:end],
+    )

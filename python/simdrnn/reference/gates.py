@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from simdrnn.options import Options
 from simdrnn.reference.activations import activation_of
+from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.math import Activation
-from simdrnn.reference.sequence import Cell
 
 __all__ = ["H_ITSELF", "Gate", "gates_of"]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from simdrnn.cells import CellInfo
-from simdrnn.reference.sequence import Cell
+from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.ugrnn import Ugrnn
 
 __all__ = ["CELLS", "LiGru"]

@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from simdrnn.cells import CellInfo
+from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
-from simdrnn.reference.sequence import Cell
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Mgu"]

@@ -15,9 +15,11 @@ import numpy as np
 from simdrnn.cells import CellInfo
 from simdrnn.dropout import Feature, multipliers
 from simdrnn.options import Options
+from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.checkpoints import keep, recompute
 from simdrnn.reference.noise import Noise
-from simdrnn.reference.sequence import Arrays, Cell, Pass, PassGradients, PassResult, Weights
+from simdrnn.reference.sequence import Pass, PassGradients, PassResult, Weights
+from simdrnn.reference.states import Arrays
 from simdrnn.run import ParameterArrays, Run, TapeArrays
 from simdrnn.steps import Steps
 from simdrnn.validate import Array
@@ -29,7 +31,9 @@ _MODULES = (
     "elman",
     "lstm",
     "lstm_variants",
+    "slstm",
     "gru",
+    "augru",
     "mgu",
     "ugrnn",
     "li_gru",
@@ -113,6 +117,7 @@ class Network:
     ) -> None:
         """Take the parameters of one direction, as float64 and by gate."""
         info, hidden = self._cell.info, self._hidden_size
+        seen = self._h_size // self._options.heads
 
         def by_gate(array: Array | None, blocks: int, *shape: int) -> Array:
             given = np.zeros(blocks * math.prod(shape)) if array is None else array
@@ -120,7 +125,7 @@ class Network:
 
         self._weights[index] = Weights(
             by_gate(weight_ih, info.input_blocks, hidden, weight_ih.shape[1]),
-            by_gate(weight_hh, info.recurrent_blocks, hidden, self._h_size),
+            by_gate(weight_hh, info.recurrent_blocks, hidden, seen),
             by_gate(bias_ih, info.input_blocks, 1, hidden),
             by_gate(bias_hh, info.recurrent_gates, 1, hidden),
             np.array([by_gate(one, 1, hidden) for one in own]).reshape(len(own), 1, hidden),
@@ -165,10 +170,12 @@ class Network:
         *,
         d_reset_states: Sequence[Array] | None = None,
         trace: Sequence[Array] | None = None,
+        d_attention: Array | None = None,
     ) -> None:
         """Overwrite the gradients, from `d_x` to `d_reset_states`; see `simdrnn.run`."""
         d_above = d_output.astype(np.float64)
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
+        d_scores = np.zeros((self._cell.info.step_inputs, *run.x.shape[:2]))
         for layer in reversed(range(self._num_layers)):
             dropped = self._dropout(run, layer)
             below = (tape.hidden[layer - 1] if layer else run.x.astype(np.float64)) * dropped
@@ -184,6 +191,7 @@ class Network:
                     None if trace is None else trace[index],
                 )
                 d_below += gradients.x
+                d_scores += gradients.step_inputs  # all layers and directions see the same
                 self._hand_out(gradients, index, d_initial_states, d_reset_states)
                 found, wanted = gradients.weights, d_parameters[index]
                 values = (*found[:4], found.projection, *found.own)
@@ -193,6 +201,8 @@ class Network:
                         target[...] = value.reshape(target.shape)
             d_above = d_below * dropped
         d_x[...] = d_above
+        if d_attention is not None:
+            d_attention[...] = d_scores[0]
 
     def _indices(self, layer: int) -> range:
         """Return the indices of a layer's directions."""
@@ -224,7 +234,11 @@ class Network:
         reset = initial if run.reset_states is None else _of_index(run.reset_states, index)
         weights = self._weights[index]
         noise = self._noise(run, index)
-        return Pass(self._cell, weights, x, initial, reset, steps, run.hold, self._options, noise)
+        beside = np.empty((0, *run.x.shape[:2])) if run.attention is None else run.attention[None]
+        return Pass(
+            self._cell, weights, x, initial, reset, steps, run.hold, self._options, noise,
+            beside.astype(np.float64),
+        )  # fmt: skip
 
     def _noise(self, run: Run, index: int) -> Noise:
         """Draw what is random about the pass of one direction."""

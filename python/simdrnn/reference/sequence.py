@@ -3,66 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.cells import CellInfo
 from simdrnn.options import Options
+from simdrnn.reference.cell_protocol import Cell
+from simdrnn.reference.heads import product, product_backward, weight_gradients
 from simdrnn.reference.noise import Noise, StepNoise
 from simdrnn.reference.options import StepOptions, step_gradient
 from simdrnn.reference.projection import project, project_backward, weight_gradient
+from simdrnn.reference.states import Arrays, add, select
 from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
-__all__ = ["Cell", "Pass", "PassGradients", "PassResult", "TwoPhaseCell", "Weights"]
-
-Arrays = tuple[Array, ...]
-
-
-class Cell(Protocol):
-    """A cell: elementwise equations on (B, H) arrays."""
-
-    info: ClassVar[CellInfo]
-
-    def forward(self, pre: Array, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Return the next state and what is saved; `pre` ends with the cell's own parameters."""
-        ...
-
-    def backward(
-        self,
-        saved: Arrays,
-        state: Arrays,
-        following: Arrays,
-        d_following: Arrays,
-        p: StepOptions,
-    ) -> tuple[Arrays, Arrays]:
-        """Return the gradients for `pre`, and for `state` except through `pre`.
-
-        `saved` ends with the cell's own parameters.
-        """
-        ...
-
-
-class TwoPhaseCell(Cell, Protocol):
-    """A cell whose last gate's recurrent product takes an operand made from the other gates."""
-
-    def operand(self, pre: Array, state: Arrays, p: StepOptions) -> Array:
-        """Return the operand (B, H)."""
-        ...
-
-    def operand_backward(
-        self, saved: Arrays, state: Arrays, d_operand: Array, p: StepOptions
-    ) -> tuple[Array, Arrays, Arrays]:
-        """Return the operand, and what its gradient adds to those for the first gates and state."""
-        ...
+__all__ = ["Pass", "PassGradients", "PassResult", "Weights"]
 
 
 class Weights(NamedTuple):
     """Parameters by gate (G of them): input (G, H, I), recurrent (G, H, P), biases (G, 1, H).
 
-    Then the cell's own (params, 1, H), and the projection (P, H), without which P is H. Not every
-    gate is in each; see `CellInfo`.
+    Then the cell's own (params, 1, H), and the projection (P, H), without which P is H. With heads,
+    recurrent is (G, H, H / heads): see `heads.py`. Not every gate is in each; see `CellInfo`.
     """
 
     input: Array
@@ -82,30 +44,24 @@ class PassResult(NamedTuple):
 
 
 class PassGradients(NamedTuple):
-    """Gradients for x (T, B, I), for S initial states and S reset states (B, H), and weights."""
+    """Gradients for x (T, B, I), for S initial states and S reset states (B, H), and weights.
+
+    Then for what the cell takes of every step beside x, (step_inputs, T, B).
+    """
 
     x: Array
     initial: Arrays
     reset: Arrays
     weights: Weights
-
-
-def _select(condition: Array, chosen: Arrays, other: Arrays) -> Arrays:
-    """Choose states row by row: condition is (B,), states are (B, H)."""
-    rows = condition[:, None]
-    return tuple(np.where(rows, a, b) for a, b in zip(chosen, other, strict=True))
-
-
-def _add(left: Arrays, right: Arrays) -> Arrays:
-    """Add states one by one."""
-    return tuple(a + b for a, b in zip(left, right, strict=True))
+    step_inputs: Array
 
 
 @dataclass(frozen=True)
 class Pass:
     """One direction of one layer over x (T, B, I), from S initial states (B, H).
 
-    `reset` are the S states (B, H) that resets go to.
+    `reset` are the S states (B, H) that resets go to, `step_inputs` (step_inputs, T, B) what the
+    cell takes of every step beside x.
     """
 
     cell: Cell
@@ -117,10 +73,16 @@ class Pass:
     hold: bool
     options: Options
     noise: Noise
+    step_inputs: Array
 
     def _at(self, t: Any, rows: Any = slice(None)) -> StepNoise:
         """Return what is random about step `t`, or about n steps of n rows."""
         return self.noise.at(t, rows, len(self.initial))
+
+    def _beside(self, t: Any, rows: Any = slice(None)) -> Arrays:
+        """Return what the cell takes beside x of step `t`, (B, 1) each, or of n steps of n rows."""
+        real = self.steps.real[t, rows]  # elsewhere it must not be read: it may be NaN
+        return tuple(np.where(real, one[t, rows], 0.0)[:, None] for one in self.step_inputs)
 
     @property
     def _kept(self) -> int:
@@ -138,16 +100,16 @@ class Pass:
         input_part += self.weights.bias_ih  # (T, G, B, H)
         state = initial if start is None else start
         for t in steps.order:
-            state = _select(steps.fresh[t], self.reset, state)
+            state = select(steps.fresh[t], self.reset, state)
             noise = self._at(t)
             p = StepOptions(self.options, noise.candidate)
-            pre = self._pre_activations(input_part[t], state, p, noise)
+            pre = self._pre_activations(input_part[t], state, p, noise, self._beside(t))
             made, kept = self.cell.forward(pre, state, p)
             made = (project(self.weights.projection, made[0], self.options), *made[1:])
             following = noise.mix(made, state)
             if more:
                 kept = (*kept, made[0], *following[1:])
-            state = _select(steps.real[t], following, state)
+            state = select(steps.real[t], following, state)
             output[t] = state[0] if self.hold else np.where(steps.real[t][:, None], state[0], 0.0)
             for index, value in enumerate(kept):
                 saved[t, index, :, : value.shape[-1]] = value
@@ -158,12 +120,14 @@ class Pass:
         return np.where(self.steps.real[..., None], self.x, 0.0)
 
     def _pre_activations(
-        self, input_part: Array, state: Arrays, p: StepOptions, noise: StepNoise
+        self, input_part: Array, state: Arrays, p: StepOptions, noise: StepNoise, beside: Arrays
     ) -> Array:
-        """Join the input part (G, B, H), the recurrent part and the cell's own parameters."""
+        """Join the input part (G, B, H), the recurrent part, the cell's parameters and `beside`."""
         info, recurrent, bias = self.cell.info, self.weights.recurrent, self.weights.bias_hh
         seen = noise.seen(state[0], info.recurrent_blocks)
         own = np.broadcast_to(self.weights.own, (info.params, *input_part.shape[1:]))
+        if beside:
+            own = np.concatenate([own, np.broadcast_to(beside, (len(beside), *own.shape[1:]))])
         joint = info.joint
         if info.phases == 2:
             sums = seen[:joint] @ recurrent[:joint].swapaxes(1, 2) + bias[:joint]
@@ -173,7 +137,7 @@ class Pass:
             last = seen[-2] @ recurrent[-2].T if info.second_sees_h else input_part[-1]
             last = last + operand @ recurrent[-1].T + bias[-1]
             return np.concatenate([first, last[None], own])
-        recurrent_part = seen @ recurrent.swapaxes(1, 2) + bias
+        recurrent_part = product(seen, recurrent) + bias
         sums = input_part[:joint] + recurrent_part[:joint]
         return np.concatenate([sums, input_part[joint:], recurrent_part[joint:], own])
 
@@ -195,7 +159,8 @@ class Pass:
         """
         steps, info = self.steps, self.cell.info
         after, before = self.states(output, saved)
-        d_pre = np.zeros((len(self.x), info.pre + info.params, *self.initial[-1].shape))
+        rows = info.pre + info.params + info.step_inputs
+        d_pre = np.zeros((len(self.x), rows, *self.initial[-1].shape))
         d_hs = np.zeros(output.shape)  # of real steps, (T, B, P)
         operands = self._at(0).seen(before[0], info.recurrent_blocks).copy()  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
@@ -211,6 +176,7 @@ class Pass:
             d_hs[t] = np.where(real, d_h, 0.0)
             d_step, d_before, operand = self._step_backward(
                 self._at(t),
+                self._beside(t),
                 tuple(saved[t, : self._kept]),
                 tuple(state[t] for state in before),
                 tuple(state[t] for state in after),
@@ -219,9 +185,9 @@ class Pass:
             if info.phases == 2:
                 operands[t, -1] = operand
             d_pre[t] = np.where(real, d_step, 0.0)
-            d_state = _select(steps.real[t], d_before, d_state)
-            d_reset = _add(d_reset, _select(steps.fresh[t], d_state, none))
-            d_state = _select(steps.fresh[t], none, d_state)
+            d_state = select(steps.real[t], d_before, d_state)
+            d_reset = add(d_reset, select(steps.fresh[t], d_state, none))
+            d_state = select(steps.fresh[t], none, d_state)
         found = self._products(d_pre, operands, d_state, d_reset)
         if self.weights.projection is None:
             return found
@@ -258,6 +224,7 @@ class Pass:
     def _step_backward(
         self,
         noise: StepNoise,
+        beside: Arrays,
         saved: Arrays,
         state: Arrays,
         following: Arrays,
@@ -267,7 +234,7 @@ class Pass:
         cell, recurrent = self.cell, self.weights.recurrent
         p = StepOptions(self.options, noise.candidate)
         operand = seen = noise.seen(state[0], max(1, cell.info.recurrent_gates))[-1]
-        saved = (*saved, *self.weights.own)
+        saved = (*saved, *self.weights.own, *beside)
         d_made = [share * d for share, d in zip(noise.update, d_following, strict=True)]
         d_made[0] = project_backward(self.weights.projection, following[0], d_made[0], self.options)
         d_gates, d_state = cell.backward(saved, state, following, tuple(d_made), p)
@@ -280,11 +247,12 @@ class Pass:
             )
             last = cell.info.gates - 1
             d_pre[:last] += d_first
-            d_state = _add(d_state, (noise.back_from_operand(d_more[0]), *d_more[1:]))
+            d_state = add(d_state, (noise.back_from_operand(d_more[0]), *d_more[1:]))
             d_recurrent, recurrent = self._recurrent_rows(d_pre)[:-1], recurrent[:-1]
-        d_h = d_state[0] + noise.back(d_recurrent @ recurrent).sum(axis=0)
+        d_seen = product_backward(d_recurrent, recurrent, state[0].shape[-1])
+        d_h = d_state[0] + noise.back(d_seen).sum(axis=0)
         past = tuple((1.0 - share) * d for share, d in zip(noise.update, d_following, strict=True))
-        return d_pre, _add((d_h, *d_state[1:]), past), operand
+        return d_pre, add((d_h, *d_state[1:]), past), operand
 
     def _products(
         self, d_pre: Array, operands: Array, d_initial: Arrays, d_reset: Arrays
@@ -295,10 +263,11 @@ class Pass:
         d_recurrent = self._recurrent_rows(d_pre)
         weights = Weights(
             np.einsum("tgbh,tbi->ghi", d_input, self._consumed()),
-            np.einsum("tgbh,tgbk->ghk", d_recurrent, operands),
+            weight_gradients(d_recurrent, operands, self.weights.recurrent.shape[-1]),
             d_input.sum(axis=(0, 2))[:, None],
             d_recurrent[:, : info.recurrent_gates].sum(axis=(0, 2))[:, None],
-            d_pre[:, info.pre :].sum(axis=(0, 2))[:, None],
+            d_pre[:, info.pre : info.pre + info.params].sum(axis=(0, 2))[:, None],
         )
+        d_beside = d_pre[:, info.pre + info.params :].sum(axis=-1).swapaxes(0, 1)
         d_x = (d_input @ self.weights.input).sum(axis=1)
-        return PassGradients(d_x, d_initial, d_reset, weights)
+        return PassGradients(d_x, d_initial, d_reset, weights, d_beside)

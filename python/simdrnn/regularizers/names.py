@@ -13,7 +13,7 @@ from simdrnn.gradients import Gradients
 from simdrnn.module import Trainable
 from simdrnn.validate import Array, as_array, check_shape
 
-__all__ = ["Names", "Penalty", "add_", "chosen", "gates_of", "penalise"]
+__all__ = ["Names", "Penalty", "add_", "chosen", "gates_of", "matrices_of", "penalise"]
 
 Names: TypeAlias = "str | Sequence[str]"
 
@@ -71,6 +71,13 @@ def gates_of(layer: Trainable, name: str, parameter: Array) -> int:
     if not isinstance(layer, EngineUser) or name.startswith("weight_hr"):
         return 1
     return max(1, len(parameter) // layer.hidden_size)
+
+
+def matrices_of(layer: Trainable, name: str, parameter: Array) -> int:
+    """Return how many matrices do: of a recurrent weight, each head has its own."""
+    if isinstance(layer, EngineUser) and name.startswith("weight_hh"):
+        return gates_of(layer, name, parameter) * layer._sizes.heads
+    return gates_of(layer, name, parameter)
 
 
 def penalise(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdrnn.module import Trainable, as_number
-from simdrnn.regularizers.names import Names, Penalty, gates_of, penalise
+from simdrnn.regularizers.names import Names, Penalty, matrices_of, penalise
 from simdrnn.validate import Array
 
 __all__ = ["l1", "l2", "orthogonality"]
@@ -86,6 +86,8 @@ def l2(layer: Trainable, strength: float, names: Names = "weight*") -> Penalty:
 def orthogonality(layer: Trainable, strength: float, names: Names = "weight_hh*") -> Penalty:
     """Penalise the distance from orthogonal matrices: ``strength * |W^T W - 1|^2``, gate by gate.
 
+    With heads, head by head.
+
     Parameters
     ----------
     layer : a recurrent layer, a cell, or a module such as `Linear`.
@@ -124,7 +126,7 @@ def orthogonality(layer: Trainable, strength: float, names: Names = "weight_hh*"
     def penalty(name: str, parameter: Array) -> tuple[float, Array]:
         if parameter.ndim != 2:
             raise ValueError(f"names: expected matrices only, got {name} of {parameter.shape}")
-        weights = parameter.reshape(gates_of(layer, name, parameter), -1, parameter.shape[-1])
+        weights = parameter.reshape(matrices_of(layer, name, parameter), -1, parameter.shape[-1])
         tall = weights if weights.shape[1] >= weights.shape[2] else weights.swapaxes(1, 2)
         excess = tall.swapaxes(1, 2) @ tall - np.eye(tall.shape[2])
         gradient = 4.0 * factor * (tall @ excess)

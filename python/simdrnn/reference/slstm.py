@@ -1,0 +1,106 @@
+"""Scalar-memory LSTM (sLSTM): an LSTM with exponential gates, and with heads.
+
+    z = tanh(a_z), o = sigmoid(a_o)                        a = W x + b_ih + R h + b_hh
+    m' = max(log sigmoid(a_f) + m, a_i)
+    i' = exp(a_i - m'), f' = exp(log sigmoid(a_f) + m - m')
+    c' = f' * c + i' * z
+    n' = f' * n + i'
+    h' = o * c' / n'
+
+Where n is 0 (or below) nothing is remembered yet: m' = a_i and f' = 0. One of i' and f' is always
+1, so that nothing overflows. Given states need n > 0 or n = 0, with which c and m do not count.
+
+``num_heads`` cuts every gate's R into that many blocks along its diagonal: a unit sees the h of its
+own head only, and ``weight_hh`` is (4*H, H/num_heads). It is 1 unless told otherwise, since it has
+to divide H; the paper has 4.
+
+The normaliser is not kept above 1, as FlashRNN does: max(n', 1). Gradients are the true ones, also
+through m; the paper's code takes m for a constant, which gives the same for every loss of h, since
+h does not depend on m, and something else for one of c', n' or m'. At a kink of the maximum m' is
+taken for its first argument. ``gate_clip`` bounds the arguments a. Only with ``cell_clip`` does h
+depend on m. Zoneout of c, n and m means little, as they belong together: ``zoneout=(p, 0, 0, 0)``
+keeps h alone.
+
+The paper starts R at zero and spreads the forget biases by a power law, as `simdrnn.init.zeros` and
+`simdrnn.init.power_law_forget_bias` do (the latter by another law). Of states that are learned,
+c, n and m get no gradient as long as n is 0.
+
+Beck et al. 2024, "xLSTM: extended long short-term memory", arXiv:2405.04517.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from simdrnn.cells import CellInfo
+from simdrnn.reference.activations import log_sigmoid
+from simdrnn.reference.cell_protocol import Cell
+from simdrnn.reference.math import SIGMOID
+from simdrnn.reference.options import StepOptions
+from simdrnn.validate import Array
+
+__all__ = ["CELLS", "Slstm"]
+
+
+class Slstm:
+    """sLSTM with gates in the order i, f, z, o."""
+
+    info: ClassVar[CellInfo] = CellInfo(
+        "slstm", gates=4, separate=0, states=4, saved=8, layer="SLSTM",
+        gate_names=("i", "f", "z", "o"), keep=1, candidate=2,
+        activations="- - tanh sigmoid", state_names="h c n>0 m", heads=True,
+    )  # fmt: skip
+
+    @staticmethod
+    def forward(
+        pre: Array, state: tuple[Array, ...], p: StepOptions
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Take one step: `pre` = i, f, z, o (4, B, H), (h, c, n, m) to what follows them."""
+        _, c, n, m = state
+        log_i, a_f = p.activate(0, pre[0]), p.activate(1, pre[1])  # clipped, no more
+        z, o = p.activate(2, pre[2]), p.activate(3, pre[3])
+        log_f = log_sigmoid(a_f) + m
+        empty = n <= 0.0
+        m = np.where(empty, log_i, np.maximum(log_f, log_i))
+        with np.errstate(invalid="ignore"):  # log_f where it is not taken may be anything
+            f = np.where(empty, 0.0, np.exp(np.minimum(log_f - m, 0.0)))
+        i = np.exp(log_i - m)
+        c = p.clip_cell(f * c + i * p.drop(z))
+        n = f * n + i
+        return (o * (c / n), c, n, m), (log_i, a_f, z, o, f, c, n, m)
+
+    @staticmethod
+    def backward(
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        following: tuple[Array, ...],
+        d_following: tuple[Array, ...],
+        p: StepOptions,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return the gradients for `pre`, and for (h, c, n, m) except h through `pre`."""
+        log_i, a_f, z, o, f, c_next, n_next, m_next = saved
+        _, c, n, _ = state
+        d_h, d_c, d_n, d_m = d_following
+        i, ratio = np.exp(log_i - m_next), c_next / n_next
+        d_c = p.through_cell_clip(c_next, d_c + d_h * o / n_next)
+        d_n = d_n - d_h * o * ratio / n_next
+        through_f = (d_c * c + d_n * n) * f
+        through_i = (d_c * p.drop(z) + d_n) * i
+        # m' works against both exponents. That of its own argument stays 0: what that argument gets
+        # is d_m less what the other one gets. Where m' is log_i, f is below 1.
+        m_is_i = f < 1.0
+        d_i = np.where(m_is_i, d_m - through_f, through_i)
+        d_log_f = np.where(m_is_i, through_f, d_m - through_i)
+        d_f = d_log_f * SIGMOID.function(-a_f)
+        d_pre = (
+            d_i * p.slope(0, log_i),
+            d_f * p.slope(1, a_f),
+            p.drop(d_c * i) * p.slope(2, z),
+            d_h * ratio * p.slope(3, o),
+        )
+        return d_pre, (np.zeros_like(d_h), d_c * f, d_n * f, d_log_f)
+
+
+CELLS: tuple[Cell, ...] = (Slstm(),)
