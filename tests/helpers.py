@@ -67,6 +67,9 @@ def bias_rows(cell: str, gate: int, hidden: int) -> dict[str, slice]:
     return found
 
 
+# Parameters that all units share.
+SHARED = {own.name for info in INFOS.values() for own in info.own if own.shared}
+
 # Blocks of rows of weight_ih and of weight_hh, as plans count them; and how many both have.
 BLOCKS = {
     cell: {
@@ -135,12 +138,20 @@ def difference_tolerance(scale: float) -> float:
     return _STEP_ROUNDINGS * float(np.finfo(np.float64).eps) ** (2 / 3) * max(scale, 1.0)
 
 
-def assert_close(got: Any, want: Any, tolerance: float, name: str = "") -> None:
-    """Compare arrays, or tuples or dicts of them, relative to the largest element wanted."""
+def assert_close(
+    got: Any, want: Any, tolerance: float, name: str = "", least_scale: float = 0.0
+) -> None:
+    """Compare arrays, or tuples or dicts of them, relative to the largest element wanted.
+
+    The gradient of what all units share is a sum of such of single units, which may cancel: it is
+    relative to the largest gradient of its dict.
+    """
     if isinstance(want, Mapping):
         assert list(got) == list(want)
         for key in want:
-            assert_close(got[key], want[key], tolerance, f"{name}[{key}]")
+            shared = key.partition("_l")[0] in SHARED
+            scale = max(np.abs(w).max(initial=0.0) for w in want.values()) if shared else 0.0
+            assert_close(got[key], want[key], tolerance, f"{name}[{key}]", scale)
     elif isinstance(want, tuple):
         assert len(got) == len(want)
         for index, member in enumerate(want):
@@ -148,7 +159,7 @@ def assert_close(got: Any, want: Any, tolerance: float, name: str = "") -> None:
     else:
         got, want = np.asarray(got), np.asarray(want)
         assert got.shape == want.shape, name
-        scale = np.abs(want).max(initial=0.0)
+        scale = np.abs(want).max(initial=least_scale)
         np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * scale, err_msg=name)
 
 
@@ -156,6 +167,14 @@ def make_layer(module: ModuleType, cell: str, *args: Any, **kwargs: Any) -> Any:
     """Make a layer of the given cell from `simdrnn` or `simdrnn.reference`."""
     name, extra = LAYERS[cell]
     return getattr(module, name)(*args, **extra, **kwargs)
+
+
+def suited(cell: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options without those that need a recurrent product, where the cell has none."""
+    if INFOS[cell].recurrent_blocks:
+        return dict(options)
+    needy = ("recurrent_dropout", "weight_dropout")
+    return {name: value for name, value in options.items() if not name.startswith(needy)}
 
 
 def as_tuple(state: Any) -> tuple[Any, ...]:

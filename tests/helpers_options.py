@@ -18,6 +18,8 @@ def random_option(name: str, cell: str) -> dict[str, Any] | None:
     info = INFOS[cell]
     if name == "candidate_dropout" and info.candidate < 0:
         return None
+    if name == "recurrent_dropout" and info.recurrent_blocks == 0:
+        return None
     if name == "pair":
         return {"zoneout": (0.2, 0.6)} if info.states == 2 else None
     return {name: PROBABILITY}
@@ -32,7 +34,7 @@ GATES = (("hard_sigmoid", 0.15, 0.45), "softsign", ("hard_sigmoid", 0.1, 0.3))
 def activations(cell: str) -> dict[str, Any]:
     """Return activations other than the cell's own for all of its places, one for each gate."""
     defaults = INFOS[cell].default_activations
-    gates = defaults[: INFOS[cell].gates]
+    gates = defaults[: INFOS[cell].gate_activations]
     places = {
         "activation": (any(name not in ("sigmoid", "-") for name in gates), "softsign"),
         "recurrent_activation": ("sigmoid" in gates, [*GATES[: gates.count("sigmoid")]]),
@@ -46,7 +48,7 @@ def every_option(cell: str) -> dict[str, Any]:
     found: dict[str, Any] = activations(cell) | {"gate_clip": 2.0, "hidden_clip": 0.6}
     for name in RANDOM:
         found |= random_option(name, cell) or {}
-    return found | ({"cell_clip": 0.8} if INFOS[cell].states == 2 else {})
+    return found | ({"cell_clip": 0.8} if INFOS[cell].states > 1 else {})
 
 
 # Layers that put out their masks

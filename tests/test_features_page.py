@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, make_layer
+from helpers import INFOS, make_layer
 from simdrnn.activations import ACTIVATIONS
 from simdrnn.options import Options
 from simdrnn.structure import Structure
@@ -30,6 +30,7 @@ VALUES = {
     "recurrent_dropout": 0.5,
     "weight_dropout": 0.5,
     "zoneout=(p_h, p_c)": (0.1, 0.2),
+    "num_heads": 3,
 }
 # What an option needs beside itself.
 NEEDS = {"recurrent_dropout_per_gate": {"recurrent_dropout": 0.5}}
@@ -62,7 +63,7 @@ def test_the_matrix_is_what_constructors_say():
     (matrix,) = (table for table in tables() if table[0][0] == "cell")
     options = matrix[0][1:]
 
-    assert [row[0] for row in matrix[2:]] == list(CELLS)
+    assert [row[0] for row in matrix[2:]] == list(INFOS)
     for row in matrix[2:]:
         for option, answer in zip(options, row[1:], strict=True):
             name = option.partition("=")[0]

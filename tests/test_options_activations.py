@@ -21,7 +21,7 @@ def places(cell):
     """Return for each option how many activations it sets, where there are any."""
     info = INFOS[cell]
     defaults = info.default_activations
-    gates = defaults[: info.gates]
+    gates = defaults[: info.gate_activations]
     counts = {
         "activation": sum(name not in ("sigmoid", "-") for name in gates),
         "recurrent_activation": gates.count("sigmoid"),
@@ -61,11 +61,11 @@ def test_results_are_those_of_the_reference(cell, name, dtype):
 def test_naming_the_defaults_changes_no_bit(engine, cell, dtype, rng):
     info = INFOS[cell]
     defaults = info.default_activations
-    gates = defaults[: info.gates]
+    gates = defaults[: info.gate_activations]
     options = {
         "activation": next((n for n in gates if n not in ("sigmoid", "-")), None),
         "recurrent_activation": ["sigmoid"] * gates.count("sigmoid") or None,
-        "output_activation": next(iter(defaults[info.gates :]), None),
+        "output_activation": next(iter(defaults[info.gate_activations :]), None),
     }
     seed = int(rng.integers(1000))
     named, plain = (

@@ -9,18 +9,28 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, INFOS, PATTERNS, assert_close, assert_same_bits, make_problem, results
+from helpers import (
+    CELLS,
+    INFOS,
+    PATTERNS,
+    assert_close,
+    assert_same_bits,
+    make_problem,
+    results,
+    suited,
+)
 from helpers import tolerance as rounding
 from helpers_options import RANDOM, activations, every_option, random_option
 from simdrnn import reference
 
 T, B, I, H = 4, 5, 6, 19  # noqa: E741  more than one vector of units, and a part of one
+BY_GATE = {"recurrent_dropout": 0.4, "recurrent_dropout_per_gate": True}
 OPTIONS = {
     f"{cell}-{name}": (cell, option)
     for cell in CELLS
     for name, option in {
         **{name: random_option(name, cell) for name in RANDOM},
-        "by gate": {"recurrent_dropout": 0.4, "recurrent_dropout_per_gate": True},
+        "by gate": suited(cell, BY_GATE) or None,
         "activations": activations(cell),
         "every": every_option(cell) | {"step_grad_clip": 0.5, "step_grad_norm": 0.4},
     }.items()

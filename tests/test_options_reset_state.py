@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, as_tuple, assert_close, assert_same_bits, make_layer, make_pattern
+from helpers import (
+    CELLS,
+    as_tuple,
+    assert_close,
+    assert_same_bits,
+    make_layer,
+    make_pattern,
+    suited,
+)
 from helpers import tolerance as rounding
 from simdrnn import reference
 
@@ -30,7 +38,14 @@ class Given:
         rng = np.random.default_rng(zlib.crc32(f"{cell}{shape}{goal}{pattern}".encode()))
         learned = goal == "learned"
         self.layer = make_layer(
-            module, cell, I, H, dtype=dtype, seed=1, learn_initial_state=learned, **SHAPES[shape]
+            module,
+            cell,
+            I,
+            H,
+            dtype=dtype,
+            seed=1,
+            learn_initial_state=learned,
+            **suited(cell, SHAPES[shape]),
         )
         for name in self.layer.parameters():
             if name[1:3] == "_0":

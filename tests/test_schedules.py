@@ -25,7 +25,17 @@ def planned(threads: int = 2, real: Any = None, **sizes: int) -> dict[str, Any]:
     recurrent = sizes.pop("recurrent_gates", -1)
     steps, batch, inputs, hidden, gates, layers, directions = sizes.values()
     return sr._core.testing.plan(
-        steps, batch, inputs, hidden, gates, threads, real, layers, directions, forward, recurrent
+        steps,
+        batch,
+        inputs,
+        hidden,
+        gates,
+        threads,
+        real,
+        layers,
+        directions,
+        forward,
+        recurrent_gates=recurrent,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, as_tuple, assert_same_bits, make_layer
+from helpers import CELLS, as_tuple, assert_same_bits, make_layer, suited
 from helpers_structure import draw
 from simdrnn.dropout import Feature, call_key, happens, normals
 
@@ -58,7 +58,7 @@ def pair(engine, cell, options, shape, dtype="float64"):
     shape = SHAPES[shape]
     return tuple(
         make_layer(engine, cell, 3, 5, dtype=dtype, seed=3, **shape, **extra)
-        for extra in (OPTIONS[options], {})
+        for extra in (suited(cell, OPTIONS[options]), {})
     )
 
 
