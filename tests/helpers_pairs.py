@@ -59,6 +59,9 @@ FACTORS: dict[str, Factor] = {
         "layer",
         {"off": {}, "on": {"proj_size": 2}, "clipped": {"proj_size": 2, "proj_clip": 0.3}},
     ),
+    "layer_norm": Factor(
+        "layer", {"off": {}} | {p: {"layer_norm": p} for p in ("haste", "torch", "tf")}
+    ),
     "zoneout": Factor(
         "layer", {"off": {}, "one": {"zoneout": 0.3}, "pair": {"zoneout": (0.2, 0.4)}}
     ),
@@ -115,6 +118,10 @@ RULES = (
          ("softsign", "hard"), "recurrent_activation: expected a cell with such a gate"),
     Rule("cell", cells(lambda i: not i.name.startswith("lstm")), "projection", ("on", "clipped"),
          "proj_size: expected the layer LSTM, which alone has projections"),
+    Rule("cell", cells(lambda i: i.phases > 1), "layer_norm", ("haste", "torch", "tf"),
+         "layer_norm: expected a cell whose gates share one recurrent product"),
+    Rule("projection", ("on", "clipped"), "layer_norm", ("haste", "torch", "tf"),
+         "layer_norm: expected an LSTM with proj_size=0"),
     Rule("hidden_clip", ("on",), "projection", ("on", "clipped"),
          "hidden_clip: expected proj_clip in place of it"),
     Rule("directions", ("one", "reversed", "turned"), "merge", (*SUMS, "none"),

@@ -35,6 +35,9 @@ struct CellInfo {
   int params = 0;         // values per unit beside weights and biases
   // Their names, separated by blanks; python/simdrnn/cells.py says what may follow a name.
   const char* parameters = "";
+  // The state that layer normalisation acts on, of a cell whose equations come in two halves for
+  // that (see cells/lstm.hpp); -1: it acts on the pre-activations alone.
+  int normalise = -1;
 };
 
 inline constexpr int kMaxStates = 4;

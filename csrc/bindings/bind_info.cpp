@@ -37,6 +37,7 @@ py::list cells() {
     entry["candidate"] = info.candidate;
     entry["parameters"] = info.parameters;
     entry["activations"] = info.activations;
+    entry["normalise"] = info.normalise;
     list.append(entry);
   }
   return list;

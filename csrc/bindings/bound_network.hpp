@@ -278,11 +278,11 @@ class BoundNetwork {
     return optional_elements<E>(array, "weight_hr", shape.projected_size * shape.hidden_size);
   }
 
-  // The cell's own parameters.
+  // The cell's own parameters, then those of layer normalisation.
   template <class E>
   std::vector<E*> parameters_of(const py::tuple& arrays) const {
-    if (arrays.size() != static_cast<std::size_t>(network_.info().params)) {
-      reject("own", "one array per parameter of the cell");
+    if (arrays.size() != static_cast<std::size_t>(network_.parameter_count())) {
+      reject("own", "one array per parameter of the units");
     }
     std::vector<E*> parameters;
     for (const auto& item : arrays) {

@@ -39,7 +39,7 @@ class ForwardRows {
   }
 
   // W x + bias of all real steps in [begin, end), row after row in the order the steps will ask for
-  // them.
+  // them. (With layer normalisation W x: biases are added behind it.)
   void hoist(Index begin, Index end) noexcept {
     Index n = 0;
     for (Index step = begin; step < end; ++step) {
@@ -69,7 +69,7 @@ class ForwardRows {
     p.h_depth = run_.input_size;
     p.x_panels = p.h_panels = run_.weights.x[kPhase];
     p.tile_vectors = P::kUnitVectors * P::kGates;
-    p.bias = run_.weights.bias[kPhase];
+    p.bias = run_.options.norm.on ? nullptr : run_.weights.bias[kPhase];
     p.out = hoisted_out_;
     multiply_rows<V>(p);
   }

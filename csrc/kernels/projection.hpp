@@ -27,7 +27,7 @@ class ProjectionOptions {
   // Draws for row b of the batch, the units [begin, end).
   void prepare(Index t, Index b, Index begin, Index end) noexcept {
     if (drawn_ == nullptr) return;
-    draw_row(run_.draw, zoneout_of(0), t, b, zoneout(), T(0), T(1), begin, end, drawn_);
+    draw_row(run_.draw, zoneout_of(0), t, b, zoneout(), T(0), T(1), begin, end, drawn_ + begin);
   }
 
   // h of the vector at a unit, clipped.

@@ -13,6 +13,7 @@
 #pragma once
 #include <optional>
 
+#include "layer/gradients.hpp"
 #include "layer/recompute.hpp"
 #include "layer/row_sums.hpp"
 
@@ -77,7 +78,10 @@ class BackwardPass : public LayerPass<T> {
       walk_stretch(begin, end, g);
       end = begin;
     }
-    if (steps == 0) clear(g.parameters);
+    const Index inputs = this->network_.layer_input(this->layer_);
+    if (steps == 0) {
+      clear(g.parameters, {info_.gates * this->hidden(), inputs, this->h_size(), this->hidden()});
+    }
     finish(g);
   }
 
@@ -92,9 +96,13 @@ class BackwardPass : public LayerPass<T> {
 
   static Index slots_of(const CellInfo& info) { return info.gates + info.separate; }
   [[nodiscard]] Index projected_size() const { return this->network_.shape().projected_size; }
-  // Where the gradients of what is projected begin in a row of d_pre: behind all of the cell.
+  // Gradients of W x and R h, which with layer normalisation come first in a row of d_pre.
+  [[nodiscard]] Index products() const {
+    return this->network_.options().cell.norm.on ? 2 * info_.gates : 0;
+  }
+  // Where the gradients of what is projected begin in a row of d_pre: behind all others.
   [[nodiscard]] Index d_projected() const {
-    return (slots_of(info_) + info_.params) * this->hidden();
+    return (products() + slots_of(info_) + this->network_.parameter_count()) * this->hidden();
   }
   void walk_stretch(Index first, Index last, const Gradients& g) {
     Index chunk = this->context_.plan.backward_chunk;
@@ -226,10 +234,12 @@ class BackwardPass : public LayerPass<T> {
     const Index all = info_.gates * hidden;
     const bool two_phases = info_.phases == 2;
     const Index joint = all - (two_phases ? 1 : info_.separate) * hidden;
-    const Index h_size = this->h_size();
+    const Index h_size = this->h_size(), sums = products() * hidden;
     sums_->product(p, rows, overwrite, 0, all, x_rows_, input, d.weight_ih);
     if (copies_of_h() > 1) {
       sum_gates(p, rows, overwrite, d.weight_hh);
+    } else if (sums > 0) {
+      sums_->product(p, rows, overwrite, all, all, h_rows_, h_size, d.weight_hh);
     } else {
       sums_->product(p, rows, overwrite, 0, joint, h_rows_, h_size, d.weight_hh);
     }
@@ -237,18 +247,18 @@ class BackwardPass : public LayerPass<T> {
                    d.weight_hr);
     // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
     const Index rest = two_phases ? joint : all;
-    if (two_phases || copies_of_h() <= 1) {
+    if (two_phases || (copies_of_h() <= 1 && sums == 0)) {
       sums_->product(p, rows, overwrite, rest, all - joint, two_phases ? operand_rows_ : h_rows_,
                      h_size, d.weight_hh + joint * h_size);
     }
-    for (Index k = 0; k < info_.params; ++k) {
-      sums_->total(p, rows, overwrite, (slots_of(info_) + k) * hidden, hidden,
-                   d.parameters[static_cast<std::size_t>(k)]);
+    for (std::size_t k = 0; k < d.parameters.size(); ++k) {
+      const Index slot = slots_of(info_) + static_cast<Index>(k);
+      sums_->total(p, rows, overwrite, sums + slot * hidden, hidden, d.parameters[k]);
     }
     if (d.bias_ih == nullptr) return;
-    sums_->total(p, rows, overwrite, 0, all, d.bias_ih);
-    sums_->total(p, rows, overwrite, 0, joint, d.bias_hh);
-    sums_->total(p, rows, overwrite, rest, all - joint, d.bias_hh + joint);
+    sums_->total(p, rows, overwrite, sums, all, d.bias_ih);
+    sums_->total(p, rows, overwrite, sums, joint, d.bias_hh);
+    sums_->total(p, rows, overwrite, sums + rest, all - joint, d.bias_hh + joint);
   }
 
   // Thread p's share of the recurrent weights' gradients where each gate saw an h of its own.
@@ -256,21 +266,11 @@ class BackwardPass : public LayerPass<T> {
     const Index hidden = this->hidden(), gates = info_.gates;
     const Index joint = gates - (info_.phases == 2 ? 1 : info_.separate);
     for (Index g = 0; g < (info_.phases == 2 ? joint : gates); ++g) {
-      const Index column = g < joint ? g : gates + g - joint;  // separate parts follow the gates
+      // Separate parts follow the gates; of layer normalisation all recurrent ones do.
+      const Index column = products() > 0 ? gates + g : g < joint ? g : gates + g - joint;
       sums_->product(p, rows, overwrite, column * hidden, hidden, gate_rows_ + g * capacity_,
                      this->h_size(), out + g * hidden * this->h_size());
     }
-  }
-
-  void clear(const ParameterGradients<T>& d) {
-    const Index rows = info_.gates * this->hidden();
-    std::fill_n(d.weight_ih, rows * this->network_.layer_input(this->layer_), T(0));
-    std::fill_n(d.weight_hh, rows * this->h_size(), T(0));
-    std::fill_n(d.weight_hr, projected_size() * this->hidden(), T(0));
-    for (T* const parameter : d.parameters) std::fill_n(parameter, this->hidden(), T(0));
-    if (d.bias_ih == nullptr) return;
-    std::fill_n(d.bias_ih, rows, T(0));
-    std::fill_n(d.bias_hh, rows, T(0));
   }
 
   Sequence<const T> y_;

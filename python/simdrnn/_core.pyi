@@ -57,6 +57,7 @@ class Options:
         own_activations: bool,
         dropout_by_gate: bool,
         chances: Sequence[float],
+        layer_norm: tuple[bool, bool, float],
     ) -> None: ...
 
 # Saved values, hidden sequences, checkpoints and their spacing.

@@ -50,6 +50,8 @@ class CellInfo:
         uniformly in [0, 1), others as biases do.
     activations : names of the activations, one per gate, ``"-"`` where none can be exchanged;
         behind a ``"/"`` what squashes a state on its way to h.
+    normalise : the state that layer normalisation acts on, too; -1 where it acts on the
+        pre-activations alone.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class CellInfo:
     candidate: int = -1
     parameters: str = ""
     activations: str = ""
+    normalise: int = -1
 
     @property
     def own(self) -> tuple[OwnParameter, ...]:

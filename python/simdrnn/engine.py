@@ -75,14 +75,17 @@ class EngineUser(Parametrised):
     ) -> None:
         """Draw the parameters and build the engine."""
         self._info = self.cell_infos()[cell]
-        self._sizes = sizes
         self._batch_first = batch_first
-        self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
         self.dtype = as_dtype(dtype)
         self.seed = as_seed(seed)
         self.options = Options.parse(self._info, options, dropout, bool(sizes.projected_size))
+        norm = self.options.placement
+        if norm is not None and not norm.biases:
+            sizes = sizes._replace(bias=False)
+        self._sizes = sizes
+        self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
         self.structure = structure
-        self._groups = parameter_specs(self._info, sizes, suffixes=suffixes)
+        self._groups = parameter_specs(self._info, sizes, suffixes=suffixes, norm=norm)
         self._state_specs = []
         if structure.learn_initial_state:
             self._state_specs = state_specs(_STATE_NAMES[: self._info.states], sizes)
@@ -134,12 +137,23 @@ class EngineUser(Parametrised):
                 self._engine.set_parameters(index, *self._direction(parameters, index))
             self._stamp = stamp
 
-    def _direction(self, arrays: Mapping[str, Array], index: int) -> ParameterArrays:
-        """Pick what belongs to one layer and direction, as engines take it, from named arrays."""
+    def _direction(
+        self, arrays: Mapping[str, Array], index: int, *, gradients: bool = False
+    ) -> ParameterArrays:
+        """Pick what belongs to one layer and direction, as engines take it, from named arrays.
+
+        Biases that stand side by side are one to an engine; `gradients` are written to the first.
+        """
         picked = [arrays[spec.name] for spec in self._groups[index]]
-        bias_ih, bias_hh = picked[2:4] if self.bias else (None, None)
-        rest = picked[4 if self.bias else 2 :]
+        first = 4 if self.bias else 2
+        biases = (picked[2], picked[3]) if self.bias else None
+        rest = picked[first:]
         weight_hr = rest.pop(0) if self._sizes.projected_size else None
+        if self.options.placement is not None:
+            own, norms = rest[: self._info.params], rest[self._info.params :]
+            rest = own + self.options.placement.own(self._info, norms)
+            biases = self.options.placement.biases_of(biases, norms, add=not gradients)
+        bias_ih, bias_hh = biases or (None, None)
         return ParameterArrays(picked[0], picked[1], bias_ih, bias_hh, tuple(rest), weight_hr)
 
     def _per_unit(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
@@ -157,7 +171,14 @@ class EngineUser(Parametrised):
         }
 
     def _shared(self, gradients: dict[str, Array]) -> dict[str, Array]:
-        """Sum the units' gradients for what they share; the inverse of `_per_unit`."""
+        """Sum the units' gradients for what they share; the inverse of `_per_unit`.
+
+        And copy those of biases for what stands beside them.
+        """
+        if self.bias:
+            for name in gradients:
+                if name.startswith("bias_ln_") and (beside := name.replace("_ln", "")) in gradients:
+                    np.copyto(gradients[name], gradients[beside])
         return {
             name: array.sum(keepdims=True) if self._is_shared(name) else array
             for name, array in gradients.items()

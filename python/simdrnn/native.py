@@ -42,7 +42,10 @@ def _numbers(cell: str, options: Options) -> _core.Options:
     ]
     activations = [(a.kind, a.alpha, a.beta) for a in options.activations]
     own = options.activations != Options.parse(info, {}).activations
-    return _core.Options(limits, activations, own, options.dropout_per_gate, chances)
+    norm = options.placement
+    layer_norm = (False, False, 0.0) if norm is None else (True, norm.carried, norm.epsilon)
+    per_gate = options.dropout_per_gate
+    return _core.Options(limits, activations, own, per_gate, chances, layer_norm)
 
 
 class Network:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from simdrnn.activations import Activation, parse_activation
 from simdrnn.cells import CellInfo
+from simdrnn.layer_norm import PLACEMENTS, Placement, as_placement
 from simdrnn.validate import as_bool, as_chance, as_positive_number
 
 __all__ = ["Options"]
@@ -56,6 +57,8 @@ class Options:
     recurrent_activation : of the gates that are sigmoids by default; a list names one for each.
     output_activation : what makes h of c: tanh by default, and not changed by `activation` (as in
         ONNX; Keras changes both).
+    layer_norm : True or ``"haste"``, ``"torch"`` or ``"tf"``: layer normalisation of W x and of
+        R h, each over all gates of a row, and of an LSTM's c; see `simdrnn.layer_norm`.
     dropout : between layers; the layer's own argument.
     activations : of every gate and of the output, by place; worked out by `parse`.
 
@@ -81,6 +84,7 @@ class Options:
     activation: Activation | None = None
     recurrent_activation: OneOrMore | None = None
     output_activation: Activation | None = None
+    layer_norm: str | None = None
     dropout: float = field(default=0.0, repr=False)
     activations: tuple[Activation, ...] = field(default=(), repr=False)
 
@@ -92,6 +96,7 @@ class Options:
             self._store(name, as_chance)
         self._store("recurrent_dropout_per_gate", as_bool)
         self._store("zoneout", _zoneout)
+        self._store("layer_norm", as_placement)
         for name in _ACTIVATIONS:
             self._store(name, _one_or_more if name == "recurrent_activation" else parse_activation)
 
@@ -121,12 +126,25 @@ class Options:
             return (0.0,) * states
         return self.zoneout if isinstance(self.zoneout, tuple) else (self.zoneout,) * states
 
+    @property
+    def placement(self) -> Placement | None:
+        """Where layer normalisation acts; None where it does not."""
+        return None if self.layer_norm is None else PLACEMENTS[self.layer_norm]
+
+    def saved_sums(self, cell: CellInfo) -> int:
+        """Return how many values per unit layer normalisation leaves on the tape, first of all."""
+        return 0 if self.placement is None else self.placement.saved(cell)
+
     def saved_states(self, states: int) -> int:
         """Return how many states a step leaves on the tape beside what its cell saves.
 
         With zoneout, those that are carried are not those that the cell made.
         """
         return states if any(self.zoneouts(states)) else 0
+
+    def saved_width(self, cell: CellInfo) -> int:
+        """Return how many values per unit a step leaves on the tape."""
+        return self.saved_sums(cell) + cell.saved + self.saved_states(cell.states)
 
     @classmethod
     def parse(
@@ -182,6 +200,11 @@ class Options:
             raise ValueError(
                 "recurrent_dropout_per_gate: expected recurrent_dropout with it, got none"
             )
+        if self.layer_norm is not None and cell.phases > 1:
+            raise ValueError(
+                "layer_norm: expected a cell whose gates share one recurrent product, as a GRU "
+                f"with reset_after=True, got {cell.name}"
+            )
         if isinstance(self.zoneout, tuple) and len(self.zoneout) != cell.states:
             form = "one number" if cell.states == 1 else f"one number or {cell.states}"
             raise ValueError(f"zoneout: expected {form} for {cell.name}, got {self.zoneout}")
@@ -196,6 +219,11 @@ class Options:
             raise ValueError(
                 f"hidden_clip: expected proj_clip in place of it where h is projected, "
                 f"got {self.hidden_clip}"
+            )
+        if self.layer_norm is not None and projected:
+            raise ValueError(
+                "layer_norm: expected an LSTM with proj_size=0, whose h is not projected, "
+                f"got {self.layer_norm!r}"
             )
 
     def _by_place(self, cell: CellInfo) -> tuple[Activation, ...]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simdrnn.cells import CellInfo
+from simdrnn.layer_norm import Placement
 from simdrnn.validate import Array, as_count, as_finite_number, as_positive, check_choice
 
 __all__ = [
@@ -118,7 +119,7 @@ def _times(count: int, letter: str) -> str:
 
 
 def parameter_specs(
-    cell: CellInfo, sizes: Sizes, *, suffixes: bool = True
+    cell: CellInfo, sizes: Sizes, *, suffixes: bool = True, norm: Placement | None = None
 ) -> list[tuple[ParameterSpec, ...]]:
     """Return the parameters of every layer and direction, in PyTorch's order.
 
@@ -127,6 +128,7 @@ def parameter_specs(
     cell : the cell of the layer.
     sizes : I, H, L, D and whether there are biases.
     suffixes : whether names carry ``_l{layer}`` and ``_reverse``; those of single cells do not.
+    norm : layer normalisation, whose parameters come last.
 
     Returns
     -------
@@ -163,6 +165,9 @@ def parameter_specs(
             for own in cell.own:
                 letters, shape = (("1",), (1,)) if own.shared else (("H",), (hidden,))
                 group.append(ParameterSpec(f"{own.name}{end}", letters, shape, own.initial))
+            for name, blocks, value in [] if norm is None else norm.parameters(cell):
+                letters, shape = (_times(blocks, "H"),), (blocks * hidden,)
+                group.append(ParameterSpec(f"{name}{end}", letters, shape, (value, value)))
             groups.append(tuple(group))
     return groups
 
@@ -194,11 +199,17 @@ def _draw(spec: ParameterSpec, hidden: int, initializer: str, rng: np.random.Gen
 def _gate_slices(
     groups: list[tuple[ParameterSpec, ...]], hidden: int, gate: int
 ) -> Iterator[tuple[str, slice]]:
-    """Name every bias and the slice of it that belongs to a gate."""
-    for group in groups:
-        for spec in group:
-            if spec.name.startswith("bias_"):
-                yield spec.name, slice(gate * hidden, (gate + 1) * hidden)
+    """Name every bias and the slice of it that belongs to a gate.
+
+    Where layer normalisation has the only biases, those of its norms.
+    """
+    names = [spec.name for group in groups for spec in group]
+    for kinds in (("bias_ih", "bias_hh"), ("bias_ln_ih", "bias_ln_hh")):
+        found = [name for name in names if name.startswith(kinds)]
+        if found:
+            for name in found:
+                yield name, slice(gate * hidden, (gate + 1) * hidden)
+            return
 
 
 def initialise(
@@ -242,5 +253,6 @@ def initialise(
         if not slices:
             raise ValueError(f"forget_bias: expected bias=True with it, got {forget_bias!r}")
         for name, forget in slices:
-            values[name][forget] = forget_bias if name.startswith("bias_ih") else 0.0
+            first = name.startswith(("bias_ih", "bias_ln_ih"))
+            values[name][forget] = forget_bias if first else 0.0
     return values

@@ -15,6 +15,7 @@ from simdrnn.cells import CellInfo
 from simdrnn.dropout import Feature, multipliers
 from simdrnn.options import Options
 from simdrnn.reference.checkpoints import keep, recompute
+from simdrnn.reference.layer_norm import NormalisedPass
 from simdrnn.reference.noise import Noise
 from simdrnn.reference.sequence import Arrays, Cell, Pass, PassGradients, PassResult, Weights
 from simdrnn.run import ParameterArrays, Run, TapeArrays
@@ -72,12 +73,13 @@ class Network:
     def workspace_bytes(self, steps: int, batch: int, training: bool, checkpoint_every: int) -> int:
         """Return the size of the largest arrays of one pass; a bound in spirit, not to the byte."""
         info = self._cell.info
-        per_unit = info.gates + info.saved + 2
+        saved = info.saved + self._options.saved_sums(info)
+        per_unit = info.gates + saved + 2
         if training:
-            per_unit += 2 * info.gates + info.separate + info.states + info.saved
+            per_unit += 2 * info.gates + info.separate + info.states + saved
         widest = self._hidden_size * self._num_directions * per_unit
         if checkpoint_every:  # one direction's, made again
-            widest += self._hidden_size * info.saved
+            widest += self._hidden_size * saved
         return steps * batch * widest * np.dtype(np.float64).itemsize
 
     def backward_peak(self, run: Run, checkpoint_every: int) -> int:
@@ -214,7 +216,8 @@ class Network:
         reset = initial if run.reset_states is None else _of_index(run.reset_states, index)
         weights = self._weights[index]
         noise = self._noise(run, index)
-        return Pass(self._cell, weights, x, initial, reset, steps, run.hold, self._options, noise)
+        kind = Pass if self._options.placement is None else NormalisedPass
+        return kind(self._cell, weights, x, initial, reset, steps, run.hold, self._options, noise)
 
     def _noise(self, run: Run, index: int) -> Noise:
         """Draw what is random about the pass of one direction."""

@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.cells import CellInfo
 from simdrnn.options import Options
+from simdrnn.reference.cell_protocol import Arrays, Cell, TwoPhaseCell
 from simdrnn.reference.noise import Noise, StepNoise
 from simdrnn.reference.options import StepOptions, step_gradient
 from simdrnn.reference.projection import project, project_backward, weight_gradient
 from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
-__all__ = ["Cell", "Pass", "PassGradients", "PassResult", "TwoPhaseCell", "Weights"]
-
-Arrays = tuple[Array, ...]
-
-
-class Cell(Protocol):
-    """A cell: elementwise equations on (B, H) arrays."""
-
-    info: ClassVar[CellInfo]
-
-    def forward(self, pre: Array, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Return the next state and what is saved; `pre` ends with the cell's own parameters."""
-        ...
-
-    def backward(
-        self,
-        saved: Arrays,
-        state: Arrays,
-        following: Arrays,
-        d_following: Arrays,
-        p: StepOptions,
-    ) -> tuple[Arrays, Arrays]:
-        """Return the gradients for `pre`, and for `state` except through `pre`.
-
-        `saved` ends with the cell's own parameters.
-        """
-        ...
-
-
-class TwoPhaseCell(Cell, Protocol):
-    """A cell whose last gate's recurrent product takes an operand made from the other gates."""
-
-    def operand(self, pre: Array, state: Arrays, p: StepOptions) -> Array:
-        """Return the operand (B, H)."""
-        ...
-
-    def operand_backward(
-        self, saved: Arrays, state: Arrays, d_operand: Array, p: StepOptions
-    ) -> tuple[Array, Arrays, Arrays]:
-        """Return the operand, and what its gradient adds to those for the first gates and state."""
-        ...
+__all__ = ["Arrays", "Cell", "Pass", "PassGradients", "PassResult", "TwoPhaseCell", "Weights"]
 
 
 class Weights(NamedTuple):
     """Parameters by gate (G = gates): input (G, H, I), recurrent (G, H, P), biases (G, 1, H).
 
-    Then the cell's own (params, 1, H), and the projection (P, H), without which P is H.
+    Then the cell's own (params, 1, H), followed by those of layer normalisation, and the projection
+    (P, H), without which P is H.
     """
 
     input: Array
@@ -123,8 +84,8 @@ class Pass:
 
     @property
     def _kept(self) -> int:
-        """How many values per unit the cell itself saves."""
-        return self.cell.info.saved
+        """How many values per unit a step saves beside the states that are carried on."""
+        return self.options.saved_sums(self.cell.info) + self.cell.info.saved
 
     def forward(self, start: Arrays | None = None) -> PassResult:
         """Run the recurrence, from other states than those that resets go back to if given."""
@@ -133,15 +94,13 @@ class Pass:
         output = np.empty((length, *initial[0].shape))
         more = self.options.saved_states(len(initial))
         saved = np.zeros((length, self._kept + more, batch, hidden))
-        input_part = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)
-        input_part += self.weights.bias_ih  # (T, G, B, H)
+        products = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)  # (T, G, B, H)
         state = initial if start is None else start
         for t in steps.order:
             state = _select(steps.fresh[t], self.reset, state)
             noise = self._at(t)
             p = StepOptions(self.options, noise.candidate)
-            pre = self._pre_activations(input_part[t], state, p, noise)
-            made, kept = self.cell.forward(pre, state, p)
+            made, kept = self._step(products[t], state, p, noise)
             made = (project(self.weights.projection, made[0], self.options), *made[1:])
             following = noise.mix(made, state)
             if more:
@@ -156,6 +115,13 @@ class Pass:
         """Return `x` with zeros where it must not be read: what stands there may be NaN."""
         return np.where(self.steps.real[..., None], self.x, 0.0)
 
+    def _step(
+        self, product: Array, state: Arrays, p: StepOptions, noise: StepNoise
+    ) -> tuple[Arrays, Arrays]:
+        """Take one step, given W x (G, B, H): return the new states and what is saved."""
+        pre = self._pre_activations(product + self.weights.bias_ih, state, p, noise)
+        return self.cell.forward(pre, state, p)
+
     def _pre_activations(
         self, input_part: Array, state: Arrays, p: StepOptions, noise: StepNoise
     ) -> Array:
@@ -169,8 +135,11 @@ class Pass:
             operand = self.cell.operand(first, seen_last, p)  # type: ignore[attr-defined]
             last = input_part[-1] + operand @ recurrent[-1].T + bias[-1]
             return np.concatenate([first, last[None], own])
-        recurrent_part = seen @ recurrent.swapaxes(1, 2) + bias
-        joint = info.gates - info.separate
+        return self._join(input_part, seen @ recurrent.swapaxes(1, 2) + bias, own)
+
+    def _join(self, input_part: Array, recurrent_part: Array, own: Array) -> Array:
+        """Add both parts (G, B, H) where the cell wants the sum; its parameters come last."""
+        joint = self.cell.info.gates - self.cell.info.separate
         sums = input_part[:joint] + recurrent_part[:joint]
         return np.concatenate([sums, input_part[joint:], recurrent_part[joint:], own])
 
@@ -192,7 +161,7 @@ class Pass:
         """
         steps, info = self.steps, self.cell.info
         after, before = self.states(output, saved)
-        d_pre = np.zeros((len(self.x), info.pre + info.params, *self.initial[-1].shape))
+        d_pre = np.zeros((len(self.x), self._gradients, *self.initial[-1].shape))
         d_hs = np.zeros(output.shape)  # of real steps, (T, B, P)
         operands = self._at(0).seen(before[0], info.gates).copy()  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
@@ -241,6 +210,11 @@ class Pass:
         made = saved[:, self._kept - self.cell.info.states + 1 : self._kept]
         return (saved[:, self._kept, :, : output.shape[-1]], *made.swapaxes(0, 1)), before
 
+    @property
+    def _gradients(self) -> int:
+        """How many gradients per unit a step leaves: for `pre`, and for the units' parameters."""
+        return self.cell.info.pre + len(self.weights.own)
+
     def _recurrent_rows(self, d_pre: Array) -> Array:
         """Take from d_pre (..., gates + separate, B, H) what the recurrent products made."""
         info = self.cell.info
@@ -262,9 +236,8 @@ class Pass:
         p = StepOptions(self.options, noise.candidate)
         operand = seen = noise.seen(state[0], cell.info.gates)[-1]
         saved = (*saved, *self.weights.own)
-        d_made = [share * d for share, d in zip(noise.update, d_following, strict=True)]
-        d_made[0] = project_backward(self.weights.projection, following[0], d_made[0], self.options)
-        d_gates, d_state = cell.backward(saved, state, following, tuple(d_made), p)
+        d_made = self._made(noise, following, d_following)
+        d_gates, d_state = cell.backward(saved, state, following, d_made, p)
         d_pre = np.stack(d_gates)
         d_recurrent = self._recurrent_rows(d_pre)
         if cell.info.phases == 2:
@@ -276,22 +249,37 @@ class Pass:
             d_pre[:last] += d_first
             d_state = _add(d_state, (noise.back_from_operand(d_more[0]), *d_more[1:]))
             d_recurrent, recurrent = d_pre[:last], recurrent[:-1]
-        d_h = d_state[0] + noise.back(d_recurrent @ recurrent).sum(axis=0)
+        through = noise.back(d_recurrent @ recurrent).sum(axis=0)
+        return d_pre, self._before(noise, through, d_state, d_following), operand
+
+    def _made(self, noise: StepNoise, following: Arrays, d_following: Arrays) -> Arrays:
+        """Take the gradients for the states after a step back to what its cell made of them."""
+        d_h, *others = (share * d for share, d in zip(noise.update, d_following, strict=True))
+        d_h = project_backward(self.weights.projection, following[0], d_h, self.options)
+        return d_h, *others
+
+    @staticmethod
+    def _before(noise: StepNoise, through: Array, d_state: Arrays, d_following: Arrays) -> Arrays:
+        """Add for the states before a step: `through` the product, the cell, and past it."""
         past = tuple((1.0 - share) * d for share, d in zip(noise.update, d_following, strict=True))
-        return d_pre, _add((d_h, *d_state[1:]), past), operand
+        return _add((d_state[0] + through, *d_state[1:]), past)
+
+    def _of_products(self, d_pre: Array) -> tuple[Array, Array]:
+        """Take from d_pre (T, ..., B, H) what belongs to W x and to R h, (T, G, B, H) each."""
+        return d_pre[:, : self.cell.info.gates], self._recurrent_rows(d_pre)
 
     def _products(
         self, d_pre: Array, operands: Array, d_initial: Arrays, d_reset: Arrays
     ) -> PassGradients:
         """Turn the gradients of all pre-activations into those for x and the weights."""
-        d_input = d_pre[:, : self.cell.info.gates]
-        d_recurrent = self._recurrent_rows(d_pre)
+        info = self.cell.info
+        d_input, d_recurrent = self._of_products(d_pre)
         weights = Weights(
             np.einsum("tgbh,tbi->ghi", d_input, self._consumed()),
             np.einsum("tgbh,tgbk->ghk", d_recurrent, operands),
-            d_input.sum(axis=(0, 2))[:, None],
-            d_recurrent.sum(axis=(0, 2))[:, None],
-            d_pre[:, self.cell.info.pre :].sum(axis=(0, 2))[:, None],
+            d_pre[:, : info.gates].sum(axis=(0, 2))[:, None],
+            self._recurrent_rows(d_pre).sum(axis=(0, 2))[:, None],
+            d_pre[:, info.pre : info.pre + len(self.weights.own)].sum(axis=(0, 2))[:, None],
         )
         d_x = (d_input @ self.weights.input).sum(axis=1)
         return PassGradients(d_x, d_initial, d_reset, weights)
