@@ -63,6 +63,9 @@ FACTORS: dict[str, Factor] = {
         "layer",
         {"off": {}, "on": {"proj_size": 2}, "clipped": {"proj_size": 2, "proj_clip": 0.3}},
     ),
+    "layer_norm": Factor(
+        "layer", {"off": {}} | {p: {"layer_norm": p} for p in ("haste", "torch", "tf")}
+    ),
     "zoneout": Factor(
         "layer", {"off": {}, "one": {"zoneout": 0.3}, "pair": {"zoneout": (0.2, 0.4)}}
     ),
@@ -123,6 +126,10 @@ RULES = (
          "recurrent_dropout: expected a cell with a recurrent product"),
     Rule("cell", cells(lambda i: i.recurrent_blocks == 0), "weight_dropout", ("on",),
          "weight_dropout: expected a cell with a recurrent product"),
+    Rule("cell", cells(lambda i: not i.normalisable), "layer_norm", ("haste", "torch", "tf"),
+         "layer_norm: expected a cell whose gates are all sums"),
+    Rule("projection", ("on", "clipped"), "layer_norm", ("haste", "torch", "tf"),
+         "layer_norm: expected an LSTM with proj_size=0"),
     Rule("hidden_clip", ("on",), "projection", ("on", "clipped"),
          "hidden_clip: expected proj_clip in place of it"),
     Rule("directions", ("one", "reversed", "turned"), "merge", (*SUMS, "none"),

@@ -53,6 +53,10 @@ _PLACES: dict[str, tuple[str, str]] = {
     "zoneout": ("all states, after their update", ""),
     "weight_dropout": ("`weight_hh`, once per call; training", ""),
     "weight_noise": ("all weights, once per call; training", ""),
+    "layer_norm": (
+        "W x, R h and, where there is one, c",
+        "Ba et al. 2016, arXiv:1607.06450; haste, PyTorch, TensorFlow Addons",
+    ),
     "activation": ("candidate", "ONNX operators, `activations`"),
     "recurrent_activation": ("gates", "ONNX operators, `activations`"),
     "num_heads": ("recurrent matrices", "Beck et al. 2024, arXiv:2405.04517"),

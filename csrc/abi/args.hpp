@@ -30,7 +30,7 @@ struct PackedWeights {
   const T* x_transposed;              // W^T, for dL/dx
   const T* projection;                // W_hr
   const T* projection_transposed;     // W_hr^T
-  const T* parameters;                // of the cell itself: (params, parameter_stride)
+  const T* parameters;  // of the cell itself, then of layer norm: (params, parameter_stride)
   Index parameter_stride;
 };
 
@@ -62,7 +62,10 @@ struct RunArgs {
   Projection<T> projection;
   bool optioned;  // whether one of them acts on the step itself
   Draw draw;
-  Index saved_width;  // values per unit on the tape: the cell's, then those of saved_states
+  // Values per unit on the tape: those of layer normalisation (W x and R h by gate; where the
+  // normalised state is carried, the state before), the cell's, those of saved_states.
+  Index saved_width;
+  Index saved_sums;   // how many of them are layer normalisation's
   bool saved_states;  // whether the states as they were carried on are saved, h first
 };
 
@@ -120,7 +123,9 @@ struct BackwardArgs {
   // One row per real step of all threads, in the order the weight gradients sum them:
   const std::int32_t*
       position;  // (end - begin, B) row number by (end - 1 - s, b), or null: (end-1-s)*B + b
-  T* d_pre;      // gradients of the pre-activations, (rows, d_pre_stride)
+  // Gradients by H values, (rows, d_pre_stride): of the pre-activations, then of the parameters per
+  // unit. With layer normalisation those of W x and of R h, by gate, come first.
+  T* d_pre;
   Index d_pre_stride;
   const T** x_rows;  // filled here: where that row's x and h_{t-1} are
   const T** h_rows;
@@ -175,12 +180,13 @@ struct PackArgs {
   const T* weight_hh;          // (recurrent_blocks*H, P), or null where that is 0
   const T* bias_ih;            // (input_blocks*H), or null
   const T* bias_hh;            // (recurrent_gates*H), or null
-  const T* const* parameters;  // params pointers to (H): the cell's own; null is 0
-  const T* weight_hr;          // (P, H), or null: P is H
-  Index projected_size;        // P, or 0
-  T* out;                      // packed_size elements, 64-byte aligned; null: only lay out
-  PackedWeights<T>* packed;    // filled with pointers into out
-  Index heads;                 // weight_hh is (gates*H, H / heads)
+  const T* const* parameters;  // pointers to (H): the cell's own, null is 0; layer normalisation's
+  Index parameter_count;
+  const T* weight_hr;        // (P, H), or null: P is H
+  Index projected_size;      // P, or 0
+  T* out;                    // packed_size elements, 64-byte aligned; null: only lay out
+  PackedWeights<T>* packed;  // filled with pointers into out
+  Index heads;               // weight_hh is (gates*H, H / heads)
 };
 
 }  // namespace simdrnn

@@ -51,6 +51,9 @@ struct CellInfo {
   // Whether R may be cut into blocks along its diagonal, one per head: units then see the h of
   // their head alone, and weight_hh is (gates*H, H / heads).
   bool heads = false;
+  // The state that layer normalisation acts on, of a cell whose equations come in two halves for
+  // that (see cells/lstm.hpp); -1: it acts on the pre-activations alone.
+  int normalise = -1;
 };
 
 // Blocks of H rows of weight_ih and bias_ih, of bias_hh, and of weight_hh. ISA code may use these
@@ -67,6 +70,13 @@ constexpr int recurrent_blocks(const CellInfo& info) noexcept {
 // How many of the first gates are sums of W x and R h, formed in the first phase.
 constexpr int joint_gates(const CellInfo& info) noexcept {
   return recurrent_gates(info) - info.separate - (info.phases - 1);
+}
+
+// Whether layer normalisation is there for it: all gates are sums of W x, R h and biases, and no
+// more, formed at once.
+constexpr bool normalisable(const CellInfo& info) noexcept {
+  return info.phases == 1 && info.input_only == 0 && info.biases && info.step_inputs == 0 &&
+         !info.heads;
 }
 
 inline constexpr int kMaxStates = 4;

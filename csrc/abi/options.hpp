@@ -42,6 +42,15 @@ struct Draw {
   bool training;         // else the options act by their expectation
 };
 
+// Layer normalisation of W x and of R h, each over all gates of a row, and of the state that
+// CellInfo::normalise names; see options/layer_norm.hpp.
+template <class T>
+struct LayerNorm {
+  bool on;
+  bool carried;  // the normalised state is carried on; else only h is made of it
+  T epsilon;
+};
+
 template <class T>
 struct CellOptions {
   Limits<T> limits;
@@ -51,6 +60,7 @@ struct CellOptions {
   bool dropout_by_gate;                        // every gate drops its own
   Chance<T> candidate_dropout;                 // of the candidate, at every step
   Chance<T> zoneout[kMaxStates];               // of keeping the old state, at every step
+  LayerNorm<T> norm;
 };
 
 }  // namespace simdrnn

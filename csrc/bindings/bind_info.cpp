@@ -43,6 +43,7 @@ py::list cells() {
     entry["step_inputs"] = info.step_inputs;
     entry["state_names"] = info.state_names;
     entry["heads"] = info.heads;
+    entry["normalise"] = info.normalise;
     list.append(entry);
   }
   return list;

@@ -51,14 +51,15 @@ void register_as(py::module_& m, const char* name) {
 void register_network(py::module_& m) {
   py::class_<OptionValues>(m, "Options", "The options of a layer, as numbers.")
       .def(py::init<std::vector<double>, std::vector<std::tuple<int, double, double>>, bool, bool,
-                    std::vector<double>, Index>(),
+                    std::vector<double>, Index, std::tuple<bool, bool, double>>(),
            py::arg("limits"), py::arg("activations"), py::arg("own_activations"),
-           py::arg("dropout_by_gate"), py::arg("chances"), py::arg("heads"),
+           py::arg("dropout_by_gate"), py::arg("chances"), py::arg("heads"), py::arg("layer_norm"),
            "limits: gate, cell, hidden, step_gradient, step_gradient_norm, projected; infinity is "
            "off.\n"
            "activations: (kind, alpha, beta) of each that the cell has.\n"
            "chances: dropout, input, recurrent, candidate, then zoneout by state; 0 is off.\n"
-           "heads: blocks of the recurrent matrices; 1 leaves them whole.");
+           "heads: blocks of the recurrent matrices; 1 leaves them whole.\n"
+           "layer_norm: whether it is on, whether the normalised state is carried, epsilon.");
   register_as<float>(m, "NetworkF32");
   register_as<double>(m, "NetworkF64");
   m.def(

@@ -16,6 +16,7 @@ struct OptionValues {
   bool dropout_by_gate;
   std::vector<double> chances;  // dropout, input, recurrent, candidate, then zoneout by state
   Index heads;
+  std::tuple<bool, bool, double> layer_norm;  // LayerNorm's on, carried, epsilon
 };
 
 template <class T>
@@ -37,6 +38,8 @@ NetworkOptions<T> options_of(const OptionValues& values) {
                                    static_cast<T>(beta)};
   }
   options.cell.own_activations = values.own_activations;
+  const auto& [norm, carried, epsilon] = values.layer_norm;
+  options.cell.norm = {norm, carried, static_cast<T>(epsilon)};
   options.dropout = chance<T>(values.chances.at(0));
   options.input_dropout = chance<T>(values.chances.at(1));
   options.cell.dropout_by_gate = values.dropout_by_gate;

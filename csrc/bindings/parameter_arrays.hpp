@@ -41,10 +41,10 @@ class ParameterArrays {
     return optional_elements<E>(object, "weight_hr", shape_.projected_size * shape_.hidden_size);
   }
 
-  // The cell's own parameters.
+  // The cell's own parameters, then those of layer normalisation.
   std::vector<E*> own(const py::tuple& arrays) const {
-    if (arrays.size() != static_cast<std::size_t>(info_.params)) {
-      reject("own", "one array per parameter of the cell");
+    if (arrays.size() != static_cast<std::size_t>(network_.parameter_count())) {
+      reject("own", "one array per parameter of the units");
     }
     std::vector<E*> parameters;
     for (const auto& item : arrays) {

@@ -50,54 +50,83 @@ struct LstmVariant {
       .parameters = !kPeephole                                ? ""
                     : kCoupling == Coupling::kNone            ? "weight_ci weight_cf weight_co"
                     : kCoupling == Coupling::kForgetFromInput ? "weight_ci weight_co"
-                                                              : "weight_cf weight_co"};
+                                                              : "weight_cf weight_co",
+      .normalise = kCell};
 
   template <class V, class P>
   static void forward(const Lanes<V, kGates + kParams>& pre, const Lanes<V, 2>& state, const P& p,
                       Lanes<V, 2>& next, Lanes<V, kSaved>& saved) noexcept {
+    const V c = p.clip_cell(update(pre, state, p, saved));
+    next = {hidden(pre, c, p, saved), c};
+    saved[kOutput + 1] = c;
+  }
+
+  // The halves that a normalised c lies between, as of Lstm.
+  template <class V, class P>
+  [[gnu::always_inline]] static V update(const Lanes<V, kGates + kParams>& pre,
+                                         const Lanes<V, 2>& state, const P& p,
+                                         Lanes<V, kSaved>& saved) noexcept {
     const V c = state[kCell];
-    V update[kUpdates];
+    V gates[kUpdates];
     for (int u = 0; u < kUpdates; ++u) {
       V argument = pre[u];
       if constexpr (kPeephole) argument = fma(pre[kGates + u], c, argument);
-      saved[u] = update[u] = p.sigmoid(argument, u);
+      saved[u] = gates[u] = p.sigmoid(argument, u);
     }
-    const V g = p.tanh(pre[kCandidate], kCandidate);
-    const V c_next = p.clip_cell(fma(forget(update), c, input(update) * p.drop(g)));
+    const V g = saved[kCandidate] = p.tanh(pre[kCandidate], kCandidate);
+    return fma(forget(gates), c, input(gates) * p.drop(g));
+  }
+
+  template <class V, class P>
+  [[gnu::always_inline]] static V hidden(const Lanes<V, kGates + kParams>& pre, V c, const P& p,
+                                         Lanes<V, kSaved>& saved) noexcept {
     V argument = pre[kOutput];
-    if constexpr (kPeephole) argument = fma(pre[kGates + kUpdates], c_next, argument);
-    const V o = p.sigmoid(argument, kOutput);
-    next = {o * p.squash(c_next, kSquash), c_next};
-    saved[kCandidate] = g;
-    saved[kOutput] = o;
-    saved[kOutput + 1] = c_next;
+    if constexpr (kPeephole) argument = fma(pre[kGates + kUpdates], c, argument);
+    const V o = saved[kOutput] = p.sigmoid(argument, kOutput);
+    return o * p.squash(c, kSquash);
   }
 
   template <class V, class P>
   static void backward(const Lanes<V, kSaved + kParams>& saved, const Lanes<V, 2>& state,
                        const Lanes<V, 2>&, const Lanes<V, 2>& d_next, const P& p,
                        Lanes<V, kGates + kParams>& d_pre, Lanes<V, 2>& d_state) noexcept {
-    const V c = state[kCell], g = saved[kCandidate], o = saved[kOutput],
-            c_next = saved[kOutput + 1];
-    const V* const peephole = &saved[kPeephole ? kSaved : 0];
-    const V squashed = p.squash(c_next, kSquash);
-    d_pre[kOutput] = d_next[kHidden] * squashed * p.sigmoid_slope(o, kOutput);
-    V d_c = fma(d_next[kHidden] * o, p.squash_slope(squashed, kSquash), d_next[kCell]);
-    if constexpr (kPeephole) d_c = fma(peephole[kUpdates], d_pre[kOutput], d_c);
-    d_c = p.through_cell_clip(c_next, d_c);
-    V update[kUpdates], d_update[kUpdates];
-    for (int u = 0; u < kUpdates; ++u) update[u] = saved[u];
-    through(d_c * p.drop(g), d_c * c, d_update);
-    d_pre[kCandidate] = p.drop(d_c * input(update)) * p.tanh_slope(g, kCandidate);
-    V d_cell = d_c * forget(update);
+    const V c = saved[kOutput + 1];
+    const V d_c = through_hidden(saved, c, d_next[kHidden], d_next[kCell], p, d_pre);
+    through_update(saved, state, p.through_cell_clip(c, d_c), p, d_pre, d_state);
+  }
+
+  template <class V, class P>
+  [[gnu::always_inline]] static V through_hidden(const Lanes<V, kSaved + kParams>& saved, V c,
+                                                 V d_h, V d_c, const P& p,
+                                                 Lanes<V, kGates + kParams>& d_pre) noexcept {
+    const V o = saved[kOutput], squashed = p.squash(c, kSquash);
+    d_pre[kOutput] = d_h * squashed * p.sigmoid_slope(o, kOutput);
+    d_c = fma(d_h * o, p.squash_slope(squashed, kSquash), d_c);
+    if constexpr (kPeephole) {
+      d_pre[kGates + kUpdates] = d_pre[kOutput] * c;
+      d_c = fma(saved[kSaved + kUpdates], d_pre[kOutput], d_c);
+    }
+    return d_c;
+  }
+
+  template <class V, class P>
+  [[gnu::always_inline]] static void through_update(const Lanes<V, kSaved + kParams>& saved,
+                                                    const Lanes<V, 2>& state, V d_c, const P& p,
+                                                    Lanes<V, kGates + kParams>& d_pre,
+                                                    Lanes<V, 2>& d_state) noexcept {
+    const V c = state[kCell], g = saved[kCandidate];
+    V gates[kUpdates], d_gates[kUpdates];
+    for (int u = 0; u < kUpdates; ++u) gates[u] = saved[u];
+    through(d_c * p.drop(g), d_c * c, d_gates);
+    d_pre[kCandidate] = p.drop(d_c * input(gates)) * p.tanh_slope(g, kCandidate);
+    V d_cell = d_c * forget(gates);
     for (int u = 0; u < kUpdates; ++u) {
-      d_pre[u] = d_update[u] * p.sigmoid_slope(update[u], u);
+      d_pre[u] = d_gates[u] * p.sigmoid_slope(gates[u], u);
       if constexpr (kPeephole) {
-        d_cell = fma(peephole[u], d_pre[u], d_cell);
+        d_cell = fma(saved[kSaved + u], d_pre[u], d_cell);
         d_pre[kGates + u] = d_pre[u] * c;
       }
     }
-    if constexpr (kPeephole) d_pre[kGates + kUpdates] = d_pre[kOutput] * c_next;
     d_state = {V(typename V::Scalar(0)), d_cell};  // h's part goes through R: the driver's
   }
 

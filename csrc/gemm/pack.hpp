@@ -228,11 +228,11 @@ Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
   }
   pack_projection<V>(a, pieces);
   const Index stride = vectors_of<V>(a.hidden_size) * V::kLanes;
-  auto* parameters = pieces.take(Cell::info.params * stride);
+  auto* parameters = pieces.take(a.parameter_count * stride);
   if (pieces.base != nullptr) {
     a.packed->parameters = parameters;
     a.packed->parameter_stride = stride;
-    for (Index i = 0; i < Cell::info.params * stride; ++i) {
+    for (Index i = 0; i < a.parameter_count * stride; ++i) {
       const Index unit = i % stride;
       const auto* const parameter = a.parameters[i / stride];
       parameters[i] = parameter != nullptr && unit < a.hidden_size ? parameter[unit] : 0;

@@ -39,6 +39,11 @@ class BackwardRows {
     return {share.begin * kLanes, share.end * kLanes < width ? share.end * kLanes : width};
   }
 
+  // Where the step's values of a row begin on the tape.
+  const T* on_tape(const Row& row) const noexcept {
+    return a_.saved + (t_ * run_.batch + row.b) * run_.saved_width * run_.hidden_size;
+  }
+
   // Lists the rows that took this step; hands the held outputs' gradients of the others on.
   Index begin_step(Index step) noexcept {
     t_ = time_of(run_, step);

@@ -40,7 +40,7 @@ class ForwardRows {
   }
 
   // W x + bias of all real steps in [begin, end), row after row in the order the steps will ask for
-  // them.
+  // them. (With layer normalisation W x: biases are added behind it.)
   void hoist(Index begin, Index end) noexcept {
     Index n = 0;
     for (Index step = begin; step < end; ++step) {
@@ -70,7 +70,7 @@ class ForwardRows {
     p.h_depth = run_.input_size;
     p.x_panels = p.h_panels = run_.weights.x[kPhase];
     p.tile_vectors = P::kUnitVectors * P::kGates;
-    p.bias = run_.weights.bias[kPhase];
+    p.bias = run_.options.norm.on ? nullptr : run_.weights.bias[kPhase];
     p.out = hoisted_out_;
     multiply_rows<V>(p);
   }
@@ -78,6 +78,7 @@ class ForwardRows {
   // Lists the rows that take the step, and where their states are; fills the outputs of the others.
   Index begin_step(Index step) noexcept {
     const Index t = time_of(run_, step), hidden = run_.hidden_size, h_size = run_.h_size;
+    t_ = t;
     Index n = 0;
     for (Index i = 0; i < run_.count; ++i) {
       const Index b = run_.rows[i];
@@ -105,6 +106,12 @@ class ForwardRows {
     return n;
   }
 
+  // Where the step's values of its r-th row begin on the tape.
+  T* on_tape(Index r) const noexcept {
+    const Index at = t_ * run_.batch + run_.rows[slots_[r]];
+    return a_.saved + at * run_.saved_width * run_.hidden_size;
+  }
+
   // The states of the rows that took the step are the new ones from now on.
   void end_step(Index n) noexcept {
     for (Index r = 0; r < n; ++r) {
@@ -129,6 +136,7 @@ class ForwardRows {
   Index hoisted_stride_[kMaxPhases] = {};
   Index hoisted_row_ = 0;  // first row of the current step
   const T** state_rows_[kMaxStates] = {};
+  Index t_ = 0;  // of the step at hand
 };
 
 }  // namespace simdrnn::SIMDRNN_ISA

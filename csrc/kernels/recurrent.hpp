@@ -1,5 +1,4 @@
-// The forward time loop of cells with a recurrent product, generic over cell, options and vector
-// type.
+// The forward time loop, by cell, options and vector type.
 //
 // One thread, or a gang that shares the tiles, runs all steps of its rows: per step, for each tile
 // of hidden units, for each block of rows, the register tile forms the pre-activations and the cell
@@ -18,12 +17,11 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 template <class Cell, class V, template <class> class Options>
-class Forward : ForwardRows<Cell, V> {
+class Forward : protected ForwardRows<Cell, V> {
   using Rows = ForwardRows<Cell, V>;
   using T = typename V::Scalar;
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
-  static constexpr bool kTwoPhases = kInfo.phases == 2;
   static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
 
  public:
@@ -43,7 +41,7 @@ class Forward : ForwardRows<Cell, V> {
 
   Index scratch_used() const noexcept { return scratch_.used(); }
 
-  void run() noexcept {
+  [[gnu::noinline]] void run() noexcept {
     dropout_.start(run_);
     const Index chunk = a_.hoist_steps > 0 ? a_.hoist_steps : 1;
     for (Index s = a_.begin; s < a_.end; s += chunk) {
@@ -53,21 +51,31 @@ class Forward : ForwardRows<Cell, V> {
       for (Index step = s; step < end; ++step) {
         const Index n = this->begin_step(step);
         if (n == 0) continue;
-        t_ = time_of(run_, step);
-        if constexpr (Options<V>::kActs) prepare(n);
-        heads_.find(n, seen_rows());
-        phase<0>(n);
-        if constexpr (kTwoPhases) phase<1>(n);
-        if (projects()) projection_.run(t_, n, slots_, h_rows_);
+        if constexpr (Options<V>::kActs) {
+          prepare(n);
+          take_step(n);
+        } else {
+          products_and_cells(n);
+        }
         this->end_step(n);
       }
     }
   }
 
- private:
-  using Rows::a_, Rows::run_, Rows::scratch_;
+ protected:
+  using Rows::a_, Rows::run_, Rows::scratch_, Rows::kTwoPhases;
   using Rows::hoisted_, Rows::hoisted_stride_, Rows::hoisted_row_;
-  using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::vectors_;
+  using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::vectors_, Rows::t_;
+
+  // A step of n real rows. Layer normalisation has another: normalised_forward.hpp.
+  virtual void take_step(Index n) noexcept { products_and_cells(n); }
+
+  [[gnu::always_inline]] void products_and_cells(Index n) noexcept {
+    heads_.find(n, seen_rows());
+    phase<0>(n);
+    if constexpr (kTwoPhases) phase<1>(n);
+    if (projects()) projection_.run(t_, n, slots_, h_rows_);
+  }
 
   // Draws what is random about the step, and drops h for the recurrent product.
   void prepare(Index n) noexcept {
@@ -209,17 +217,14 @@ class Forward : ForwardRows<Cell, V> {
   template <int kPhase, bool kFull>
   [[gnu::always_inline]] void cell(Index row, Index unit, Index n, const T* tile) noexcept {
     using P = Phase<Cell, kPhase>;
-    const Index i = slots_[row];
     Lanes<V, P::kSlots + kInfo.params + kInfo.step_inputs> pre;
     for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
     load_parameters(run_.weights, kInfo.params, unit, pre, P::kSlots);
-    const Index b = run_.rows[i];
-    if constexpr (kInfo.step_inputs > 0) pre[P::kSlots + kInfo.params] = step_input<V>(run_, t_, b);
+    if constexpr (kInfo.step_inputs > 0) {
+      pre[P::kSlots + kInfo.params] = step_input<V>(run_, t_, run_.rows[slots_[row]]);
+    }
     Lanes<V, kInfo.states> state, next;
-    state[0] = projects() ? V(T(0)) : load_n<kFull, V>(h_rows_[row] + unit, n);
-    for (int k = 1; k < kInfo.states; ++k)
-      state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
-    if constexpr (Options<V>::kActs) options_.enter(noise_.row(row, unit), noise_.stride());
+    enter<kFull>(row, unit, n, state);
     Lanes<V, kInfo.saved> saved;
     if constexpr (kTwoPhases) {
       Lanes<V, kInfo.gates - 1> gates;
@@ -237,14 +242,35 @@ class Forward : ForwardRows<Cell, V> {
     } else {
       Cell::forward(pre, state, options_, next, saved);
     }
+    leave<kFull>(row, unit, n, state, next, saved);
+  }
+
+  // The states before the step, and the options for these units.
+  template <bool kFull>
+  [[gnu::always_inline]] void enter(Index row, Index unit, Index n,
+                                    Lanes<V, kInfo.states>& state) noexcept {
+    state[0] = projects() ? V(T(0)) : load_n<kFull, V>(h_rows_[row] + unit, n);
+    for (int k = 1; k < kInfo.states; ++k)
+      state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
+    if constexpr (Options<V>::kActs) options_.enter(noise_.row(row, unit), noise_.stride());
+  }
+
+  // The states after it, to where they are carried, put out and saved.
+  template <bool kFull>
+  [[gnu::always_inline]] void leave(Index row, Index unit, Index n,
+                                    const Lanes<V, kInfo.states>& state,
+                                    Lanes<V, kInfo.states>& next,
+                                    const Lanes<V, kInfo.saved>& saved) noexcept {
+    const Index i = slots_[row];
     const V h = options_.template finish<kInfo.states>(state, next);
     store_padded<kFull>(next[0], (projects() ? projection_.made(row) : a_.h_next[i]) + unit, n);
     for (int k = 1; k < kInfo.states; ++k) {
       store_padded<kFull>(next[k], a_.state[k] + i * a_.padded + unit, n);
     }
-    if (!projects()) store_n<kFull>(next[0], row_at(a_.y, t_, b) + unit, n);
+    if (!projects()) store_n<kFull>(next[0], row_at(a_.y, t_, run_.rows[i]) + unit, n);
     if (a_.saved == nullptr) return;
-    T* to = a_.saved + (t_ * run_.batch + b) * run_.saved_width * run_.hidden_size + unit;
+    T* to = this->on_tape(row) + unit;
+    if constexpr (Options<V>::kActs) to += run_.saved_sums * run_.hidden_size;
     for (int k = 0; k < kInfo.saved; ++k, to += run_.hidden_size) store_n<kFull>(saved[k], to, n);
     if constexpr (Options<V>::kActs) {
       if (!run_.saved_states) return;
@@ -269,23 +295,6 @@ class Forward : ForwardRows<Cell, V> {
   const T** dropped_rows_ = nullptr;
   const T** operand_rows_ = nullptr;
   HeadRows<Cell, V> heads_;
-  Index t_ = 0;
 };
-
-template <class Cell, class V>
-void forward(const ForwardArgs<typename V::Scalar>& args) noexcept {
-  if constexpr (Cell::info.common) {
-    if (!args.run.optioned) return Forward<Cell, V, Plain>(args).run();
-  }
-  Forward<Cell, V, Optioned>(args).run();
-}
-
-template <class Cell, class V>
-Index forward_scratch(const ForwardArgs<typename V::Scalar>& args) noexcept {
-  ForwardArgs<typename V::Scalar> sizes = args;
-  sizes.scratch = nullptr;
-  return Forward<Cell, V, Optioned>(sizes)
-      .scratch_used();  // with no option on, the same as Plain's
-}
 
 }  // namespace simdrnn::SIMDRNN_ISA

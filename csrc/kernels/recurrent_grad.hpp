@@ -21,7 +21,7 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 template <class Cell, class V, template <class> class Options>
-class Backward : BackwardRows<Cell, V> {
+class Backward : protected BackwardRows<Cell, V> {
   using Rows = BackwardRows<Cell, V>;
   using T = typename V::Scalar;
   using Row = typename Rows::Row;
@@ -53,16 +53,12 @@ class Backward : BackwardRows<Cell, V> {
 
   Index scratch_used() const noexcept { return scratch_.used(); }
 
-  void run() noexcept {
+  [[gnu::noinline]] void run() noexcept {
     dropout_.start(run_);
     for (Index step = a_.end - 1; step >= a_.begin; --step) {
       const Index n = this->begin_step(step);
       if (n > 0) {
-        for (Index r = 0; r < n; ++r) {
-          enter(rows_[r], r);
-          if (!projects()) cells(rows_[r], r);
-        }
-        if (projects()) through_projection(n);
+        through_cells(n);
         meet(a_.gang);
         if constexpr (kTwoPhases) {
           through_operand(n);
@@ -75,15 +71,42 @@ class Backward : BackwardRows<Cell, V> {
     if (a_.d_x.data != nullptr) this->through_input();
   }
 
- private:
+ protected:
   using Rows::a_, Rows::run_, Rows::scratch_;
   using Rows::rows_, Rows::units_, Rows::of_h_, Rows::t_;
+
+  void through_cells(Index n) noexcept {
+    for (Index r = 0; r < n; ++r) {
+      enter(rows_[r], r);
+      if (!projects()) any_cells(rows_[r], r, a_.d_state[0] + rows_[r].i * a_.padded);
+    }
+    if (!projects()) return;
+    through_projection(n);
+    for (Index r = 0; r < n; ++r) any_cells(rows_[r], r, projection_.made(r));
+  }
+
+  // The cells of the step's r-th row, whose gradient of h is in d_h. Layer normalisation has
+  // others: see normalised_backward.hpp.
+  virtual void cells(const Row& row, Index r, T* d_h) noexcept { plain_cells(row, r, d_h); }
+
+  [[gnu::always_inline]] void any_cells(const Row& row, Index r, T* d_h) noexcept {
+    if constexpr (Options<V>::kActs) {
+      cells(row, r, d_h);
+    } else {
+      plain_cells(row, r, d_h);
+    }
+  }
+
+  [[gnu::always_inline]] void plain_cells(const Row& row, Index r, T* d_h) noexcept {
+    Index unit = units_.begin;
+    for (; unit + kLanes <= units_.end; unit += kLanes) any_cell<true>(row, r, d_h, unit, kLanes);
+    if (unit < units_.end) any_cell<false>(row, r, d_h, unit, units_.end - unit);
+  }
 
   // From h as it is carried to what the cell made of it.
   void through_projection(Index n) noexcept {
     for (Index r = 0; r < n; ++r) projection_.enter(t_, r, rows_[r], of_h_);
     projection_.run(n, units_);
-    for (Index r = 0; r < n; ++r) cells(rows_[r], r);
   }
 
   // What was random about the n-th row of the step.
@@ -118,19 +141,13 @@ class Backward : BackwardRows<Cell, V> {
     if (a_.trace != nullptr) trace_states(a_, kInfo, t_, row.b, row.i, of_h_, units_);
   }
 
-  void cells(const Row& row, Index r) noexcept {
-    T* const d_h = projects() ? projection_.made(r) : a_.d_state[0] + row.i * a_.padded;
-    Index unit = units_.begin;
-    for (; unit + kLanes <= units_.end; unit += kLanes) cell<true>(row, r, d_h, unit, kLanes);
-    if (unit < units_.end) cell<false>(row, r, d_h, unit, units_.end - unit);
-  }
-
   // The saved values, and behind them the cell's own parameters and step input.
   template <bool kFull>
   [[gnu::always_inline]] const T* load_saved(const Row& row, Index unit, Index n,
                                              Saved& saved) noexcept {
     const Index hidden = run_.hidden_size;
-    const T* p = a_.saved + (t_ * run_.batch + row.b) * run_.saved_width * hidden + unit;
+    const T* p = this->on_tape(row) + unit;
+    if constexpr (Options<V>::kActs) p += run_.saved_sums * hidden;
     for (int k = 0; k < kInfo.saved; ++k, p += hidden) saved[k] = load_n<kFull, V>(p, n);
     load_parameters(run_.weights, kInfo.params, unit, saved, kInfo.saved);
     if constexpr (kInfo.step_inputs > 0) {
@@ -139,41 +156,81 @@ class Backward : BackwardRows<Cell, V> {
     return p;
   }
 
-  template <bool kFull>
-  [[gnu::always_inline]] void cell(const Row& row, Index r, T* d_h, Index unit, Index n) noexcept {
+  // What a cell's equations take on the way back.
+  struct Step {
     Saved saved;
-    const T* h = load_saved<kFull>(row, unit, n, saved);
+    Lanes<V, kInfo.states> state, next, d_next, past;
+  };
+
+  template <bool kFull>
+  [[gnu::always_inline]] void load(const Row& row, Index r, const T* d_h, Index unit, Index n,
+                                   Step& s) noexcept {
+    const T* h = load_saved<kFull>(row, unit, n, s.saved);
     if (!Options<V>::kActs || !run_.saved_states) h = row_at(a_.y, t_, row.b) + unit;
-    Lanes<V, kInfo.states> state, next, d_next, d_state, past;
     const bool own = !projects();  // whether the cell's h is the one that is carried
-    state[0] = own ? load_n<kFull, V>(row.state[0] + unit, n) : V(T(0));
-    for (int k = 1; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
-    next[0] = own ? load_n<kFull, V>(h, n) : V(T(0));
-    for (int k = 1; k < kInfo.states; ++k) next[k] = saved[kInfo.saved - kInfo.states + k];
-    d_next[0] = V::load(d_h + unit);
+    s.state[0] = own ? load_n<kFull, V>(row.state[0] + unit, n) : V(T(0));
+    for (int k = 1; k < kInfo.states; ++k) s.state[k] = load_n<kFull, V>(row.state[k] + unit, n);
+    s.next[0] = own ? load_n<kFull, V>(h, n) : V(T(0));
+    for (int k = 1; k < kInfo.states; ++k) s.next[k] = s.saved[kInfo.saved - kInfo.states + k];
+    s.d_next[0] = V::load(d_h + unit);
     if (own && a_.d_y.data != nullptr)
-      d_next[0] = d_next[0] + load_n<kFull, V>(row_at(a_.d_y, t_, row.b) + unit, n);
+      s.d_next[0] = s.d_next[0] + load_n<kFull, V>(row_at(a_.d_y, t_, row.b) + unit, n);
     for (int k = 1; k < kInfo.states; ++k) {
-      d_next[k] = V::load(a_.d_state[k] + row.i * a_.padded + unit);
+      s.d_next[k] = V::load(a_.d_state[k] + row.i * a_.padded + unit);
     }
     if constexpr (Options<V>::kActs) options_.enter(noise_.row(r, unit), noise_.stride());
-    options_.template begin_backward<kInfo.states>(next[0], d_next, past);
-    Lanes<V, kSlots + kBeside> d_pre;
-    Cell::backward(saved, state, next, d_next, options_, d_pre, d_state);
-    options_.template finish_backward<kInfo.states>(past, d_state);
-    if constexpr (kInfo.projects) {
-      if (!own) {
-        const V made = Cell::output(saved, options_);
-        store_n<kFull>(made, a_.operand + row.number * run_.hidden_size + unit, n);
-      }
-    }
-    if (own) d_state[0].store(d_h + unit);
+    options_.template begin_backward<kInfo.states>(s.next[0], s.d_next, s.past);
+  }
+
+  template <bool kFull>
+  [[gnu::always_inline]] void store(const Row& row, T* d_h, Index unit, Index n, const Step& s,
+                                    const Lanes<V, kSlots + kBeside>& d_pre,
+                                    Lanes<V, kInfo.states>& d_state) noexcept {
+    options_.template finish_backward<kInfo.states>(s.past, d_state);
+    if (!projects()) d_state[0].store(d_h + unit);
     for (int k = 1; k < kInfo.states; ++k) {
       d_state[k].store(a_.d_state[k] + row.i * a_.padded + unit);
     }
-    T* const to = a_.d_pre + row.number * a_.d_pre_stride + unit;
     for (int g = kFirstKnown; g < kSlots + kBeside; ++g) {
-      store_n<kFull>(d_pre[g], to + g * run_.hidden_size, n);
+      store_n<kFull>(d_pre[g], d_pre_of(row, g) + unit, n);
+    }
+  }
+
+  // Where a slot of the cell's gradients is in a row of d_pre.
+  T* d_pre_of(const Row& row, int slot) const noexcept {
+    T* const to = a_.d_pre + row.number * a_.d_pre_stride + slot * run_.hidden_size;
+    if constexpr (Options<V>::kActs) return to + sums_before<Cell>(run_);
+    return to;
+  }
+
+  // With options a call: their code is long, and layer normalisation's loop uses it too.
+  template <bool kFull>
+  [[gnu::always_inline]] void any_cell(const Row& row, Index r, T* d_h, Index unit,
+                                       Index n) noexcept {
+    if constexpr (Options<V>::kActs) {
+      called_cell<kFull>(row, r, d_h, unit, n);
+    } else {
+      cell<kFull>(row, r, d_h, unit, n);
+    }
+  }
+  template <bool kFull>
+  [[gnu::noinline]] void called_cell(const Row& row, Index r, T* d_h, Index unit,
+                                     Index n) noexcept {
+    cell<kFull>(row, r, d_h, unit, n);
+  }
+
+  template <bool kFull>
+  [[gnu::always_inline]] void cell(const Row& row, Index r, T* d_h, Index unit, Index n) noexcept {
+    Step s;
+    load<kFull>(row, r, d_h, unit, n, s);
+    Lanes<V, kSlots + kBeside> d_pre;
+    Lanes<V, kInfo.states> d_state;
+    Cell::backward(s.saved, s.state, s.next, s.d_next, options_, d_pre, d_state);
+    store<kFull>(row, d_h, unit, n, s, d_pre, d_state);
+    if constexpr (kInfo.projects) {
+      if (!projects()) return;
+      const V made = Cell::output(s.saved, options_);
+      store_n<kFull>(made, a_.operand + row.number * run_.hidden_size + unit, n);
     }
   }
 
@@ -237,21 +294,5 @@ class Backward : BackwardRows<Cell, V> {
   const T** second_gate_rows_ = nullptr;  // gradients of the second phase's gate
   T** d_operand_rows_ = nullptr;
 };
-
-template <class Cell, class V>
-void backward(const BackwardArgs<typename V::Scalar>& args) noexcept {
-  if constexpr (Cell::info.common) {
-    if (!args.run.optioned) return Backward<Cell, V, Plain>(args).run();
-  }
-  Backward<Cell, V, Optioned>(args).run();
-}
-
-template <class Cell, class V>
-Index backward_scratch(const BackwardArgs<typename V::Scalar>& args) noexcept {
-  BackwardArgs<typename V::Scalar> sizes = args;
-  sizes.scratch = nullptr;
-  return Backward<Cell, V, Optioned>(sizes)
-      .scratch_used();  // with no option on, the same as Plain's
-}
 
 }  // namespace simdrnn::SIMDRNN_ISA

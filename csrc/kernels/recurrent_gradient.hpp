@@ -9,6 +9,13 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
+// How many gradients come before those of the pre-activations in a row of d_pre: with layer
+// normalisation those of W x and of R h, by gate.
+template <class Cell, class T>
+inline Index sums_before(const RunArgs<T>& run) noexcept {
+  return run.options.norm.on ? 2 * Cell::info.gates * run.hidden_size : 0;
+}
+
 template <class Cell, class V, class Options>
 class RecurrentGradient {
   using T = typename V::Scalar;
@@ -39,9 +46,14 @@ class RecurrentGradient {
     t_ = t;
     of_h_ = of_h;
     for (Index r = 0; r < n; ++r) {
+      out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows[r].i * a_.padded;
       first_[r] = a_.d_pre + rows[r].number * a_.d_pre_stride;
       second_[r] = first_[r] + kFirstApart * run_.hidden_size;
-      out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows[r].i * a_.padded;
+      if constexpr (Options::kActs && normalisable(kInfo)) {
+        if (!run_.options.norm.on) continue;
+        first_[r] = second_[r];  // all recurrent parts are there
+        second_[r] = first_[r] + kJoint * run_.hidden_size;
+      }
     }
     if constexpr (kInfo.heads) {
       if (run_.heads > 1) return through_heads(n, rows);

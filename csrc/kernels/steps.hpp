@@ -3,6 +3,7 @@
 #include "abi/args.hpp"
 #include "gemm/pack.hpp"
 #include "simd/lanes.hpp"
+#include "simd/partial.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 

@@ -41,7 +41,8 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
     return backward(without_steps(call), tape, d_output, d_final_states, d_x, d_initial_states,
                     d_reset_states, d_parameters, trace, d_step_input);
   }
-  const CallContext<T> context(shape_, info_, call, false, may_share_rows(), drops_inputs(call));
+  const CallContext<T> context(shape_, info_, call, false, may_share_rows(false),
+                               drops_inputs(call));
   const Index width = shape_.output_size(), batch = call.steps.batch;
   const auto pass_at = [&](Index layer, Index direction) {
     const auto at = static_cast<std::size_t>(layer);
@@ -87,7 +88,8 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
 
 template <class T>
 std::size_t Network<T>::backward_bytes(const Call<T>& call, Index checkpoint_every) const {
-  const CallContext<T> context(shape_, info_, call, false, may_share_rows(), drops_inputs(call));
+  const CallContext<T> context(shape_, info_, call, false, may_share_rows(false),
+                               drops_inputs(call));
   return backward_bytes(call, context, checkpoint_every);
 }
 
@@ -96,7 +98,7 @@ std::size_t Network<T>::backward_peak(const Call<T>& call, Index checkpoint_ever
   if (walks_nothing(call)) return backward_peak(without_steps(call), checkpoint_every);
   std::size_t most = 0;
   for (const bool may_gang : {false, true}) {
-    const CallContext<T> context(shape_, info_, call, false, may_gang && may_share_rows(),
+    const CallContext<T> context(shape_, info_, call, false, may_gang && may_share_rows(false),
                                  drops_inputs(call));
     most = std::max(most, backward_bytes(call, context, checkpoint_every) +
                               context.flags[0].size() + context.flags[1].size());

@@ -32,7 +32,8 @@ class ForwardStack {
       : shape_(network.shape()),
         call_(call),
         tape_(tape),
-        context_(shape_, network.info(), call, true, true, network.drops_inputs(call)) {
+        context_(shape_, network.info(), call, true, network.may_share_rows(true),
+                 network.drops_inputs(call)) {
     const Index count = shape_.layers * shape_.directions;
     passes_.reserve(static_cast<std::size_t>(count));
     for (Index i = 0; i < count; ++i) {

@@ -117,7 +117,8 @@ class ForwardPass : public LayerPass<T> {
     a.y = y_;
     a.saved = saved_;
     a.end = this->context_.plan.forward_chunk;
-    a.hoist_steps = this->context_.plan.hoist_steps;
+    // Layer normalisation needs W x apart from R h: made for one step at a time at least.
+    a.hoist_steps = std::max<Index>(this->context_.plan.hoist_steps, a.run.options.norm.on ? 1 : 0);
     a.padded = this->padded();
     const CellInfo& info = this->network_.info();
     const Index elements = a.run.count * a.padded;

@@ -75,6 +75,7 @@ void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight
                    bias_ih,
                    bias_hh,
                    parameters.data(),
+                   parameter_count(),
                    weight_hr,
                    shape_.projected_size,
                    nullptr,
@@ -99,7 +100,8 @@ bool Network<T>::acts(const Call<T>& call) const {
   const T off = static_cast<T>(__builtin_inf());
   const bool clips = cell.limits.gate < off || cell.limits.cell < off || cell.limits.hidden < off;
   const bool drops = cell.recurrent_dropout.on || cell.candidate_dropout.on;
-  return clips || cell.own_activations || keeps_states() || projects() || (drops && call.training);
+  const bool always = clips || cell.own_activations || cell.norm.on || keeps_states() || projects();
+  return always || (drops && call.training);
 }
 
 template <class T>
@@ -138,7 +140,7 @@ std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training,
 
 template <class T>
 Plan Network<T>::plan(const Call<T>& call, bool forward) const {
-  return CallContext<T>(shape_, info_, call, forward, forward || may_share_rows(), false).plan;
+  return CallContext<T>(shape_, info_, call, forward, may_share_rows(forward), false).plan;
 }
 
 template <class T>

@@ -10,6 +10,7 @@
 
 #include "abi/kernel_table.hpp"
 #include "base/aligned_buffer.hpp"
+#include "layer/gradients.hpp"
 #include "layer/plan.hpp"
 #include "layer/steps.hpp"
 
@@ -75,16 +76,6 @@ struct TapeViews {
   std::vector<Checkpoints<T>> checkpoints;  // empty: everything is saved, or nothing recorded
 };
 
-template <class T>
-struct ParameterGradients {
-  T* weight_ih;
-  T* weight_hh;  // null where the cell has none
-  T* bias_ih;    // null without biases
-  T* bias_hh;
-  std::vector<T*> parameters;  // the cell's own, (H) each; null where it is a bias left out
-  T* weight_hr = nullptr;      // null without projection
-};
-
 // What a stack does beside its cells' equations.
 template <class T>
 struct NetworkOptions {
@@ -141,7 +132,18 @@ class Network {
   [[nodiscard]] const NetworkOptions<T>& options() const { return options_; }
   // Values per unit that a step leaves on the tape.
   [[nodiscard]] Index saved_width() const {
-    return info_.saved + (keeps_states() ? info_.states : 0);
+    return saved_sums() + info_.saved + (keeps_states() ? info_.states : 0);
+  }
+  // Of these, what layer normalisation needs; see RunArgs.
+  [[nodiscard]] Index saved_sums() const {
+    const LayerNorm<T>& norm = options_.cell.norm;
+    return norm.on ? 2 * info_.gates + (norm.carried && info_.normalise >= 0 ? 1 : 0) : 0;
+  }
+  // Parameters with a value per unit: the cell's own; then with layer normalisation the weights of
+  // both norms by gate, and weight and bias of the state's.
+  [[nodiscard]] Index parameter_count() const {
+    const Index norm = 2 * info_.gates + (info_.normalise >= 0 ? 2 : 0);
+    return info_.params + (options_.cell.norm.on ? norm : 0);
   }
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
   [[nodiscard]] bool projects() const { return shape_.projected_size > 0; }
@@ -161,6 +163,14 @@ class Network {
   void drop_input(const Call<T>& call, Index layer, Index t, Index b, const T* in, T* out,
                   Index width) const;
 
+  // Whether threads may share the hidden units of a row: not where a norm needs the whole row, or
+  // in backward where heads do not begin with a vector of it.
+  [[nodiscard]] bool may_share_rows(bool forward) const {
+    if (forward || options_.cell.norm.on) return !options_.cell.norm.on;
+    const bool whole = options_.heads == 1 || seen_units() % products().lanes == 0;
+    return whole && !(options_.cell.limits.step_gradient_norm < static_cast<T>(__builtin_inf()));
+  }
+
  private:
   struct Packed {
     AlignedBuffer memory;
@@ -175,12 +185,6 @@ class Network {
   [[nodiscard]] std::size_t backward_bytes(const Call<T>& call, const CallContext<T>& context,
                                            Index checkpoint_every) const;
   [[nodiscard]] std::size_t backward_bytes(const Call<T>& call, Index checkpoint_every) const;
-  // Whether threads may share the hidden units of a row in backward: not where a norm needs the
-  // whole row, or where heads do not begin with a vector of it.
-  [[nodiscard]] bool may_share_rows() const {
-    const bool whole = options_.heads == 1 || seen_units() % products().lanes == 0;
-    return whole && !(options_.cell.limits.step_gradient_norm < static_cast<T>(__builtin_inf()));
-  }
   // Whether the states that are carried are not those the cell made, so that both are saved.
   [[nodiscard]] bool keeps_states() const;
   // Whether an option acts on the steps of such a call.

@@ -104,6 +104,7 @@ class LayerPass {
     run.optioned = network_.acts(call_);
     run.draw = {call_.key, static_cast<std::uint32_t>(index()), call_.training};
     run.saved_width = network_.saved_width();
+    run.saved_sums = network_.saved_sums();
     run.saved_states = network_.keeps_states();
     return run;
   }

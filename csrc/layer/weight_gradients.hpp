@@ -28,12 +28,15 @@ class WeightGradients {
         projected_size_(network.shape().projected_size),
         input_(network.layer_input(layer)),
         heads_(network.heads()),
+        parameter_count_(network.parameter_count()),
+        products_(network.options().cell.norm.on ? 2 * info_.gates * hidden_ : 0),
         by_gate_(copies_of_h > 1) {}
 
-  // Where in a row of gate gradients those of the cell's own parameters begin, of what it takes of
-  // the step beside x, and of what is projected, which ends the row.
-  [[nodiscard]] Index own() const { return (info_.gates + info_.separate) * hidden_; }
-  [[nodiscard]] Index step_inputs() const { return own() + info_.params * hidden_; }
+  // Where in a row of gate gradients those of the parameters begin that units have of their own, of
+  // what the cell takes of the step beside x, and of what is projected, which ends the row. With
+  // layer normalisation the gradients of W x and of R h come first: kernels/normalised_grad.hpp.
+  [[nodiscard]] Index own() const { return products_ + (info_.gates + info_.separate) * hidden_; }
+  [[nodiscard]] Index step_inputs() const { return own() + parameter_count_ * hidden_; }
   [[nodiscard]] Index projected() const { return step_inputs() + info_.step_inputs * hidden_; }
   [[nodiscard]] Index width() const { return projected() + projected_size_; }
 
@@ -54,24 +57,26 @@ class WeightGradients {
     } else if (by_gate_) {
       add_gates(sums, seen, p, rows, overwrite, d.weight_hh);
     } else {
-      sums.product(p, rows, overwrite, 0, joint, seen.h, h_size_, d.weight_hh);
+      // With layer normalisation all recurrent parts are together.
+      const Index columns = products_ > 0 ? products_ / 2 : joint;
+      sums.product(p, rows, overwrite, products_ / 2, columns, seen.h, h_size_, d.weight_hh);
     }
     if (info_.second_sees_h) {
       sums.product(p, rows, overwrite, first, behind, seen.h, h_size_, d_behind);
       d_behind += behind * h_size_;
     }
-    if (two_phases || !by_gate_) {
+    if (two_phases || !(by_gate_ || products_ > 0)) {
       sums.product(p, rows, overwrite, first, behind, two_phases ? seen.operand : seen.h, h_size_,
                    d_behind);
     }
-    for (Index k = 0; k < info_.params; ++k) {
+    for (Index k = 0; k < parameter_count_; ++k) {
       sums.total(p, rows, overwrite, own() + k * hidden_, hidden_,
                  d.parameters[static_cast<std::size_t>(k)]);
     }
-    sums.total(p, rows, overwrite, 0, of_x, d.bias_ih);
+    sums.total(p, rows, overwrite, products_, of_x, d.bias_ih);
     if (d.bias_hh == nullptr) return;
-    sums.total(p, rows, overwrite, 0, joint, d.bias_hh);
-    sums.total(p, rows, overwrite, first, behind, d.bias_hh + joint);
+    sums.total(p, rows, overwrite, products_, joint, d.bias_hh);
+    sums.total(p, rows, overwrite, products_ + first, behind, d.bias_hh + joint);
   }
 
   // Without steps they are 0.
@@ -92,7 +97,9 @@ class WeightGradients {
                  T* out) const {
     const Index joint = joint_gates(info_);
     for (Index g = 0; g < joint + info_.separate; ++g) {
-      const Index column = g < joint ? g : info_.gates + g - joint;  // separate parts follow
+      // Separate parts follow the gates; with layer normalisation all recurrent ones do.
+      const Index column =
+          g < joint && products_ == 0 ? g : info_.gates + g - (products_ > 0 ? 0 : joint);
       sums.product(p, rows, overwrite, column * hidden_, hidden_, seen.by_gate + g * seen.capacity,
                    h_size_, out + g * hidden_ * h_size_);
     }
@@ -109,7 +116,8 @@ class WeightGradients {
   }
 
   CellInfo info_;
-  Index hidden_, h_size_, projected_size_, input_, heads_;
+  Index hidden_, h_size_, projected_size_, input_, heads_, parameter_count_;
+  Index products_;  // gradients of W x and R h, with layer normalisation
   bool by_gate_;
 };
 

@@ -1,4 +1,4 @@
-// Loads and stores at the end of an array, where a full vector may not fit.
+// Loads, stores and loops at the end of an array, where a full vector may not fit.
 #pragma once
 #include "simd/vec.hpp"
 
@@ -34,6 +34,20 @@ inline void store_up_to(V v, typename V::Scalar* p, Index n) noexcept {
   } else {
     v.store(p, n);
   }
+}
+
+template <bool kValue>
+struct Truth {
+  constexpr operator bool() const noexcept { return kValue; }
+};
+
+// Calls act(unit, n, full) for each vector of a row: its first unit, and how many of its lanes
+// count, of which `full` says that they all do.
+template <class V, class Act>
+[[gnu::always_inline]] inline void each_vector(Index hidden, Act act) noexcept {
+  Index unit = 0;
+  for (; unit + V::kLanes <= hidden; unit += V::kLanes) act(unit, V::kLanes, Truth<true>{});
+  if (unit < hidden) act(unit, hidden - unit, Truth<false>{});
 }
 
 }  // namespace simdrnn::SIMDRNN_ISA

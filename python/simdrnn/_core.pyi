@@ -59,6 +59,7 @@ class Options:
         dropout_by_gate: bool,
         chances: Sequence[float],
         heads: int,
+        layer_norm: tuple[bool, bool, float],
     ) -> None: ...
 
 # Saved values, hidden sequences, checkpoints and their spacing.

@@ -77,6 +77,8 @@ class CellInfo:
     state_names : names of the states, separated by blanks, of which the first `states` count;
         ``"n>0"`` is one that must be positive to mean something.
     heads : whether ``weight_hh`` may be cut into blocks, one for each head: `Options.num_heads`.
+    normalise : the state that layer normalisation acts on, too; -1 where it acts on the
+        pre-activations alone.
 
     Examples
     --------
@@ -104,6 +106,7 @@ class CellInfo:
     step_inputs: int = 0
     state_names: str = "h c"
     heads: bool = False
+    normalise: int = -1
 
     @property
     def own(self) -> tuple[OwnParameter, ...]:
@@ -162,6 +165,12 @@ class CellInfo:
         2
         """
         return self.recurrent_gates + self.second_sees_h
+
+    @property
+    def normalisable(self) -> bool:
+        """Whether layer normalisation is there for it: gates are sums of W x, R h and biases."""
+        plain = self.phases == 1 and self.input_only == 0 and self.biases
+        return plain and self.step_inputs == 0 and not self.heads
 
     @property
     def joint(self) -> int:

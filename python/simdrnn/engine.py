@@ -74,14 +74,17 @@ class EngineUser(Parametrised):
     ) -> None:
         """Draw the parameters and build the engine."""
         self._info = self.cell_infos()[cell]
-        self.options = Options.parse(self._info, options, dropout, bool(sizes.projected_size))
-        self._sizes = sizes = sizes.with_heads(self.options.heads)
         self._batch_first = batch_first
-        self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
         self.dtype = as_dtype(dtype)
         self.seed = as_seed(seed)
+        self.options = Options.parse(self._info, options, dropout, bool(sizes.projected_size))
+        norm = self.options.placement
+        if norm is not None and not norm.biases:
+            sizes = sizes._replace(bias=False)
+        self._sizes = sizes = sizes.with_heads(self.options.heads)
+        self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
         self.structure = structure
-        self._groups = parameter_specs(self._info, sizes, suffixes=suffixes)
+        self._groups = parameter_specs(self._info, sizes, suffixes=suffixes, norm=norm)
         self._state_specs = []
         if structure.learn_initial_state:
             self._state_specs = state_specs(self._state_names, sizes)
@@ -138,8 +141,13 @@ class EngineUser(Parametrised):
                 self._engine.set_parameters(index, *self._direction(parameters, index))
             self._stamp = stamp
 
-    def _direction(self, arrays: Mapping[str, Array], index: int) -> ParameterArrays:
-        """Pick what belongs to one layer and direction, as engines take it, from named arrays."""
+    def _direction(
+        self, arrays: Mapping[str, Array], index: int, *, gradients: bool = False
+    ) -> ParameterArrays:
+        """Pick what belongs to one layer and direction, as engines take it, from named arrays.
+
+        Biases that stand side by side are one to an engine; `gradients` are written to the first.
+        """
         names = [spec.name for spec in self._groups[index]]
         end = names[0].removeprefix("weight_ih")  # as in weight_ih_l1_reverse
 
@@ -147,13 +155,15 @@ class EngineUser(Parametrised):
             name += end
             return arrays[name] if name in names else None
 
+        own = [pick(own.name) for own in self._info.own]
+        biases = (pick("bias_ih"), pick("bias_hh"))
+        norm = self.options.placement
+        if norm is not None:
+            norms = [arrays[name + end] for name, *_ in norm.parameters(self._info)]
+            own += norm.own(self._info, norms)
+            biases = norm.biases_of(biases, norms, add=not gradients)
         return ParameterArrays(
-            arrays[names[0]],
-            pick("weight_hh"),
-            pick("bias_ih"),
-            pick("bias_hh"),
-            tuple([pick(own.name) for own in self._info.own]),
-            pick("weight_hr"),
+            arrays[names[0]], pick("weight_hh"), *biases, tuple(own), pick("weight_hr")
         )
 
     def _per_unit(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
@@ -171,7 +181,14 @@ class EngineUser(Parametrised):
         }
 
     def _shared(self, gradients: dict[str, Array]) -> dict[str, Array]:
-        """Sum the units' gradients for what they share; the inverse of `_per_unit`."""
+        """Sum the units' gradients for what they share; the inverse of `_per_unit`.
+
+        And copy those of biases for what stands beside them.
+        """
+        if self.bias:
+            for name in gradients:
+                if name.startswith("bias_ln_") and (beside := name.replace("_ln", "")) in gradients:
+                    np.copyto(gradients[name], gradients[beside])
         return {
             name: array.sum(keepdims=True) if self._is_shared(name) else array
             for name, array in gradients.items()

@@ -19,7 +19,7 @@ class Footprint(EngineUser):
     @property
     def _saved_width(self) -> int:
         """Values per unit that a step leaves on a tape."""
-        return self._info.saved + self.options.saved_states(self._info.states)
+        return self.options.saved_width(self._info)
 
     @property
     def _tape(self) -> TapeSpec:

@@ -42,7 +42,11 @@ def _numbers(cell: str, options: Options) -> _core.Options:
     ]
     activations = [(a.kind, a.alpha, a.beta) for a in options.activations]
     own = options.activations != Options.parse(info, {}).activations
-    return _core.Options(limits, activations, own, options.dropout_per_gate, chances, options.heads)
+    norm = options.placement
+    layer_norm = (False, False, 0.0) if norm is None else (True, norm.carried, norm.epsilon)
+    return _core.Options(
+        limits, activations, own, options.dropout_per_gate, chances, options.heads, layer_norm
+    )
 
 
 class Network:

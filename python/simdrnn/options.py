@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from simdrnn.activations import Activation, parse_activation
 from simdrnn.cells import CellInfo
+from simdrnn.layer_norm import PLACEMENTS, Placement, as_placement
 from simdrnn.validate import as_bool, as_chance, as_positive, as_positive_number
 
 __all__ = ["Options"]
@@ -59,6 +60,8 @@ class Options:
     num_heads : how many blocks along its diagonal the recurrent matrix of every gate is cut into,
         for cells that have heads: a unit then sees only the h of its own head. It divides
         hidden_size; ``weight_hh`` is (G*H, H/num_heads). None is 1.
+    layer_norm : True or ``"haste"``, ``"torch"`` or ``"tf"``: layer normalisation of W x and of
+        R h, each over all gates of a row, and of an LSTM's c; see `simdrnn.layer_norm`.
     dropout : between layers; the layer's own argument.
     activations : of every gate and of the output, by place; worked out by `parse`.
 
@@ -85,6 +88,7 @@ class Options:
     recurrent_activation: OneOrMore | None = None
     output_activation: Activation | None = None
     num_heads: int | None = None
+    layer_norm: str | None = None
     dropout: float = field(default=0.0, repr=False)
     activations: tuple[Activation, ...] = field(default=(), repr=False)
 
@@ -97,6 +101,7 @@ class Options:
         self._store("recurrent_dropout_per_gate", as_bool)
         self._store("zoneout", _zoneout)
         self._store("num_heads", as_positive)
+        self._store("layer_norm", as_placement)
         for name in _ACTIVATIONS:
             self._store(name, _one_or_more if name == "recurrent_activation" else parse_activation)
 
@@ -131,12 +136,25 @@ class Options:
             return (0.0,) * states
         return self.zoneout if isinstance(self.zoneout, tuple) else (self.zoneout,) * states
 
+    @property
+    def placement(self) -> Placement | None:
+        """Where layer normalisation acts; None where it does not."""
+        return None if self.layer_norm is None else PLACEMENTS[self.layer_norm]
+
+    def saved_sums(self, cell: CellInfo) -> int:
+        """Return how many values per unit layer normalisation leaves on the tape, first of all."""
+        return 0 if self.placement is None else self.placement.saved(cell)
+
     def saved_states(self, states: int) -> int:
         """Return how many states a step leaves on the tape beside what its cell saves.
 
         With zoneout, those that are carried are not those that the cell made.
         """
         return states if any(self.zoneouts(states)) else 0
+
+    def saved_width(self, cell: CellInfo) -> int:
+        """Return how many values per unit a step leaves on the tape."""
+        return self.saved_sums(cell) + cell.saved + self.saved_states(cell.states)
 
     @classmethod
     def parse(
@@ -182,19 +200,22 @@ class Options:
 
     def _check_cell(self, cell: CellInfo) -> None:
         """Raise where the cell has nothing for an option to act on."""
-        if self.cell_clip is not None and cell.states < 2:
-            raise ValueError(f"cell_clip: expected a cell with a c state, got {cell.name}")
-        for name in ("recurrent_dropout", "weight_dropout"):
-            if getattr(self, name) is not None and cell.recurrent_blocks == 0:
-                raise ValueError(
-                    f"{name}: expected a cell with a recurrent product, got {cell.name}"
-                )
-        if self.num_heads is not None and not cell.heads:
-            raise ValueError(f"num_heads: expected a cell with heads, got {cell.name}")
-        if self.candidate_dropout is not None and cell.candidate < 0:
-            raise ValueError(
-                f"candidate_dropout: expected a cell with a candidate, got {cell.name}"
-            )
+        recurrent = (cell.recurrent_blocks > 0, "a cell with a recurrent product")
+        places = {
+            "cell_clip": (cell.states > 1, "a cell with a c state"),
+            "recurrent_dropout": recurrent,
+            "weight_dropout": recurrent,
+            "candidate_dropout": (cell.candidate >= 0, "a cell with a candidate"),
+            "num_heads": (cell.heads, "a cell with heads"),
+            "layer_norm": (
+                cell.normalisable,
+                "a cell whose gates are all sums of W x, R h and biases, formed at once, as those "
+                "of a GRU with reset_after=True",
+            ),
+        }
+        for name, (there, wanted) in places.items():
+            if getattr(self, name) is not None and not there:
+                raise ValueError(f"{name}: expected {wanted}, got {cell.name}")
         if self.recurrent_dropout_per_gate and self.recurrent_dropout is None:
             raise ValueError(
                 "recurrent_dropout_per_gate: expected recurrent_dropout with it, got none"
@@ -213,6 +234,11 @@ class Options:
             raise ValueError(
                 f"hidden_clip: expected proj_clip in place of it where h is projected, "
                 f"got {self.hidden_clip}"
+            )
+        if self.layer_norm is not None and projected:
+            raise ValueError(
+                "layer_norm: expected an LSTM with proj_size=0, whose h is not projected, "
+                f"got {self.layer_norm!r}"
             )
 
     def _by_place(self, cell: CellInfo) -> tuple[Activation, ...]:

@@ -23,8 +23,10 @@ State: TypeAlias = "Array | tuple[Array, ...]"
 class ParameterArrays(NamedTuple):
     """Parameters of one layer and direction, or gradients.
 
-    `own` are the cell's own, (H,) each; `weight_hr`, (P, H), projects h. None is what the layer
-    has not: biases, a projection, or what its cell has no gate for.
+    `own`, (H,) each, are the cell's own, then those of layer normalisation: the weights for W x and
+    for R h by gate, and weight and bias for the state that it normalises. `weight_hr`, (P, H),
+    projects h. None is what the layer has not: biases, a projection, or what its cell has no gate
+    for.
     """
 
     weight_ih: Array

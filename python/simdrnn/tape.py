@@ -188,7 +188,9 @@ class Tape:
         d_attention = None if run.attention is None else np.empty(run.attention.shape, layer.dtype)
         d_initial = tuple(np.empty(state.shape, layer.dtype) for state in run.states)
         params = layer._gradient_arrays()
-        d_parameters = [layer._direction(params, index) for index in range(len(layer._groups))]
+        d_parameters = [
+            layer._direction(params, index, gradients=True) for index in range(len(layer._groups))
+        ]
         self._used._ready().backward(
             run, self._arrays, d_sequence, d_final, d_x, d_initial, d_parameters,
             d_reset_states=d_reset, trace=trace, d_attention=d_attention,

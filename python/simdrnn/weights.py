@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simdrnn.cells import CellInfo
+from simdrnn.layer_norm import Placement
 from simdrnn.validate import Array, as_count, as_finite_number, as_positive, check_choice
 
 __all__ = [
@@ -133,7 +134,7 @@ def _times(count: int, letter: str) -> str:
 
 
 def parameter_specs(
-    cell: CellInfo, sizes: Sizes, *, suffixes: bool = True
+    cell: CellInfo, sizes: Sizes, *, suffixes: bool = True, norm: Placement | None = None
 ) -> list[tuple[ParameterSpec, ...]]:
     """Return the parameters of every layer and direction, in PyTorch's order.
 
@@ -142,6 +143,7 @@ def parameter_specs(
     cell : the cell of the layer.
     sizes : I, H, L, D and whether there are biases.
     suffixes : whether names carry ``_l{layer}`` and ``_reverse``; those of single cells do not.
+    norm : layer normalisation, whose parameters come last.
 
     Returns
     -------
@@ -186,6 +188,9 @@ def parameter_specs(
                     continue
                 letters, shape = (("1",), (1,)) if own.shared else (("H",), (hidden,))
                 group.append(ParameterSpec(f"{own.name}{end}", letters, shape, own.initial))
+            for name, blocks, value in [] if norm is None else norm.parameters(cell):
+                letters, shape = (_times(blocks, "H"),), (blocks * hidden,)
+                group.append(ParameterSpec(f"{name}{end}", letters, shape, (value, value)))
             groups.append(tuple(group))
     return groups
 
@@ -221,10 +226,16 @@ def _draw(
 def _gate_slices(
     groups: list[tuple[ParameterSpec, ...]], slices: Mapping[str, slice]
 ) -> Iterator[tuple[str, slice, bool]]:
-    """Name every bias, the slice of it that belongs to a gate, and whether it is the first."""
+    """Name every bias, the slice of it that belongs to a gate, and whether it is the first.
+
+    Where layer normalisation has the only biases, those of its norms.
+    """
     for group in groups:
         first = True
-        for kind, where in slices.items():
+        kinds = list(slices)
+        if not any(spec.name.startswith(tuple(kinds)) for spec in group):
+            kinds = [kind.replace("bias_", "bias_ln_") for kind in kinds]
+        for kind, where in zip(kinds, slices.values(), strict=True):
             for spec in group:
                 if spec.name.startswith(kind):
                     yield spec.name, where, first

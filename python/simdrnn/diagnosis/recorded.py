@@ -74,7 +74,8 @@ class Recorded:
 
     def gate(self, gate: Gate) -> Array:
         """Return the values (T, B, H) of a gate."""
-        return self.output if gate.place == H_ITSELF else self.saved[:, :, gate.place]
+        first = self.tape._layer.options.saved_sums(self.info)
+        return self.output if gate.place == H_ITSELF else self.saved[:, :, first + gate.place]
 
     def states(self) -> dict[str, Array]:
         """Return the states (T, B, H) after each step by name: those but h end what is saved."""

@@ -9,7 +9,7 @@ from simdrnn.reference.options import StepOptions
 from simdrnn.reference.states import Arrays
 from simdrnn.validate import Array
 
-__all__ = ["Cell", "TwoPhaseCell"]
+__all__ = ["Cell", "HalvedCell", "TwoPhaseCell"]
 
 
 class Cell(Protocol):
@@ -50,4 +50,31 @@ class TwoPhaseCell(Cell, Protocol):
         self, saved: Arrays, state: Arrays, d_operand: Array, p: StepOptions
     ) -> tuple[Array, Arrays, Arrays]:
         """Return the operand, and what its gradient adds to those for the first gates and state."""
+        ...
+
+
+class HalvedCell(Cell, Protocol):
+    """A cell with c, in halves: what makes c, and what makes h of it. Layer norm acts between."""
+
+    def update(self, pre: Array, state: Arrays, p: StepOptions) -> tuple[Array, Arrays]:
+        """Return c before it is clipped, and what is saved of its gates."""
+        ...
+
+    def hidden(self, pre: Array, c: Array, p: StepOptions) -> tuple[Array, Arrays]:
+        """Return h, made of c, and what is saved of its gate."""
+        ...
+
+    def through_hidden(
+        self, saved: Arrays, c: Array, d_h: Array, d_c: Array | float, p: StepOptions
+    ) -> tuple[Array, Array]:
+        """Return the gradients for c as `hidden` took it, `d_c` being from elsewhere, and for o."""
+        ...
+
+    def through_update(
+        self, saved: Arrays, state: Arrays, seen_c: Array, d_c: Array, d_o: Array, p: StepOptions
+    ) -> tuple[Arrays, Arrays]:
+        """Return what `backward` does, from the gradients for what `update` returned and for o.
+
+        `seen_c` is what `hidden` took.
+        """
         ...

@@ -38,6 +38,7 @@ class Lstm:
         gate_names=("i", "f", "g", "o"),
         keep=1,
         write=0,
+        normalise=1,
     )
 
     @staticmethod
@@ -45,10 +46,24 @@ class Lstm:
         pre: Array, state: tuple[Array, ...], p: StepOptions
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Take one step: `pre` (4, B, H) and (h, c), (B, H) each, to (h', c') and what is saved."""
-        _, c = state
-        i, f, g, o = (p.activate(gate, pre[gate]) for gate in range(4))
-        c = p.clip_cell(f * c + i * p.drop(g))
-        return (o * p.squash(4, c), c), (i, f, g, o, c)
+        c, first = Lstm.update(pre, state, p)
+        c = p.clip_cell(c)
+        h, second = Lstm.hidden(pre, c, p)
+        return (h, c), (*first, *second, c)
+
+    @staticmethod
+    def update(
+        pre: Array, state: tuple[Array, ...], p: StepOptions
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Return c before it is clipped, and what is saved of its gates."""
+        i, f, g = (p.activate(gate, pre[gate]) for gate in range(3))
+        return f * state[1] + i * p.drop(g), (i, f, g)
+
+    @staticmethod
+    def hidden(pre: Array, c: Array, p: StepOptions) -> tuple[Array, tuple[Array, ...]]:
+        """Return h, made of c, and what is saved of its gate."""
+        o = p.activate(3, pre[3])
+        return o * p.squash(4, c), (o,)
 
     @staticmethod
     def backward(
@@ -59,18 +74,36 @@ class Lstm:
         p: StepOptions,
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Return the gradients for `pre`, and for (h, c) except through `pre`."""
-        i, f, g, o, c_next = saved
-        h, c = state
-        d_h, d_c = d_following
-        squashed = p.squash(4, c_next)
-        d_c = p.through_cell_clip(c_next, d_c + d_h * o * p.squash_slope(4, squashed))
+        c, (d_h, d_c) = saved[4], d_following
+        d_c, d_o = Lstm.through_hidden(saved, c, d_h, d_c, p)
+        return Lstm.through_update(saved, state, c, p.through_cell_clip(c, d_c), d_o, p)
+
+    @staticmethod
+    def through_hidden(
+        saved: tuple[Array, ...], c: Array, d_h: Array, d_c: Array | float, p: StepOptions
+    ) -> tuple[Array, Array]:
+        """Return the gradients for c as `hidden` took it, `d_c` being from elsewhere, and for o."""
+        o, squashed = saved[3], p.squash(4, c)
+        return d_c + d_h * o * p.squash_slope(4, squashed), d_h * squashed * p.slope(3, o)
+
+    @staticmethod
+    def through_update(
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        seen_c: Array,
+        d_c: Array,
+        d_o: Array,
+        p: StepOptions,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return what `backward` does, from the gradients for what `update` returned and for o."""
+        i, f, g = saved[:3]
         d_pre = (
             d_c * p.drop(g) * p.slope(0, i),
-            d_c * c * p.slope(1, f),
+            d_c * state[1] * p.slope(1, f),
             p.drop(d_c * i) * p.slope(2, g),
-            d_h * squashed * p.slope(3, o),
+            d_o,
         )
-        return d_pre, (np.zeros_like(h), d_c * f)
+        return d_pre, (np.zeros_like(state[0]), d_c * f)
 
     @staticmethod
     def output(saved: tuple[Array, ...], p: StepOptions) -> Array:

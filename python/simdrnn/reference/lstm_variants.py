@@ -39,15 +39,29 @@ class LstmVariant:
         cls, pre: Array, state: tuple[Array, ...], p: StepOptions
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Take one step: `pre` (gates, B, H) and behind it the peepholes, (h, c) to (h', c')."""
-        _, c = state
-        first = len(cls.updates)
+        c, first = cls.update(pre, state, p)
+        c = p.clip_cell(c)
+        h, second = cls.hidden(pre, c, p)
+        return (h, c), (*first, *second, c)
+
+    @classmethod
+    def update(
+        cls, pre: Array, state: tuple[Array, ...], p: StepOptions
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Return c before it is clipped, and what is saved of its gates."""
+        c, first = state[1], len(cls.updates)
         peepholes = cls._peepholes(tuple(pre))
         updates = tuple(p.activate(u, pre[u] + peepholes[u] * c) for u in range(first))
         i, f = cls._input_and_forget(updates)
         g = p.activate(first, pre[first])
-        c = p.clip_cell(f * c + i * p.drop(g))
-        o = p.activate(first + 1, pre[first + 1] + peepholes[-1] * c)
-        return (o * p.squash(first + 2, c), c), (*updates, g, o, c)
+        return f * c + i * p.drop(g), (*updates, g)
+
+    @classmethod
+    def hidden(cls, pre: Array, c: Array, p: StepOptions) -> tuple[Array, tuple[Array, ...]]:
+        """Return h, made of c, and what is saved of its gate."""
+        gate = len(cls.updates) + 1
+        o = p.activate(gate, pre[gate] + cls._peepholes(tuple(pre))[-1] * c)
+        return o * p.squash(gate + 1, c), (o,)
 
     @classmethod
     def backward(
@@ -59,24 +73,46 @@ class LstmVariant:
         p: StepOptions,
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Return the gradients for `pre` and the peepholes, and for (h, c) except through them."""
-        h, c = state
-        first = len(cls.updates)
-        updates, (g, o, c_next) = saved[:first], saved[first : first + 3]
-        peepholes = cls._peepholes(saved[1:])  # which has one value more than gates
+        c, (d_h, d_c) = saved[len(cls.updates) + 2], d_following
+        d_c, d_o = cls.through_hidden(saved, c, d_h, d_c, p)
+        return cls.through_update(saved, state, c, p.through_cell_clip(c, d_c), d_o, p)
+
+    @classmethod
+    def through_hidden(
+        cls, saved: tuple[Array, ...], c: Array, d_h: Array, d_c: Array | float, p: StepOptions
+    ) -> tuple[Array, Array]:
+        """Return the gradients for c as `hidden` took it, `d_c` being from elsewhere, and for o."""
+        gate = len(cls.updates) + 1
+        o, squashed = saved[gate], p.squash(gate + 1, c)
+        d_o = d_h * squashed * p.slope(gate, o)
+        peephole = cls._peepholes(saved[1:])[-1]  # there is one value more than gates
+        return d_c + d_h * o * p.squash_slope(gate + 1, squashed) + peephole * d_o, d_o
+
+    @classmethod
+    def through_update(
+        cls,
+        saved: tuple[Array, ...],
+        state: tuple[Array, ...],
+        seen_c: Array,
+        d_c: Array,
+        d_o: Array,
+        p: StepOptions,
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return what `backward` does, from the gradients for what `update` returned and for o.
+
+        `seen_c` is what `hidden` took.
+        """
+        (h, c), first = state, len(cls.updates)
+        updates, g = saved[:first], saved[first]
         i, f = cls._input_and_forget(updates)
-        d_h, d_c = d_following
-        squashed = p.squash(first + 2, c_next)
-        d_o = d_h * squashed * p.slope(first + 1, o)
-        d_c = d_c + d_h * o * p.squash_slope(first + 2, squashed) + peepholes[-1] * d_o
-        d_c = p.through_cell_clip(c_next, d_c)
         d_updates = tuple(
             d * p.slope(u, updates[u]) for u, d in enumerate(cls._through(d_c * p.drop(g), d_c * c))
         )
         d_g = p.drop(d_c * i) * p.slope(first, g)
         d_state = d_c * f
-        for d_update, peephole in zip(d_updates, peepholes, strict=False):
+        for d_update, peephole in zip(d_updates, cls._peepholes(saved[1:]), strict=False):
             d_state = d_state + peephole * d_update
-        d_peepholes = (*(d * c for d in d_updates), d_o * c_next) if cls.info.params else ()
+        d_peepholes = (*(d * c for d in d_updates), d_o * seen_c) if cls.info.params else ()
         return (*d_updates, d_g, d_o, *d_peepholes), (np.zeros_like(h), d_state)
 
     @classmethod
@@ -124,6 +160,7 @@ def _variant(name: str, updates: tuple[str, ...], peephole: bool) -> Cell:
         write=gates.index("i") if "i" in gates else -1,
         candidate=gates.index("g"),
         parameters=peepholes,
+        normalise=1,
         activations=f"{'sigmoid ' * len(updates)}tanh sigmoid / tanh",
     )
     cell: Cell = type("LstmVariant", (LstmVariant,), {"updates": updates, "info": info})()

@@ -5,7 +5,6 @@ Everything is computed in float64, whatever the layer's dtype; only results are 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from importlib import import_module
 from typing import Any
@@ -17,8 +16,10 @@ from simdrnn.dropout import Feature, multipliers
 from simdrnn.options import Options
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.checkpoints import keep, recompute
+from simdrnn.reference.layer_norm import NormalisedPass
 from simdrnn.reference.noise import Noise
-from simdrnn.reference.sequence import Pass, PassGradients, PassResult, Weights
+from simdrnn.reference.results import PassGradients, PassResult, Weights
+from simdrnn.reference.sequence import Pass
 from simdrnn.reference.states import Arrays
 from simdrnn.run import ParameterArrays, Run, TapeArrays
 from simdrnn.steps import Steps
@@ -82,12 +83,13 @@ class Network:
     def workspace_bytes(self, steps: int, batch: int, training: bool, checkpoint_every: int) -> int:
         """Return the size of the largest arrays of one pass; a bound in spirit, not to the byte."""
         info = self._cell.info
-        per_unit = info.gates + info.saved + 2
+        saved = info.saved + self._options.saved_sums(info)
+        per_unit = info.gates + saved + 2
         if training:
-            per_unit += 2 * info.gates + info.separate + info.states + info.saved
+            per_unit += 2 * info.gates + info.separate + info.states + saved
         widest = self._hidden_size * self._num_directions * per_unit
         if checkpoint_every:  # one direction's, made again
-            widest += self._hidden_size * info.saved
+            widest += self._hidden_size * saved
         return steps * batch * widest * np.dtype(np.float64).itemsize
 
     def backward_peak(self, run: Run, checkpoint_every: int) -> int:
@@ -116,21 +118,8 @@ class Network:
         weight_hr: Array | None = None,
     ) -> None:
         """Take the parameters of one direction, as float64 and by gate."""
-        info, hidden = self._cell.info, self._hidden_size
-        seen = self._h_size // self._options.heads
-
-        def by_gate(array: Array | None, blocks: int, *shape: int) -> Array:
-            given = np.zeros(blocks * math.prod(shape)) if array is None else array
-            return given.astype(np.float64).reshape(blocks, *shape)
-
-        self._weights[index] = Weights(
-            by_gate(weight_ih, info.input_blocks, hidden, weight_ih.shape[1]),
-            by_gate(weight_hh, info.recurrent_blocks, hidden, seen),
-            by_gate(bias_ih, info.input_blocks, 1, hidden),
-            by_gate(bias_hh, info.recurrent_gates, 1, hidden),
-            np.array([by_gate(one, 1, hidden) for one in own]).reshape(len(own), 1, hidden),
-            None if weight_hr is None else weight_hr.astype(np.float64),
-        )
+        arrays = ParameterArrays(weight_ih, weight_hh, bias_ih, bias_hh, tuple(own), weight_hr)
+        self._weights[index] = Weights.by_gate(arrays, self._cell.info, self._hidden_size)
 
     def forward(
         self,
@@ -235,7 +224,8 @@ class Network:
         weights = self._weights[index]
         noise = self._noise(run, index)
         beside = np.empty((0, *run.x.shape[:2])) if run.attention is None else run.attention[None]
-        return Pass(
+        kind = Pass if self._options.placement is None else NormalisedPass
+        return kind(
             self._cell, weights, x, initial, reset, steps, run.hold, self._options, noise,
             beside.astype(np.float64),
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,47 +13,12 @@ from simdrnn.reference.heads import product, product_backward, weight_gradients
 from simdrnn.reference.noise import Noise, StepNoise
 from simdrnn.reference.options import StepOptions, step_gradient
 from simdrnn.reference.projection import project, project_backward, weight_gradient
+from simdrnn.reference.results import PassGradients, PassResult, Weights
 from simdrnn.reference.states import Arrays, add, select
 from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
-__all__ = ["Pass", "PassGradients", "PassResult", "Weights"]
-
-
-class Weights(NamedTuple):
-    """Parameters by gate (G of them): input (G, H, I), recurrent (G, H, P), biases (G, 1, H).
-
-    Then the cell's own (params, 1, H), and the projection (P, H), without which P is H. With heads,
-    recurrent is (G, H, H / heads): see `heads.py`. Not every gate is in each; see `CellInfo`.
-    """
-
-    input: Array
-    recurrent: Array
-    bias_ih: Array
-    bias_hh: Array
-    own: Array
-    projection: Array | None = None
-
-
-class PassResult(NamedTuple):
-    """Output (T, B, H), S final states (B, H), saved values (T, saved, B, H)."""
-
-    output: Array
-    final: Arrays
-    saved: Array
-
-
-class PassGradients(NamedTuple):
-    """Gradients for x (T, B, I), for S initial states and S reset states (B, H), and weights.
-
-    Then for what the cell takes of every step beside x, (step_inputs, T, B).
-    """
-
-    x: Array
-    initial: Arrays
-    reset: Arrays
-    weights: Weights
-    step_inputs: Array
+__all__ = ["Pass"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +51,8 @@ class Pass:
 
     @property
     def _kept(self) -> int:
-        """How many values per unit the cell itself saves."""
-        return self.cell.info.saved
+        """How many values per unit a step saves beside the states that are carried on."""
+        return self.options.saved_sums(self.cell.info) + self.cell.info.saved
 
     def forward(self, start: Arrays | None = None) -> PassResult:
         """Run the recurrence, from other states than those that resets go back to if given."""
@@ -96,15 +61,13 @@ class Pass:
         output = np.empty((length, *initial[0].shape))
         more = self.options.saved_states(len(initial))
         saved = np.zeros((length, self._kept + more, batch, hidden))
-        input_part = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)
-        input_part += self.weights.bias_ih  # (T, G, B, H)
+        products = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)  # (T, G, B, H)
         state = initial if start is None else start
         for t in steps.order:
             state = select(steps.fresh[t], self.reset, state)
             noise = self._at(t)
             p = StepOptions(self.options, noise.candidate)
-            pre = self._pre_activations(input_part[t], state, p, noise, self._beside(t))
-            made, kept = self.cell.forward(pre, state, p)
+            made, kept = self._step(products[t], state, p, noise, self._beside(t))
             made = (project(self.weights.projection, made[0], self.options), *made[1:])
             following = noise.mix(made, state)
             if more:
@@ -118,6 +81,13 @@ class Pass:
     def _consumed(self) -> Array:
         """Return `x` with zeros where it must not be read: what stands there may be NaN."""
         return np.where(self.steps.real[..., None], self.x, 0.0)
+
+    def _step(
+        self, of_x: Array, state: Arrays, p: StepOptions, noise: StepNoise, beside: Arrays
+    ) -> tuple[Arrays, Arrays]:
+        """Take one step, given W x (G, B, H): return the new states and what is saved."""
+        pre = self._pre_activations(of_x + self.weights.bias_ih, state, p, noise, beside)
+        return self.cell.forward(pre, state, p)
 
     def _pre_activations(
         self, input_part: Array, state: Arrays, p: StepOptions, noise: StepNoise, beside: Arrays
@@ -137,7 +107,11 @@ class Pass:
             last = seen[-2] @ recurrent[-2].T if info.second_sees_h else input_part[-1]
             last = last + operand @ recurrent[-1].T + bias[-1]
             return np.concatenate([first, last[None], own])
-        recurrent_part = product(seen, recurrent) + bias
+        return self._join(input_part, product(seen, recurrent) + bias, own)
+
+    def _join(self, input_part: Array, recurrent_part: Array, own: Array) -> Array:
+        """Add both parts (G, B, H) where the cell wants the sum; its parameters come last."""
+        joint = self.cell.info.joint
         sums = input_part[:joint] + recurrent_part[:joint]
         return np.concatenate([sums, input_part[joint:], recurrent_part[joint:], own])
 
@@ -159,8 +133,7 @@ class Pass:
         """
         steps, info = self.steps, self.cell.info
         after, before = self.states(output, saved)
-        rows = info.pre + info.params + info.step_inputs
-        d_pre = np.zeros((len(self.x), rows, *self.initial[-1].shape))
+        d_pre = np.zeros((len(self.x), self._gradients, *self.initial[-1].shape))
         d_hs = np.zeros(output.shape)  # of real steps, (T, B, P)
         operands = self._at(0).seen(before[0], info.recurrent_blocks).copy()  # (T, G, B, H)
         none = tuple(np.zeros_like(state) for state in self.initial)
@@ -212,6 +185,11 @@ class Pass:
         made = saved[:, self._kept - self.cell.info.states + 1 : self._kept]
         return (saved[:, self._kept, :, : output.shape[-1]], *made.swapaxes(0, 1)), before
 
+    @property
+    def _gradients(self) -> int:
+        """How many gradients per unit a step leaves: for all that its cell takes."""
+        return self.cell.info.pre + len(self.weights.own) + self.cell.info.step_inputs
+
     def _recurrent_rows(self, d_pre: Array) -> Array:
         """Take from d_pre (..., gates + separate, B, H) what the recurrent products made."""
         info = self.cell.info
@@ -235,9 +213,8 @@ class Pass:
         p = StepOptions(self.options, noise.candidate)
         operand = seen = noise.seen(state[0], max(1, cell.info.recurrent_gates))[-1]
         saved = (*saved, *self.weights.own, *beside)
-        d_made = [share * d for share, d in zip(noise.update, d_following, strict=True)]
-        d_made[0] = project_backward(self.weights.projection, following[0], d_made[0], self.options)
-        d_gates, d_state = cell.backward(saved, state, following, tuple(d_made), p)
+        d_made = self._made(noise, following, d_following)
+        d_gates, d_state = cell.backward(saved, state, following, d_made, p)
         d_pre = np.stack(d_gates)
         d_recurrent = self._recurrent_rows(d_pre)
         if cell.info.phases == 2:
@@ -249,25 +226,39 @@ class Pass:
             d_pre[:last] += d_first
             d_state = add(d_state, (noise.back_from_operand(d_more[0]), *d_more[1:]))
             d_recurrent, recurrent = self._recurrent_rows(d_pre)[:-1], recurrent[:-1]
-        d_seen = product_backward(d_recurrent, recurrent, state[0].shape[-1])
-        d_h = d_state[0] + noise.back(d_seen).sum(axis=0)
+        d_seen = noise.back(product_backward(d_recurrent, recurrent, state[0].shape[-1]))
+        return d_pre, self._before(noise, d_seen.sum(axis=0), d_state, d_following), operand
+
+    def _made(self, noise: StepNoise, following: Arrays, d_following: Arrays) -> Arrays:
+        """Take the gradients for the states after a step back to what its cell made of them."""
+        d_h, *others = (share * d for share, d in zip(noise.update, d_following, strict=True))
+        d_h = project_backward(self.weights.projection, following[0], d_h, self.options)
+        return d_h, *others
+
+    @staticmethod
+    def _before(noise: StepNoise, through: Array, d_state: Arrays, d_following: Arrays) -> Arrays:
+        """Add for the states before a step: `through` the product, the cell, and past it."""
         past = tuple((1.0 - share) * d for share, d in zip(noise.update, d_following, strict=True))
-        return d_pre, add((d_h, *d_state[1:]), past), operand
+        return add((d_state[0] + through, *d_state[1:]), past)
+
+    def _of_products(self, d_pre: Array) -> tuple[Array, Array]:
+        """Take from d_pre (T, ..., B, H) what belongs to W x and to R h, (T, G, B, H) each."""
+        return d_pre[:, : self.cell.info.input_blocks], self._recurrent_rows(d_pre)
 
     def _products(
         self, d_pre: Array, operands: Array, d_initial: Arrays, d_reset: Arrays
     ) -> PassGradients:
         """Turn the gradients of all pre-activations into those for x and the weights."""
         info = self.cell.info
-        d_input = d_pre[:, : info.input_blocks]
-        d_recurrent = self._recurrent_rows(d_pre)
+        d_input, d_recurrent = self._of_products(d_pre)
+        own = info.pre + len(self.weights.own)
         weights = Weights(
             np.einsum("tgbh,tbi->ghi", d_input, self._consumed()),
             weight_gradients(d_recurrent, operands, self.weights.recurrent.shape[-1]),
-            d_input.sum(axis=(0, 2))[:, None],
-            d_recurrent[:, : info.recurrent_gates].sum(axis=(0, 2))[:, None],
-            d_pre[:, info.pre : info.pre + info.params].sum(axis=(0, 2))[:, None],
+            d_pre[:, : info.input_blocks].sum(axis=(0, 2))[:, None],
+            self._recurrent_rows(d_pre)[:, : info.recurrent_gates].sum(axis=(0, 2))[:, None],
+            d_pre[:, info.pre : own].sum(axis=(0, 2))[:, None],
         )
-        d_beside = d_pre[:, info.pre + info.params :].sum(axis=-1).swapaxes(0, 1)
+        d_beside = d_pre[:, own : own + info.step_inputs].sum(axis=-1).swapaxes(0, 1)
         d_x = (d_input @ self.weights.input).sum(axis=1)
         return PassGradients(d_x, d_initial, d_reset, weights, d_beside)
