@@ -56,6 +56,7 @@ OPTIONAL = {
     "onnx",
     "onnxruntime",
     "rich",
+    "safetensors",
     "sklearn",
     "threadpoolctl",
     "torch",

@@ -50,6 +50,7 @@ __all__ = [
     "init",
     "isa",
     "list_cells",
+    "load",
     "mse",
     "optim",
     "reference",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from simdrnn.diagnosis import diagnose
     from simdrnn.explanation import explain
     from simdrnn.gradient_check import gradcheck
+    from simdrnn.loading import load
     from simdrnn.losses import mse, softmax_cross_entropy
     from simdrnn.nn import Embedding, Linear
     from simdrnn.stack import Stack
@@ -85,6 +87,7 @@ _OBJECTS = {
     "diagnose": "diagnosis",
     "explain": "explanation",
     "gradcheck": "gradient_check",
+    "load": "loading",
     "mse": "losses",
     "softmax_cross_entropy": "losses",
     "tbptt": "truncated",

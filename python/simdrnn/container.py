@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from simdrnn.parameters import IncompatibleKeys, Parametrised
+from simdrnn.saving import Savable
 from simdrnn.validate import Array, as_bool
 
 __all__ = ["Container"]
 
 
-class Container:
+class Container(Savable):
     """Base of what owns layers or modules: one set of parameters, named ``{prefix}.{name}``.
 
     The members stay what they are: what changes one through the other is seen by both.

@@ -88,14 +88,18 @@ class EngineUser(Parametrised):
         self._state_specs = []
         if structure.learn_initial_state:
             self._state_specs = state_specs(self._state_names, sizes)
-        rng = np.random.default_rng(self.seed)
-        values = initialise(
-            self._groups, self.hidden_size, rng, heads=sizes.heads, initializer=initializer,
-            forget_bias=forget_bias, cell=self._info,
-        )  # fmt: skip
+
+        def draw() -> dict[str, Array]:
+            values = initialise(
+                self._groups, self.hidden_size, np.random.default_rng(self.seed),
+                heads=sizes.heads, initializer=initializer, forget_bias=forget_bias,
+                cell=self._info,
+            )  # fmt: skip
+            states = (spec for group in self._state_specs for spec in group)
+            return values | {spec.name: np.zeros(spec.shape) for spec in states}
+
         specs = [spec for group in (*self._groups, *self._state_specs) for spec in group]
-        values |= {spec.name: np.zeros(spec.shape) for group in self._state_specs for spec in group}
-        self._own_parameters(specs, values)
+        self._own_parameters(specs, draw)
         self._connect()
 
     def _connect(self) -> None:
@@ -197,6 +201,12 @@ class EngineUser(Parametrised):
     def _is_shared(self, name: str) -> bool:
         """Tell whether a parameter is one number for all units."""
         return self._specs[name].letters == ("1",)
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the constructor's keyword arguments, less how parameters were drawn."""
+        own = {name: getattr(self, name) for name in ("input_size", "hidden_size", *self._defaults)}
+        own |= {"dtype": self.dtype.name, "seed": self.seed}
+        return own | self.structure.active() | self.options.active()
 
     def __repr__(self) -> str:
         """Show the constructor's arguments that are not the default, as PyTorch does."""

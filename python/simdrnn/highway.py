@@ -78,7 +78,7 @@ class HighwayGate(Parametrised):
                 ParameterSpec("weight", ("F", "F"), (features, features)),
                 ParameterSpec("bias", ("F",), (features,)),
             ],
-            {
+            lambda: {
                 "weight": rng.uniform(-bound, bound, (features, features)),
                 "bias": np.full(features, _INITIAL_BIAS),
             },

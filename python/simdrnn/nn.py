@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,8 +82,13 @@ class Linear(Parametrised):
         rng = np.random.default_rng(as_seed(seed))
         bound = 1.0 / math.sqrt(inputs)
         self._own_parameters(
-            specs, {spec.name: rng.uniform(-bound, bound, spec.shape) for spec in specs}
+            specs, lambda: {spec.name: rng.uniform(-bound, bound, spec.shape) for spec in specs}
         )
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the constructor's keyword arguments, less the seed of the initial values."""
+        sizes = {"in_features": self.in_features, "out_features": self.out_features}
+        return sizes | {"bias": self.bias is not None, "dtype": self.dtype.name}
 
     def __setattr__(self, name: str, value: object) -> None:
         """Check and copy what is assigned to a parameter."""
@@ -181,8 +187,13 @@ class Embedding(Parametrised):
         )
         self.dtype = as_dtype(dtype)
         spec = ParameterSpec("weight", ("N", "E"), (self.num_embeddings, self.embedding_dim))
-        weight = np.random.default_rng(as_seed(seed)).standard_normal(spec.shape)
-        self._own_parameters([spec], {"weight": weight})
+        rng = np.random.default_rng(as_seed(seed))
+        self._own_parameters([spec], lambda: {"weight": rng.standard_normal(spec.shape)})
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the constructor's keyword arguments, less the seed of the initial values."""
+        sizes = {"num_embeddings": self.num_embeddings, "embedding_dim": self.embedding_dim}
+        return sizes | {"dtype": self.dtype.name}
 
     def __repr__(self) -> str:
         """Show the constructor's arguments that are not the default, as the layers do."""

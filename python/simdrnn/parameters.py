@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from simdrnn.saving import Savable
 from simdrnn.validate import Array, as_array, as_bool, check_shape
 from simdrnn.weights import ParameterSpec
 
-__all__ = ["IncompatibleKeys", "Parametrised"]
+__all__ = ["IncompatibleKeys", "Parametrised", "check_names"]
+
+_Self = TypeVar("_Self", bound="Parametrised")
 
 
 class IncompatibleKeys(NamedTuple):
@@ -21,7 +24,7 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Parametrised:
+class Parametrised(Savable):
     """Base of layers: a dict of named arrays that cannot change without being noticed.
 
     The arrays are read-only except inside `_update_parameters`, and every change raises
@@ -38,9 +41,39 @@ class Parametrised:
     _views: dict[str, Array]
     _version: int
 
-    def _own_parameters(self, specs: list[ParameterSpec], values: Mapping[str, Array]) -> None:
-        """Take copies of `values` as the parameters, in the order of `specs`."""
+    @classmethod
+    def _restored(
+        cls: type[_Self], arguments: Mapping[str, Any], parameters: Mapping[str, Array]
+    ) -> _Self:
+        """Call the constructor and have it take these parameters; none are drawn.
+
+        Raises
+        ------
+        TypeError, ValueError : an argument or a parameter does not fit. No memory but that of the
+            parameters is asked for before they are known to fit.
+        """
+        made = cls.__new__(cls)
+        made.__dict__["_given"] = parameters
+        try:
+            made.__init__(**arguments)  # type: ignore[misc]  # arguments are those of this class
+        except MemoryError as error:
+            if "_given" in made.__dict__:  # not for want of memory: sizes that no memory holds
+                raise ValueError(str(error)) from error
+            raise
+        return made
+
+    def _own_parameters(
+        self, specs: list[ParameterSpec], draw: Callable[[], Mapping[str, Array]]
+    ) -> None:
+        """Take copies of what was given, or of what `draw` returns, in the order of `specs`."""
         self._specs = {spec.name: spec for spec in specs}
+        given = self.__dict__.get("_given")
+        if given is None:
+            values = draw()
+        else:
+            check_names(self._specs, given)
+            values = {name: self._check_parameter(name, given[name]) for name in self._specs}
+            del self.__dict__["_given"]
         self._parameters = {
             spec.name: np.array(values[spec.name], self.dtype, order="C") for spec in specs
         }
@@ -160,3 +193,14 @@ class Parametrised:
         """Restore, and protect the arrays again."""
         self.__dict__.update(state)
         self._seal()
+
+
+def check_names(expected: Mapping[str, object], found: Mapping[str, object]) -> None:
+    """Raise unless both have the same names; the message says the first few that differ."""
+    missing = [name for name in expected if name not in found][:5]
+    unexpected = [name for name in found if name not in expected][:5]
+    if missing or unexpected:
+        raise ValueError(
+            f"parameters: expected the {len(expected)} names of the layer, got missing {missing}, "
+            f"unexpected {unexpected}"
+        )

@@ -14,6 +14,7 @@ from simdrnn.container import Container
 from simdrnn.dropout import call_key
 from simdrnn.highway import HighwayGate
 from simdrnn.layer import RecurrentLayer
+from simdrnn.saving import SavableStack
 from simdrnn.skips import Highway
 from simdrnn.stack_call import StackCall, each
 from simdrnn.stack_checks import as_layers, connect
@@ -24,7 +25,7 @@ from simdrnn.validate import Array, as_bool, as_probability, as_seed
 __all__ = ["Stack"]
 
 
-class Stack(Container):
+class Stack(SavableStack, Container):
     """Layers of different kinds, sizes and options, one on top of the other.
 
     Layer i is given u_i and makes f_i(u_i); it hands on y_i; x is the stack's input:
