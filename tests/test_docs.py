@@ -25,7 +25,7 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(sr.__path__, "simdrnn.")
     if not module.name.endswith(("._core", ".__main__", "._version"))
 )
-NAMESPACES = (sr, sr.init, sr.isa, sr.optim, sr.regularizers, reference)
+NAMESPACES = (sr, sr.dialects, sr.init, sr.isa, sr.optim, sr.regularizers, reference)
 ENGINE = reference.Network  # reached through layers; what an engine does is said in simdrnn.run
 
 

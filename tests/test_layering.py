@@ -51,7 +51,10 @@ EXCUSE = re.compile(r"(//|#) Over the cap[:,]? \w+")
 
 # What only extras bring.
 OPTIONAL = {
+    "flax",
+    "haiku",
     "jax",
+    "keras",
     "matplotlib",
     "onnx",
     "onnxruntime",
@@ -286,6 +289,34 @@ def test_the_library_does_not_import_its_tools():
     ]
 
     assert guilty == []
+
+
+# What stands on top of the library -> what of ours it may import, besides itself. The package's
+# own `__init__` alone names it.
+ON_TOP = {
+    "dialects": {"validate"},
+    "parity": {"dialects", "layer", "run", "validate"},
+}
+
+
+@pytest.mark.parametrize("name", ON_TOP)
+def test_what_stands_on_top_looks_down(name):
+    others = [p for p in python_files() if p.relative_to(PACKAGE).parts[0] not in {*ON_TOP, name}]
+    imported = {
+        module.split(".")[1]
+        for path in python_files(name)
+        for module, _ in parse(path)
+        if module.startswith("simdrnn.")
+    }
+
+    above = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in others
+        if any(module.startswith(f"simdrnn.{name}") for module, _ in parse(path))
+    ]
+
+    assert imported <= ON_TOP[name] | {name}
+    assert set(above) <= {"__init__.py"}
 
 
 @parametrize([path for path in python_files() if path.suffix == ".py"])

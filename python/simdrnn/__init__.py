@@ -44,6 +44,7 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "diagnose",
+    "dialects",
     "explain",
     "get_num_threads",
     "gradcheck",
@@ -53,6 +54,7 @@ __all__ = [
     "load",
     "mse",
     "optim",
+    "parity_report",
     "reference",
     "regularizers",
     "release_memory",
@@ -64,7 +66,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from simdrnn import init, optim, reference, regularizers
+    from simdrnn import dialects, init, optim, reference, regularizers
     from simdrnn.clip import clip_grad_norm_, clip_grad_value_
     from simdrnn.diagnosis import diagnose
     from simdrnn.explanation import explain
@@ -72,12 +74,13 @@ if TYPE_CHECKING:
     from simdrnn.loading import load
     from simdrnn.losses import mse, softmax_cross_entropy
     from simdrnn.nn import Embedding, Linear
+    from simdrnn.parity import parity_report
     from simdrnn.stack import Stack
     from simdrnn.truncated import tbptt
 
 # What many programs never ask for: modules, and objects with the modules they are in. These have
 # other names than the objects, which importing a module of that name would hide.
-_MODULES = {"init", "optim", "reference", "regularizers"}
+_MODULES = {"dialects", "init", "optim", "reference", "regularizers"}
 _OBJECTS = {
     "Embedding": "nn",
     "Linear": "nn",
@@ -89,6 +92,7 @@ _OBJECTS = {
     "gradcheck": "gradient_check",
     "load": "loading",
     "mse": "losses",
+    "parity_report": "parity",
     "softmax_cross_entropy": "losses",
     "tbptt": "truncated",
 }
