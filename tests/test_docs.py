@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,25 @@ README = ROOT / "README.md"
 
 needs_readme = pytest.mark.skipif(not README.is_file(), reason="README.md is not beside the tests")
 
+# Bridges, and the package without which they cannot be imported.
+BRIDGES = {"simdrnn.onnx": "onnx"}
+
+
+def importable(name):
+    """Tell whether what a module needs is there: bridges need the package they lead to."""
+    needed = [package for bridge, package in BRIDGES.items() if f"{name}.".startswith(f"{bridge}.")]
+    return all(find_spec(package) for package in needed)
+
+
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(sr.__path__, "simdrnn.")
-    if not module.name.endswith(("._core", ".__main__", "._version"))
+    if not module.name.endswith(("._core", ".__main__", "._version")) and importable(module.name)
 )
-NAMESPACES = (sr, sr.dialects, sr.init, sr.isa, sr.optim, sr.regularizers, reference)
+NAMESPACES = (
+    *(sr, sr.dialects, sr.init, sr.isa, sr.optim, sr.regularizers, reference),
+    *(import_module(bridge) for bridge in BRIDGES if importable(bridge)),
+)
 ENGINE = reference.Network  # reached through layers; what an engine does is said in simdrnn.run
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from simdrnn.validate import as_finite_number
 
-__all__ = ["ACTIVATIONS", "Activation", "parse_activation"]
+__all__ = ["ACTIVATIONS", "Activation", "default_parameters", "parse_activation"]
 
 # Greatest magnitude that every dtype of a layer can hold: float32's.
 _LARGEST = (2 - 2**-23) * 2.0**127
@@ -45,6 +45,17 @@ _NOT_NEGATIVE = {
 
 ACTIVATIONS: tuple[str, ...] = tuple(_DEFAULTS)
 """Names of the activations, in the order of the compiled engine's enumeration."""
+
+
+def default_parameters(name: str) -> tuple[float | None, ...]:
+    """Return the defaults of alpha and beta, as many as an activation takes; None must be given.
+
+    Examples
+    --------
+    >>> default_parameters("hard_sigmoid")
+    (0.2, 0.5)
+    """
+    return _DEFAULTS[name]
 
 
 class Activation(NamedTuple):

@@ -1,4 +1,4 @@
-"""The command line: ``simdrnn info``, ``simdrnn bench``, ``simdrnn demo NAME``.
+"""The command line: ``simdrnn info``, ``bench``, ``demo NAME``, ``onnx run MODEL``.
 
 Only the module of the command given is imported, so that each starts as fast as it can.
 """
@@ -21,6 +21,9 @@ _COMMANDS = {
 _DEMOS = {
     "text": ("simdrnn.demos.text", "a character model of Python's documentation, in a minute"),
     "digits": ("simdrnn.demos.digits", "handwritten digits, row by row (needs scikit-learn)"),
+}
+_ONNX = {
+    "run": ("simdrnn.onnx_command", "run an ONNX model on arrays from files (needs onnx)"),
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -69,6 +72,10 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help=summary, description=summary)
     demos = demo.add_subparsers(dest="name", metavar="NAME", required=True)
     _add_commands(demos, _DEMOS, arguments[1:2])
+    summary = "run ONNX models"
+    models = commands.add_parser("onnx", help=summary, description=summary)
+    actions = models.add_subparsers(dest="name", metavar="NAME", required=True)
+    _add_commands(actions, _ONNX, arguments[1:2])
     return parser
 
 
