@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,20 @@ README = ROOT / "README.md"
 
 needs_readme = pytest.mark.skipif(not README.is_file(), reason="README.md is not beside the tests")
 
+# Bridges -> the package that each needs; without it there is nothing to look at.
+BRIDGES = {"simdrnn.sklearn": "sklearn"}
+ABSENT = tuple(name for name, package in BRIDGES.items() if find_spec(package) is None)
+
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(sr.__path__, "simdrnn.")
     if not module.name.endswith(("._core", ".__main__", "._version"))
+    and not any(f"{module.name}.".startswith(f"{bridge}.") for bridge in ABSENT)
 )
-NAMESPACES = (sr, sr.init, sr.isa, sr.optim, sr.regularizers, reference)
+NAMESPACES = (
+    *(sr, sr.init, sr.isa, sr.optim, sr.regularizers, reference),
+    *(import_module(bridge) for bridge in BRIDGES if bridge not in ABSENT),
+)
 ENGINE = reference.Network  # reached through layers; what an engine does is said in simdrnn.run
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from simdrnn.module import as_number
 from simdrnn.optim.base import Optimizer
+from simdrnn.optim.reduction import AllReduce
 from simdrnn.optim.tree import ParameterTree
 from simdrnn.validate import Array, as_bool
 
@@ -29,7 +30,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    layers : see `Optimizer`.
+    layers, all_reduce : see `Optimizer`.
     lr : learning rate, about the largest change of a parameter in one step.
     betas : decay rates of the running means of the gradient and of its square.
     eps : added to the square root.
@@ -56,6 +57,8 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
+        *,
+        all_reduce: AllReduce | None = None,
     ) -> None:
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise TypeError(f"betas: expected a pair of numbers, got {betas!r}")
@@ -67,7 +70,7 @@ class Adam(Optimizer):
         self._weight_decay = as_number("weight_decay", weight_decay)
         self._amsgrad = as_bool("amsgrad", amsgrad)
         largest = ["max_exp_avg_sq"] if amsgrad else []
-        super().__init__(layers, lr, ["exp_avg", "exp_avg_sq", *largest])
+        super().__init__(layers, lr, ["exp_avg", "exp_avg_sq", *largest], all_reduce)
 
     def _update(self, p: Array, g: Array, state: Mapping[str, Array], scratch: Array) -> None:
         mean, square = state["exp_avg"], state["exp_avg_sq"]
@@ -103,7 +106,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    layers, lr, betas, eps, amsgrad : see `Adam`.
+    layers, lr, betas, eps, amsgrad, all_reduce : see `Adam`.
     weight_decay : the part of a parameter, times `lr`, taken off at every step.
 
     Examples
@@ -124,5 +127,7 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        *,
+        all_reduce: AllReduce | None = None,
     ) -> None:
-        super().__init__(layers, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(layers, lr, betas, eps, weight_decay, amsgrad, all_reduce=all_reduce)

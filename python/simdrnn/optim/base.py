@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from simdrnn.clip import clip_grad_norm_
 from simdrnn.module import as_number
+from simdrnn.optim.reduction import AllReduce, FlatGradients, check_all_reduce
 from simdrnn.optim.tree import (
     GradientOf,
     Leaf,
@@ -44,11 +46,24 @@ class Optimizer(ABC):
         arrays, or a list of these. Arrays are changed in place.
     lr : the learning rate; may be assigned at any time, ``optimizer.lr *= 0.5``.
     slots : names of the arrays kept for every parameter, all zero at first.
+    all_reduce : for training by several workers that each see a part of every batch: a callable
+        that `step` hands one flat contiguous array with the gradients of all parameters (one for
+        each dtype), and that replaces it, in place, by the mean over the workers. It returns None,
+        or that array. Every worker makes as many steps, with the same `layers` in the same order
+        and the same parameters at first, and the same `lr`. See docs/files_and_scale.md.
     """
 
     _options: ClassVar[tuple[str, ...]] = ()  # attributes, less their underscore, that must agree
 
-    def __init__(self, layers: ParameterTree, lr: float, slots: Sequence[str]) -> None:
+    def __init__(
+        self,
+        layers: ParameterTree,
+        lr: float,
+        slots: Sequence[str],
+        all_reduce: AllReduce | None = None,
+    ) -> None:
+        self._all_reduce = check_all_reduce(all_reduce)
+        self._flat: FlatGradients | None = None
         self._is_list = isinstance(layers, (list, tuple))
         self._owners: list[Owner] = list(layers) if self._is_list else [layers]  # type: ignore
         self._leaves = [
@@ -80,19 +95,40 @@ class Optimizer(ABC):
         options = "".join(f", {name}={getattr(self, '_' + name)!r}" for name in self._options)
         return f"{type(self).__name__}(lr={self.lr!r}{options})"
 
-    def step(self, grads: GradientOf | Sequence[GradientOf]) -> None:
+    def step(
+        self, grads: GradientOf | Sequence[GradientOf], *, max_norm: float | None = None
+    ) -> float | None:
         """Update every parameter once.
 
         Parameters
         ----------
         grads : the structure of `layers`: for a layer its `Gradients` (``params`` is used), or a
-            dict with the names of its parameters; for an array an array; for a list a list.
+            dict with the names of its parameters; for an array an array; for a list a list. They
+            are not written to.
+        max_norm : clips what the update is made of as `simdrnn.clip_grad_norm_` does, all
+            parameters together, after `all_reduce`: so all workers clip alike.
+
+        Returns
+        -------
+        The norm before clipping, or None without `max_norm`.
 
         Raises
         ------
-        ValueError, TypeError : something does not fit; then nothing has been updated.
+        ValueError, TypeError : something does not fit; then nothing has been updated, nor when
+            `all_reduce` raises.
         """
+        if max_norm is not None:
+            max_norm = as_number("max_norm", max_norm, closed=True)
         gradients = self._match(grads)
+        norm = None
+        if self._all_reduce is not None or max_norm is not None:
+            if self._flat is None:
+                self._flat = FlatGradients(self._leaves)
+            gradients = self._flat.fill(gradients)
+            if self._all_reduce is not None:
+                self._flat.reduce(self._all_reduce)
+            if max_norm is not None:
+                norm = clip_grad_norm_(gradients, max_norm)
         # As in PyTorch a gradient that is not finite makes parameters that are not, silently.
         with ExitStack() as stack, np.errstate(all="ignore"):
             arrays = [stack.enter_context(writable(owner)) for owner in self._owners]
@@ -100,6 +136,7 @@ class Optimizer(ABC):
             for leaves, owned, found in zip(self._leaves, arrays, gradients, strict=True):
                 for leaf in leaves:
                     self._update_leaf(leaf, owned[leaf.name], found[leaf.name])
+        return norm
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot: kind, lr, options, step count, and the arrays of every parameter."""
@@ -163,7 +200,7 @@ class Optimizer(ABC):
         if not parameter.flags.c_contiguous:
             parameter[...] = p.reshape(parameter.shape)
 
-    def _match(self, grads: object) -> list[Mapping[str, Array]]:
+    def _match(self, grads: object) -> Sequence[Mapping[str, Array]]:
         """Return for every owner its gradients by name, each of its parameter's shape and dtype."""
         if not self._is_list:
             items: Sequence[object] = [grads]

@@ -20,6 +20,7 @@ import numpy as np
 
 from simdrnn.module import as_number
 from simdrnn.optim.base import Optimizer
+from simdrnn.optim.reduction import AllReduce
 from simdrnn.optim.tree import ParameterTree
 from simdrnn.validate import Array, as_bool
 
@@ -31,7 +32,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    layers : see `Optimizer`.
+    layers, all_reduce : see `Optimizer`.
     lr : learning rate.
     alpha : decay rate of the running means.
     eps : added to the square root.
@@ -60,6 +61,8 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        *,
+        all_reduce: AllReduce | None = None,
     ) -> None:
         self._alpha = as_number("alpha", alpha, high=1.0, closed=True)
         self._eps = as_number("eps", eps)
@@ -68,7 +71,7 @@ class RMSprop(Optimizer):
         self._centered = as_bool("centered", centered)
         buffer = ["momentum_buffer"] if self._momentum else []
         mean = ["grad_avg"] if centered else []
-        super().__init__(layers, lr, ["square_avg", *buffer, *mean])
+        super().__init__(layers, lr, ["square_avg", *buffer, *mean], all_reduce)
 
     def _update(self, p: Array, g: Array, state: Mapping[str, Array], scratch: Array) -> None:
         square = state["square_avg"]

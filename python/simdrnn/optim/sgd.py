@@ -18,6 +18,7 @@ import numpy as np
 
 from simdrnn.module import as_number
 from simdrnn.optim.base import Optimizer
+from simdrnn.optim.reduction import AllReduce
 from simdrnn.optim.tree import ParameterTree
 from simdrnn.validate import Array, as_bool
 
@@ -29,7 +30,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    layers : see `Optimizer`.
+    layers, all_reduce : see `Optimizer`.
     lr : learning rate.
     momentum : how much of the buffer is kept from step to step; 0 needs no buffer.
     dampening : the part of a gradient that does not enter the buffer.
@@ -55,6 +56,8 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        all_reduce: AllReduce | None = None,
     ) -> None:
         self._momentum = as_number("momentum", momentum)
         self._dampening = as_number("dampening", dampening)
@@ -63,7 +66,8 @@ class SGD(Optimizer):
         if nesterov and (self._momentum == 0.0 or self._dampening != 0.0):
             got = f"momentum={momentum}, dampening={dampening}"
             raise ValueError(f"nesterov: expected momentum > 0 and dampening = 0, got {got}")
-        super().__init__(layers, lr, ["momentum_buffer"] if self._momentum else [])
+        buffer = ["momentum_buffer"] if self._momentum else []
+        super().__init__(layers, lr, buffer, all_reduce)
 
     def _update(self, p: Array, g: Array, state: Mapping[str, Array], scratch: Array) -> None:
         decayed, product = scratch
