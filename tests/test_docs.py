@@ -22,7 +22,7 @@ README = ROOT / "README.md"
 needs_readme = pytest.mark.skipif(not README.is_file(), reason="README.md is not beside the tests")
 
 # Bridges, and the package without which they cannot be imported.
-BRIDGES = {"simdrnn.onnx": "onnx"}
+BRIDGES = {"simdrnn.onnx": "onnx", "simdrnn.sklearn": "sklearn"}
 
 
 def importable(name):

@@ -54,6 +54,7 @@ OPTIONAL = {
     "flax",
     "haiku",
     "jax",
+    "joblib",
     "keras",
     "matplotlib",
     "onnx",
@@ -68,7 +69,7 @@ OPTIONAL = {
 
 # Folders of bridges to other packages, and what each may need at import. Nothing of the library
 # imports a bridge.
-BRIDGES = {"onnx": {"onnx"}}
+BRIDGES = {"onnx": {"onnx"}, "sklearn": {"joblib", "sklearn"}}
 
 
 def allowed_at_import(path):

@@ -17,11 +17,11 @@ import numpy as np
 
 from simdrnn.clip import clip_grad_norm_
 from simdrnn.demos import DemoError, non_negative_integer, positive_integer
-from simdrnn.demos.progress import Interrupt, Progress, open_progress
 from simdrnn.gradients import Gradients
 from simdrnn.losses import softmax_cross_entropy
 from simdrnn.nn import Linear
 from simdrnn.optim import Adam
+from simdrnn.progress import Interrupt, Progress, open_progress
 from simdrnn.validate import Array
 
 __all__ = ["Digits", "DigitsModel", "add_arguments", "load_digits", "run", "train"]

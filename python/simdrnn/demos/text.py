@@ -20,11 +20,11 @@ import numpy as np
 from simdrnn.clip import clip_grad_norm_
 from simdrnn.demos import non_negative_integer, positive_integer, positive_number
 from simdrnn.demos.corpus import Corpus, chunks, documentation, load_file, make_corpus
-from simdrnn.demos.progress import Interrupt, Progress, open_progress
 from simdrnn.gradients import Gradients
 from simdrnn.losses import softmax_cross_entropy
 from simdrnn.nn import Embedding, Linear
 from simdrnn.optim import Adam
+from simdrnn.progress import Interrupt, Progress, open_progress
 from simdrnn.validate import Array
 
 __all__ = ["CharacterModel", "Summary", "add_arguments", "run", "sample", "train"]

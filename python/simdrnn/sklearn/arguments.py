@@ -1,0 +1,123 @@
+"""The arguments that the classifier and the regressor share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+__all__ = ["Arguments", "documented"]
+
+Class = TypeVar("Class", bound=type)
+
+
+class Arguments(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Constructor of the estimators.
+
+    Parameters
+    ----------
+    cell : ``"lstm"``, ``"gru"``, ``"rnn"``, or another name of `simdrnn.list_cells`, in any case.
+    hidden_size : H, units of a layer, or a tuple with those of each layer.
+    num_layers : L, layers one above the other; with a tuple it may stay 1.
+    bidirectional : whether every layer also runs backwards in time.
+    dropout : probability, between layers, in training.
+    pooling : what of a sequence goes into the linear head: ``"last"``, the output at its last step
+        (of the backward direction at the first, where that one ends); ``"mean"`` or ``"max"`` of
+        its outputs. Padding is never seen.
+    layer_options : dict of further arguments of the layers, such as
+        ``{"recurrent_dropout": 0.2, "initializer": "orthogonal"}``.
+    columns : how a table (N, F) is read: as N sequences with ``"steps"``, F steps of one number;
+        with ``"features"``, one step of F features.
+    standardize : whether features are scaled to mean 0 and variance 1 over all steps of all
+        sequences of `fit`, or of the first `partial_fit`; a regressor's targets as well. Losses
+        are in these units, predictions never.
+    optimizer : ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``.
+    learning_rate : of the optimiser.
+    optimizer_options : dict of its further arguments, such as ``{"momentum": 0.9}``.
+    batch_size : sequences in a mini-batch; ``"auto"`` is 64. Those of one mini-batch have about
+        the same length if lengths differ and `shuffle` is on.
+    max_iter : the most epochs.
+    alpha : L2 penalty as in `MLPClassifier`: ``alpha / 2`` times the sum of the squares of the
+        weights, without biases, divided by the number of sequences in the mini-batch.
+    clip_norm : bound on the norm of all gradients together; None is no bound.
+    tol, n_iter_no_change : training ends when the loss, or with `early_stopping` the score, has not
+        become better by `tol` for more than `n_iter_no_change` epochs.
+    early_stopping : whether to hold a part of the data out, classes in proportion where there are
+        enough of each, and to end with the parameters that did best on it.
+    validation_fraction : the part that is held out.
+    shuffle : whether mini-batches are drawn anew in every epoch.
+    warm_start : whether `fit` goes on from the parameters that are there.
+    dtype : ``"float32"`` or ``"float64"``, of the network.
+    random_state : integer, `numpy.random.RandomState` or None: fixes initial weights, dropout,
+        what is held out and the order of the examples.
+    n_jobs : threads; None leaves it to the engine, -1 is all. Results do not depend on it.
+    verbose : whether to show progress: a bar on a terminal if tqdm is installed, else a line every
+        two seconds, on stderr.
+    """
+
+    def __init__(
+        self,
+        cell: str = "lstm",
+        hidden_size: int | tuple[int, ...] = 64,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        pooling: str = "last",
+        layer_options: Mapping[str, Any] | None = None,
+        columns: str = "steps",
+        standardize: bool = True,
+        optimizer: str = "adam",
+        learning_rate: float = 3e-3,
+        optimizer_options: Mapping[str, Any] | None = None,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        alpha: float = 0.0,
+        clip_norm: float | None = 1.0,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        dtype: str = "float32",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.pooling = pooling
+        self.layer_options = layer_options
+        self.columns = columns
+        self.standardize = standardize
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.optimizer_options = optimizer_options
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.alpha = alpha
+        self.clip_norm = clip_norm
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+
+def documented(cls: Class) -> Class:
+    """Put the parameters of `Arguments` where a docstring has the line ``{parameters}``."""
+    if cls.__doc__ and Arguments.__doc__:  # without -OO
+        parameters = inspect.cleandoc(Arguments.__doc__).split("\n\n", 1)[1]
+        cls.__doc__ = inspect.cleandoc(cls.__doc__).replace("{parameters}", parameters)
+    return cls
