@@ -26,6 +26,7 @@ from helpers_files import (
 )
 from helpers_pairs import FACTORS, build, covering_rows
 from simdrnn import files, reference
+from simdrnn.engine import EngineUser
 from simdrnn.parameters import Parametrised
 
 OBJECTS = CLASSES | STACKS
@@ -38,6 +39,12 @@ def inputs_of(layer, rng):
     size = layer.in_features if isinstance(layer, sr.Linear) else layer.input_size
     steps = (2,) if "Cell" in type(layer).__name__ else (5, 2)
     return rng.standard_normal((*steps, size)).astype(layer.dtype)
+
+
+def beside_of(layer, x):
+    """Return what a layer or cell takes beside x, as arguments of a call."""
+    takes = isinstance(layer, EngineUser) and layer._info.step_inputs
+    return {"attention": np.full(x.shape[:-1], 0.25, layer.dtype)} if takes else {}
 
 
 def saved(layer, path):
@@ -57,7 +64,7 @@ def test_every_class_comes_back_equal(make, ending, tmp_path, rng):
     assert type(twin) is type(layer)
     assert repr(twin) == repr(layer)
     same_parameters(twin, layer)
-    assert_same_bits(twin(x), layer(x))
+    assert_same_bits(twin(x, **beside_of(layer, x)), layer(x, **beside_of(layer, x)))
 
 
 # The layers of the combinations that have every pair of options.
@@ -75,12 +82,13 @@ def test_every_pair_of_options_comes_back_and_draws_the_same(engine_name, tmp_pa
     for row in ROWS.values():
         layer = build(module, row, seed=2**63 + 11)
         x = inputs_of(layer, rng)
-        layer.record(x)
+        more = beside_of(layer, x)
+        layer.record(x, **more)
 
         twin = saved(layer, tmp_path / "layer.npz")
 
         assert (twin.options, twin.structure) == (layer.options, layer.structure), row
-        tape, other = layer.record(x), twin.record(x)
+        tape, other = (one.record(x, **more) for one in (layer, twin))
         assert_same_bits(other.output, tape.output)
         if engine_name == "compiled":
             d = np.ones_like(tape.output)
@@ -376,7 +384,7 @@ def test_every_class_pickles_and_copies(make, copied, rng):
     assert type(twin) is type(layer)
     assert twin._document() == layer._document()
     same_parameters(twin, layer)
-    assert_same_bits(twin(x), layer(x))
+    assert_same_bits(twin(x, **beside_of(layer, x)), layer(x, **beside_of(layer, x)))
     if isinstance(layer, Parametrised):
         with pytest.raises(ValueError, match="read-only"):
             next(iter(twin.parameters().values()))[...] = 0.0
@@ -401,6 +409,7 @@ def test_a_layer_and_its_optimiser_pickle_together(rng):
 
 def test_loading_runs_no_pickle(tmp_path, monkeypatch):
     sr.GRU(3, 4).save(tmp_path / "gru.npz")
+    sr.load(tmp_path / "gru.npz")  # imports what it needs, which evaluates
 
     def refuse(*args, **kwargs):
         raise AssertionError("unpickled, or evaluated")
