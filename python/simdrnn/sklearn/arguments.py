@@ -19,7 +19,8 @@ class Arguments(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
     Parameters
     ----------
-    cell : ``"lstm"``, ``"gru"``, ``"rnn"``, or another name of `simdrnn.list_cells`, in any case.
+    cell : ``"lstm"``, ``"gru"``, ``"rnn"``, or another name of `simdrnn.list_cells`, in any case;
+        not of a layer that takes more than x at every step (AUGRU).
     hidden_size : H, units of a layer, or a tuple with those of each layer.
     num_layers : L, layers one above the other; with a tuple it may stay 1.
     bidirectional : whether every layer also runs backwards in time.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import simdrnn as sr
+from simdrnn.cells import compiled_cells
 from simdrnn.gradients import Gradients
 from simdrnn.layer import RecurrentLayer
 from simdrnn.nn import Linear
@@ -16,7 +17,7 @@ from simdrnn.sklearn import pooling
 from simdrnn.stack import Stack
 from simdrnn.validate import Array, as_positive, check_choice
 
-__all__ = ["Network", "apply_head", "make_layers"]
+__all__ = ["Network", "apply_head", "cell_names", "make_layers"]
 
 Layers = RecurrentLayer | Stack
 
@@ -29,9 +30,18 @@ _TAKEN = (
 )
 
 
+def cell_names() -> dict[str, str]:
+    """Return the layers that estimators can be made of: names in lower case -> of classes.
+
+    Estimators have nothing to hand to a layer that takes more than x at every step.
+    """
+    infos = sorted(compiled_cells().values(), key=lambda info: info.layer or "")
+    return {i.layer.lower(): i.layer for i in infos if i.layer and not i.step_inputs}
+
+
 def _layer_class(cell: object) -> Any:
     """Return the class of layers that `cell` names."""
-    known = {name.lower(): name for name in sr.list_cells()}
+    known = cell_names()
     if not isinstance(cell, str) or cell.lower() not in known:
         raise ValueError(f"cell: expected one of {', '.join(map(repr, known))}, got {cell!r}")
     return getattr(sr, known[cell.lower()])
