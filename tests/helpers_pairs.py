@@ -29,7 +29,7 @@ NAMES = ("softsign", "elu", "softplus", ("scaled_tanh", 1.2, 0.8), ("affine", 0.
 
 # Cells, and those with heads once more as "cell/heads".
 KINDS = dict(INFOS)
-KINDS |= {f"{name}/2": info for name, info in INFOS.items() if info.heads}
+KINDS |= {f"{name}/3": info for name, info in INFOS.items() if info.heads}
 
 # An option joins with a line here, and with one in RULES for what it does not go with.
 FACTORS: dict[str, Factor] = {
@@ -215,7 +215,7 @@ def arguments(row: Row, where: str) -> dict[str, Any]:
 
 def build(module: Any, row: Row, seed: int = 0) -> Any:
     """Make the layer of a row; its input has the size of its output where that is added to it."""
-    options, hidden = arguments(row, "layer"), 4
+    options, hidden = arguments(row, "layer"), 3
     cell, _, heads = row["cell"].partition("/")
     if heads:
         options["num_heads"] = int(heads)

@@ -82,7 +82,11 @@ def test_gradients(row):
         if name[1:3] == "_0":  # learned states start at zero
             setattr(layer, name, rng.standard_normal(value.shape))
 
-    report = sr.gradcheck(layer, T, B, seed=1, entries=4, directions=1, **arguments(row, "call"))
+    # Norms of few numbers that are almost equal are steep: up to 1 / sqrt(epsilon), 300.
+    eps = 1e-4 if row["layer_norm"] == "off" else 1e-7
+    report = sr.gradcheck(
+        layer, T, B, seed=1, entries=4, directions=1, eps=eps, **arguments(row, "call")
+    )
 
     assert report.ok
     assert set(layer.parameters()) <= set(report.tensors)
