@@ -52,6 +52,7 @@ EXCUSE = re.compile(r"(//|#) Over the cap[:,]? \w+")
 # What only extras bring.
 OPTIONAL = {
     "jax",
+    "keras",
     "matplotlib",
     "onnx",
     "onnxruntime",
@@ -61,6 +62,15 @@ OPTIONAL = {
     "torch",
     "tqdm",
 }
+
+# Folders of bridges to other packages, and what each may need at import. Nothing of the library
+# imports a bridge.
+BRIDGES = {"keras": {"jax", "keras", "torch"}}
+
+
+def allowed_at_import(path):
+    """Return the optional packages that a module may import when it is imported itself."""
+    return BRIDGES.get(path.relative_to(PACKAGE).parts[0], set())
 
 
 def cpp_files(*folders):
@@ -232,7 +242,8 @@ def parse(path):
 def test_only_numpy_is_needed_at_import(path):
     roots = {name.split(".")[0] for name, now in parse(path) if now}
 
-    assert roots <= {"simdrnn", "numpy"} | set(sys.stdlib_module_names)
+    known = {"simdrnn", "numpy"} | set(sys.stdlib_module_names)
+    assert roots <= known | allowed_at_import(path)
 
 
 def closure(first):
@@ -291,7 +302,20 @@ def test_the_library_does_not_import_its_tools():
 def test_optional_packages_are_imported_where_they_are_used(path):
     at_import = {name.split(".")[0] for name, now in parse(path) if now}
 
-    assert not at_import & OPTIONAL
+    assert not at_import & (OPTIONAL - allowed_at_import(path))
+
+
+def test_the_library_does_not_import_its_bridges():
+    library = [p for p in python_files() if p.relative_to(PACKAGE).parts[0] not in BRIDGES]
+
+    guilty = [
+        f"{path.name}: {name}"
+        for path in library
+        for name, _ in parse(path)
+        if name.split(".")[0] == "simdrnn" and BRIDGES.keys() & {*name.split(".")[1:2]}
+    ]
+
+    assert guilty == []
 
 
 @parametrize(
