@@ -62,6 +62,9 @@ OPTIONAL = {
     "tqdm",
 }
 
+# What parts of the package stand on beside NumPy: they are imported only by who has it.
+BRIDGES = {"jax": {"jax"}}
+
 
 def cpp_files(*folders):
     files = sorted(path for path in CSRC.rglob("*") if path.suffix in {".hpp", ".cpp"})
@@ -231,8 +234,9 @@ def parse(path):
 @parametrize(python_files())
 def test_only_numpy_is_needed_at_import(path):
     roots = {name.split(".")[0] for name, now in parse(path) if now}
+    own = BRIDGES.get(path.relative_to(PACKAGE).parts[0], set())
 
-    assert roots <= {"simdrnn", "numpy"} | set(sys.stdlib_module_names)
+    assert roots <= {"simdrnn", "numpy"} | own | set(sys.stdlib_module_names)
 
 
 def closure(first):
@@ -272,7 +276,8 @@ def test_only_a_few_modules_touch_the_compiled_engine():
     }
 
     allowed = {"__init__.py", "bench/peak.py", "cells.py", "config.py", "isa.py"}
-    assert touching <= allowed | {"memory.py", "native.py", "numerics.py", "threads.py"}
+    allowed |= {"shared.py", "memory.py", "native.py", "numerics.py", "threads.py"}
+    assert touching <= allowed
 
 
 def test_the_library_does_not_import_its_tools():
@@ -287,11 +292,31 @@ def test_the_library_does_not_import_its_tools():
     assert guilty == []
 
 
+def test_the_library_does_not_import_its_bridges():
+    library = [p for p in python_files() if p.relative_to(PACKAGE).parts[0] not in BRIDGES]
+
+    guilty = [
+        path.name
+        for path in library
+        for name, _ in parse(path)
+        if name.startswith("simdrnn.") and name.split(".")[1] in BRIDGES
+    ]
+
+    assert guilty == []
+
+
 @parametrize([path for path in python_files() if path.suffix == ".py"])
 def test_optional_packages_are_imported_where_they_are_used(path):
     at_import = {name.split(".")[0] for name, now in parse(path) if now}
 
-    assert not at_import & OPTIONAL
+    assert not at_import & OPTIONAL - BRIDGES.get(path.relative_to(PACKAGE).parts[0], set())
+
+
+@parametrize(cpp_files())
+def test_xla_is_for_one_file(path):
+    found = [name for _, name in includes_of(path) if name.startswith("xla/")]
+
+    assert not found or path.relative_to(CSRC).as_posix() == "bindings/jax_ffi.cpp"
 
 
 @parametrize(
