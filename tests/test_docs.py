@@ -22,7 +22,7 @@ README = ROOT / "README.md"
 needs_readme = pytest.mark.skipif(not README.is_file(), reason="README.md is not beside the tests")
 
 # Bridges, and the package without which they cannot be imported.
-BRIDGES = {"simdrnn.onnx": "onnx", "simdrnn.sklearn": "sklearn"}
+BRIDGES = {"simdrnn.jax": "jax", "simdrnn.onnx": "onnx", "simdrnn.sklearn": "sklearn"}
 # Keras is made for one of its backends when it is imported, so its bridge runs in processes of its
 # own (tests/test_bridge_keras.py).
 APART = {"simdrnn.keras"}
@@ -44,7 +44,9 @@ def modules(path, prefix="simdrnn."):
 
 
 MODULES = sorted(
-    name for name in modules(sr.__path__) if not name.endswith(("._core", ".__main__", "._version"))
+    name
+    for name in modules(sr.__path__)
+    if not name.endswith(("._core", "._ffi", ".__main__", "._version"))
 )
 NAMESPACES = (
     *(sr, sr.dialects, sr.init, sr.isa, sr.optim, sr.regularizers, reference),

@@ -70,6 +70,7 @@ OPTIONAL = {
 # Folders of bridges to other packages, and what each may need at import. Nothing of the library
 # imports a bridge.
 BRIDGES = {
+    "jax": {"jax"},
     "keras": {"jax", "keras", "torch"},
     "onnx": {"onnx"},
     "sklearn": {"joblib", "sklearn"},
@@ -291,7 +292,8 @@ def test_only_a_few_modules_touch_the_compiled_engine():
     }
 
     allowed = {"__init__.py", "bench/peak.py", "cells.py", "config.py", "isa.py"}
-    assert touching <= allowed | {"memory.py", "native.py", "numerics.py", "threads.py"}
+    allowed |= {"shared.py", "memory.py", "native.py", "numerics.py", "threads.py"}
+    assert touching <= allowed
 
 
 def test_the_library_does_not_import_its_tools():
@@ -352,6 +354,13 @@ def test_the_library_does_not_import_its_bridges():
     ]
 
     assert guilty == []
+
+
+@parametrize(cpp_files())
+def test_xla_is_for_one_file(path):
+    found = [name for _, name in includes_of(path) if name.startswith("xla/")]
+
+    assert not found or path.relative_to(CSRC).as_posix() == "bindings/jax_ffi.cpp"
 
 
 @parametrize(

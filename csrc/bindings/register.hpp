@@ -6,6 +6,7 @@ namespace simdrnn::bindings {
 
 void register_network(pybind11::module_& m);
 void register_info(pybind11::module_& m);
+void register_shared(pybind11::module_& m);
 void register_testing(pybind11::module_& m);
 
 }  // namespace simdrnn::bindings

@@ -128,3 +128,35 @@ class _Network:
 
 class NetworkF32(_Network): ...
 class NetworkF64(_Network): ...
+
+# See csrc/bindings/buffer_call.hpp.
+def share_network_f32(
+    number: int,
+    cell: str,
+    input_size: int,
+    hidden_size: int,
+    layers: int,
+    directions: int,
+    projected_size: int,
+    bias: bool,
+    options: Options,
+) -> None: ...
+def share_network_f64(
+    number: int,
+    cell: str,
+    input_size: int,
+    hidden_size: int,
+    layers: int,
+    directions: int,
+    projected_size: int,
+    bias: bool,
+    options: Options,
+) -> None: ...
+def run_arrays(
+    fields: Sequence[int],
+    arguments: Sequence[npt.NDArray[Any]],
+    results: Sequence[npt.NDArray[Any]],
+) -> None: ...
+def release_shared_networks() -> int: ...
+
+run_buffers: object

@@ -167,10 +167,16 @@ class CellInfo:
         return self.recurrent_gates + self.second_sees_h
 
     @property
+    def sums_alone(self) -> bool:
+        """Whether its gates are all sums of W x, R h and biases, and it takes nothing else."""
+        return self.recurrent_blocks == self.input_blocks == self.gates and (
+            self.biases and self.step_inputs == 0
+        )
+
+    @property
     def normalisable(self) -> bool:
-        """Whether layer normalisation is there for it: gates are sums of W x, R h and biases."""
-        plain = self.phases == 1 and self.input_only == 0 and self.biases
-        return plain and self.step_inputs == 0 and not self.heads
+        """Whether layer normalisation is there for it: such gates, all formed at once."""
+        return self.sums_alone and self.phases == 1 and not self.heads
 
     @property
     def joint(self) -> int:

@@ -14,12 +14,12 @@ from simdrnn.options import Options
 from simdrnn.run import ParameterArrays, Run, TapeArrays
 from simdrnn.validate import Array
 
-__all__ = ["Network"]
+__all__ = ["Network", "option_numbers"]
 
 _CLASSES = {"float32": _core.NetworkF32, "float64": _core.NetworkF64}
 
 
-def _numbers(cell: str, options: Options) -> _core.Options:
+def option_numbers(cell: str, options: Options) -> _core.Options:
     """Turn a layer's options into the numbers that the engine takes."""
     info = compiled_cells()[cell]
     limits = [
@@ -70,8 +70,8 @@ class Network:
         projected_size: int = 0,
     ) -> None:
         self._core = _CLASSES[dtype.name](
-            cell, input_size, hidden_size, num_layers, num_directions, _numbers(cell, options),
-            projected_size,
+            cell, input_size, hidden_size, num_layers, num_directions,
+            option_numbers(cell, options), projected_size,
         )  # fmt: skip
         self.arithmetic = dtype
         self.plain_layer = self._core.plain_layer

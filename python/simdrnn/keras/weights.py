@@ -59,7 +59,8 @@ class KerasLayout(NamedTuple):
 
     def gradients(self, rows: ParameterArrays) -> tuple[Array, ...]:
         """Turn gradients for the engine's arrays into those for Keras's."""
-        found = [self._back(rows.weight_ih), self._back(rows.weight_hh)]
+        matrices = (rows.weight_ih, rows.weight_hh)
+        found = [self._back(matrix) for matrix in matrices if matrix is not None]
         if self.biases:
             # Where Keras has one bias it is the engine's first, and the second is 0.
             both = [bias for bias in (rows.bias_ih, rows.bias_hh) if bias is not None]

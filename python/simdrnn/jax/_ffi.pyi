@@ -1,0 +1,3 @@
+"""The way from programs that XLA compiled to the engine."""
+
+handler: object
