@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,13 @@ README = ROOT / "README.md"
 
 needs_readme = pytest.mark.skipif(not README.is_file(), reason="README.md is not beside the tests")
 
+# Bridges: module of ours -> the optional package without which it cannot be imported.
+BRIDGES = {"simdrnn.torch": "torch"}
+ABSENT = tuple(name for name, package in BRIDGES.items() if find_spec(package) is None)
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(sr.__path__, "simdrnn.")
-    if not module.name.endswith(("._core", ".__main__", "._version"))
+    if not module.name.endswith(("._core", ".__main__", "._version", *ABSENT))
 )
 NAMESPACES = (sr, sr.init, sr.isa, sr.optim, sr.regularizers, reference)
 ENGINE = reference.Network  # reached through layers; what an engine does is said in simdrnn.run

@@ -62,6 +62,10 @@ OPTIONAL = {
     "tqdm",
 }
 
+# Bridges: module of ours that exists for an optional package, which it may import. Nothing else of
+# ours imports a bridge.
+BRIDGES = {"torch": "torch"}
+
 
 def cpp_files(*folders):
     files = sorted(path for path in CSRC.rglob("*") if path.suffix in {".hpp", ".cpp"})
@@ -71,6 +75,12 @@ def cpp_files(*folders):
 def python_files(*folders):
     files = sorted(path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".pyi"})
     return [path for path in files if not folders or path.relative_to(PACKAGE).parts[0] in folders]
+
+
+def bridge_of(path):
+    """Return the bridge that a file belongs to, or None."""
+    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return name if name in BRIDGES else None
 
 
 def parametrize(files):
@@ -232,7 +242,8 @@ def parse(path):
 def test_only_numpy_is_needed_at_import(path):
     roots = {name.split(".")[0] for name, now in parse(path) if now}
 
-    assert roots <= {"simdrnn", "numpy"} | set(sys.stdlib_module_names)
+    bridged = {BRIDGES[bridge]} if (bridge := bridge_of(path)) else set()
+    assert roots <= {"simdrnn", "numpy"} | bridged | set(sys.stdlib_module_names)
 
 
 def closure(first):
@@ -291,7 +302,14 @@ def test_the_library_does_not_import_its_tools():
 def test_optional_packages_are_imported_where_they_are_used(path):
     at_import = {name.split(".")[0] for name, now in parse(path) if now}
 
-    assert not at_import & OPTIONAL
+    assert not at_import & (OPTIONAL - {BRIDGES.get(bridge_of(path))})
+
+
+@parametrize([path for path in python_files() if path.suffix == ".py"])
+def test_nothing_imports_a_bridge_but_itself(path):
+    imported = {name.split(".")[1] for name, _ in parse(path) if name.startswith("simdrnn.")}
+
+    assert imported & set(BRIDGES) <= {bridge_of(path)}
 
 
 @parametrize(
