@@ -22,7 +22,12 @@ README = ROOT / "README.md"
 needs_readme = pytest.mark.skipif(not README.is_file(), reason="README.md is not beside the tests")
 
 # Bridges, and the package without which they cannot be imported.
-BRIDGES = {"simdrnn.jax": "jax", "simdrnn.onnx": "onnx", "simdrnn.sklearn": "sklearn"}
+BRIDGES = {
+    "simdrnn.jax": "jax",
+    "simdrnn.onnx": "onnx",
+    "simdrnn.sklearn": "sklearn",
+    "simdrnn.torch": "torch",
+}
 # Keras is made for one of its backends when it is imported, so its bridge runs in processes of its
 # own (tests/test_bridge_keras.py).
 APART = {"simdrnn.keras"}

@@ -74,6 +74,7 @@ BRIDGES = {
     "keras": {"jax", "keras", "torch"},
     "onnx": {"onnx"},
     "sklearn": {"joblib", "sklearn"},
+    "torch": {"torch"},
 }
 
 

@@ -28,8 +28,9 @@ void register_as(py::module_& m, const char* name) {
            py::arg("d_final_states"), py::arg("d_x"), py::arg("d_initial_states"),
            py::arg("d_reset_states"), py::arg("d_parameters"), py::arg("trace"),
            py::arg("d_attention"),
-           "Overwrite d_x to d_parameters and d_attention with gradients; trace is None, or a list "
-           "of arrays written at real steps.")
+           "Overwrite d_x to d_parameters and d_attention with gradients; d_x is None where it is "
+           "not "
+           "wanted; trace is None, or a list of arrays written at real steps.")
       .def("plain_layer", &Bound::plain_layer, py::arg("x"), py::arg("state"),
            "Check and run a call without options; None if any argument needs a closer look.")
       .def("plain_cell", &Bound::plain_cell, py::arg("x"), py::arg("state"),

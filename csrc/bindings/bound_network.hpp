@@ -67,9 +67,10 @@ class BoundNetwork {
   }
 
   void backward(const py::tuple& run, const py::tuple& tape_arrays, const py::array& d_output,
-                const py::tuple& d_final_states, py::array& d_x, const py::tuple& d_initial_states,
-                const py::object& d_reset_states, const py::list& d_parameters,
-                const py::object& trace, const py::object& d_attention) const {
+                const py::tuple& d_final_states, const py::object& d_x,
+                const py::tuple& d_initial_states, const py::object& d_reset_states,
+                const py::list& d_parameters, const py::object& trace,
+                const py::object& d_attention) const {
     const Call<T> call = make_call(run);
     const TapeViews<T> tape = make_tape<const T>(call, tape_arrays);
     const auto d_finals = states_of<const T>(d_final_states, "d_final_states", call);
@@ -80,8 +81,12 @@ class BoundNetwork {
     }
     const auto d_y =
         sequence<const T>(d_output, "d_output", call.steps.steps, call.steps.batch, width());
-    const auto d_input =
-        sequence<T>(d_x, "d_x", call.steps.steps, call.steps.batch, network_.shape().input_size);
+    Sequence<T> d_input{};  // null data: not wanted
+    if (!d_x.is_none()) {
+      auto array = py::cast<py::array>(d_x);
+      d_input = sequence<T>(array, "d_x", call.steps.steps, call.steps.batch,
+                            network_.shape().input_size);
+    }
     std::vector<ParameterGradients<T>> gradients;
     for (Index index = 0; index < directions(); ++index) {
       gradients.push_back(ParameterArrays<T, T>(network_).pointers(

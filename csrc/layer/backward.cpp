@@ -65,7 +65,9 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
   for (Index layer = shape_.layers - 1; layer >= 0; --layer) {
     const Sequence<T> d_in =
         layer == 0 ? d_x : Sequence<T>{turns[(layer - 1) % 2], batch * width, width};
-    if (call.steps.any()) fill_zero(d_in, call.steps.steps, batch, layer_input(layer));
+    if (call.steps.any() && d_in.data != nullptr) {
+      fill_zero(d_in, call.steps.steps, batch, layer_input(layer));
+    }
     for (Index direction = 0; direction < shape_.directions; ++direction) {
       auto pass = pass_at(layer, direction);
       Carver inner(workspace.data() + outer.used());

@@ -101,7 +101,8 @@ class Network {
   void forward(const Call<T>& call, const TapeViews<T>& tape,
                const std::vector<T*>& final_states) const;
 
-  // d_output.data and d_final_states' entries may be null: zero. Everything else is overwritten.
+  // d_output.data and d_final_states' entries may be null: zero. d_x.data may be: not wanted.
+  // Everything else is overwritten.
   // d_reset_states is empty where the call has no reset_states. trace is empty or has one array per
   // layer and direction, written at real steps only: see kernels/trace.hpp. d_step_input is null
   // where the cell takes none.

@@ -101,7 +101,7 @@ class _Network:
         tape: _Tape,
         d_output: npt.NDArray[Any],
         d_final_states: tuple[npt.NDArray[Any], ...],
-        d_x: npt.NDArray[Any],
+        d_x: npt.NDArray[Any] | None,
         d_initial_states: tuple[npt.NDArray[Any], ...],
         d_reset_states: tuple[npt.NDArray[Any], ...] | None,
         d_parameters: list[ParameterArrays],

@@ -140,7 +140,7 @@ class Network:
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
-        d_x: Array,
+        d_x: Array | None,
         d_initial_states: Sequence[Array],
         d_parameters: Sequence[ParameterArrays],
         *,
