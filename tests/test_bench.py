@@ -251,13 +251,17 @@ def test_peers_agree_on_the_same_weights(case):
 @over_peer_cases
 def test_jax_agrees_on_the_same_weights(case, dtype):
     pytest.importorskip("simdrnn._core", reason="the extension is not built")
-    pytest.importorskip("jax", reason="JAX is not installed")
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
     from simdrnn.bench.peers import Jax, Ours
 
     case = replace(case, dtype=dtype)
     problem = make_problem(case, random_weights(case), 1)
+    wide = jax.config.jax_enable_x64  # which a peer sets for its own process
 
-    theirs = Jax(problem).answers()
+    try:
+        theirs = Jax(problem).answers()
+    finally:
+        jax.config.update("jax_enable_x64", wide)
 
     assert mismatch(case, Ours(problem).answers(), theirs) is None
     assert set(theirs.gradients) == {"x", *problem.weights}
