@@ -71,7 +71,8 @@ def test_variants_are_measured():
 def test_options_are_measured():
     found = measured(measure_options, ONE, SMALL)
 
-    assert set(found) == {"options"}
+    assert set(found) == {"options", "layer_norm"}
+    assert len(found["layer_norm"]) == len(CELLS) * 2
     names = [label.rsplit(" ", 2)[0] for label in found["options"]]
     assert names.count("zoneout") == len(CELLS)
     assert "peephole" in names
