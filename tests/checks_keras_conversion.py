@@ -12,7 +12,8 @@ import pytest
 
 import simdrnn as sr
 import simdrnn.keras as bridge
-from helpers import assert_close, cover
+from helpers import assert_close
+from helpers_cover import cover
 from helpers_keras_bridge import KINDS, numbers, tensor
 from helpers_peers import allowed
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import simdrnn.keras as bridge
-from helpers import assert_close, cover
+from helpers import assert_close
+from helpers_cover import cover
 from helpers_keras_bridge import (
     BACKEND,
     KINDS,

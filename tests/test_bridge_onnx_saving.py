@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simdrnn as sr
-from helpers import as_tuple, assert_close, cover, make_layer
+from helpers import as_tuple, assert_close, make_layer
+from helpers_cover import cover
 from helpers_onnx_models import joined, run_chain, run_onnx
 from helpers_peers import allowed, unsorted_lengths
 

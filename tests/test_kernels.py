@@ -18,10 +18,10 @@ from helpers import (
     as_tuple,
     assert_close,
     clip_options,
-    cover,
     make_layer,
     results,
 )
+from helpers_cover import cover
 from simdrnn import reference
 
 # Vectors have 1, 4, 8 or 16 lanes and tiles up to 4 vectors; the left and right neighbours of their

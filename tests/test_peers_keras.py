@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import INFOS, as_tuple, assert_close, cover, make_problem
+from helpers import INFOS, as_tuple, assert_close, make_problem
+from helpers_cover import cover
 from helpers_keras import ACTIVATIONS, imported_keras, make_keras, our_gradients
 from helpers_peers import allowed
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import INFOS, as_tuple, assert_close, cover, make_layer, make_problem
+from helpers import INFOS, as_tuple, assert_close, make_layer, make_problem
+from helpers_cover import cover
 from helpers_onnx import (
     ACTIVATIONS,
     DIRECTIONS,

@@ -10,7 +10,8 @@ import zlib
 import numpy as np
 import pytest
 
-from helpers import as_tuple, assert_close, cover, make_problem
+from helpers import as_tuple, assert_close, make_problem
+from helpers_cover import cover
 from helpers_peers import allowed, unsorted_lengths
 from simdrnn.dropout import call_key, happens
 

@@ -1,7 +1,6 @@
 // One layer and direction of one call: what forward and backward share.
 #pragma once
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "base/flush_denormals.hpp"
@@ -132,13 +131,6 @@ class LayerPass {
   }
   [[nodiscard]] std::size_t groups() const {
     return static_cast<std::size_t>(this->context_.plan.groups());
-  }
-  // The part [begin, end) of `columns` that thread p takes; whole register tiles but for the last.
-  [[nodiscard]] std::pair<Index, Index> share(int p, Index columns) const {
-    constexpr Index kGrain = 6;
-    const Index grains = (columns + kGrain - 1) / kGrain;
-    const Index begin = grains * p / this->threads(), end = grains * (p + 1) / this->threads();
-    return {std::min(begin * kGrain, columns), std::min(end * kGrain, columns)};
   }
   // Thread p's place in the gang that meets at `barrier`, or on its own.
   [[nodiscard]] Gang gang_of(int p, team::Barrier& barrier) const {
