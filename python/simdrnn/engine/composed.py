@@ -181,8 +181,7 @@ class Composed:
             d_attention[...] = 0.0
         for layer in reversed(range(len(self._networks))):
             dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None
-            below = tape.outputs[layer - 1] if layer else run.x
-            below = below if dropped is None else below * dropped
+            below = self._below(run, tape, layer, dropped)
             raw, own = tape.hidden[layer], self._indices(layer)
             direct = layer == 0 and not self._adds[0]
             d_below = d_x if direct else np.empty(below.shape, self.arithmetic)
@@ -212,6 +211,20 @@ class Composed:
             d_above = d_below if dropped is None else d_below * dropped
         if self._adds[0]:
             d_x[...] = d_above
+
+    def run_of(self, run: Run, tape: TapeArrays, layer: int) -> Run:
+        """Return the run of one layer by itself, at the times of the whole, of what was recorded.
+
+        A network that is reversed takes its steps in the other order.
+        """
+        dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None
+        return self._inner(_Plan(run, False), self._below(run, tape, layer, dropped), layer)
+
+    @staticmethod
+    def _below(run: Run, tape: TapeArrays, layer: int, dropped: Array | None) -> Array:
+        """Return what a recorded layer was given: with dropout, times what that multiplies by."""
+        below = tape.outputs[layer - 1] if layer else run.x
+        return below if dropped is None else below * dropped
 
     def _indices(self, layer: int) -> slice:
         """Return the indices of a layer's directions."""
