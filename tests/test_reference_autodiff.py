@@ -172,6 +172,21 @@ REFUSED = {
 }
 
 
+def test_a_variable_where_no_rule_is_foreseen_is_an_error():
+    tape = Tape()
+    x = tape.variable(np.array([1.0, 2.0]))
+
+    with pytest.raises(IndexError):
+        tape.back([(apply(np.multiply, [None], x, x), np.ones(2))])
+
+
+def test_two_tapes_do_not_mix():
+    x, y = (Tape().variable(np.ones(2)) for _ in range(2))
+
+    with pytest.raises(ValueError, match="variables: expected those of one tape"):
+        x * y
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_has_no_rule_is_refused(name):
     with pytest.raises(TypeError):

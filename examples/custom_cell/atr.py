@@ -37,7 +37,7 @@ class Atr:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, options: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = p, q (2, B, H) and h (B, H) to h' and what is saved."""
+        """Take one step: `pre` = p, q and h (B, H) to h' and what is saved."""
         (h,) = state
         p, q = pre
         i = options.activate(0, p + q)

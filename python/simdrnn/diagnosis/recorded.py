@@ -163,7 +163,8 @@ class Sample:
 
     def __init__(self, walk: Pass, output: Array, saved: Array) -> None:
         self.steps = walk.steps
-        self._walk, self._products = walk, walk.products()
+        with np.errstate(all="ignore"):  # not finite: so is what is measured
+            self._walk, self._products = walk, walk.products()
         self._before = walk.before(output, saved)
 
     @property
@@ -193,11 +194,13 @@ class Sample:
         tape = Tape()
         before = [tape.variable(state[t, rows]) for state in self._before]
         of_x = self._products.swapaxes(1, 2)[t, rows].swapaxes(0, 1)
-        after, _ = self._walk.take(of_x, tuple(before), *self._walk.at(t, rows))
+        with np.errstate(all="ignore"):
+            after, _ = self._walk.take(of_x, tuple(before), *self._walk.at(t, rows))
         borders = np.cumsum(self._sizes)[:-1]
 
         def back(d_state: Array) -> Array:
-            tape.back(zip(after, np.split(d_state, borders, axis=1), strict=True))
+            with np.errstate(all="ignore"):
+                tape.back(zip(after, np.split(d_state, borders, axis=1), strict=True))
             return np.concatenate([tape.gradient(state) for state in before], axis=1)
 
         return back

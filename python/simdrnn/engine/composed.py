@@ -17,7 +17,7 @@ from simdrnn.engine.steps import Steps, in_processing_order, reversed_run
 from simdrnn.spec.merge import join, join_backward
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, readable
+from simdrnn.validate import Array, dense, readable
 
 __all__ = ["Composed"]
 
@@ -184,6 +184,8 @@ class Composed:
             below = self._below(run, tape, layer, dropped)
             raw, own = tape.hidden[layer], self._indices(layer)
             direct = layer == 0 and not self._adds[0]
+            # Engines take traces in one piece.
+            traced = None if trace is None else [dense(plan.turn(one)) for one in trace[own]]
             d_below = d_x if direct else np.empty(below.shape, self.arithmetic)
             self._networks[layer].backward(
                 self._inner(plan, below, layer),
@@ -201,9 +203,11 @@ class Composed:
                 d_reset_states=(
                     None if d_reset_states is None else self._of_layer(d_reset_states, layer)
                 ),
-                trace=None if trace is None else [plan.turn(one) for one in trace[own]],
+                trace=traced,
                 d_attention=d_scores,
             )
+            for one, made in zip(trace[own] if trace else (), traced or (), strict=True):
+                plan.turn(one)[...] = made
             if d_attention is not None and d_scores is not None:  # all layers see the same
                 d_attention += plan.turn(d_scores)
             if self._adds[layer]:

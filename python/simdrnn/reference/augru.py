@@ -42,7 +42,7 @@ class Augru:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = r, z, n_x, n_h, s (5, B, H) and h (B, H) to h'."""
+        """Take one step: `pre` = r, z, n_x, n_h, s and h (B, H) to h'."""
         (h,) = state
         r = p.activate(0, pre[0])
         z = p.activate(1, pre[1])

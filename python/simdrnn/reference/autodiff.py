@@ -64,7 +64,7 @@ class Tape:
         return np.zeros(variable.shape) if gradient is None else gradient
 
     def clear(self) -> None:
-        """Forget what was done; variables keep what they have received."""
+        """Forget what was done, and free it; variables keep what they have received."""
         self._done.clear()
 
 
@@ -74,7 +74,8 @@ def apply(function: Callable[..., Array], rules: Sequence[Rule | None], *operand
     Parameters
     ----------
     function : of plain arrays.
-    rules : one for each operand that may be a variable; None: no gradient goes back to it.
+    rules : one for each operand that may be a variable, these first; None: no gradient goes back
+        to it.
     operands : variables, arrays, and whatever else the function takes.
 
     Examples
@@ -88,6 +89,8 @@ def apply(function: Callable[..., Array], rules: Sequence[Rule | None], *operand
     done, values = None, []
     for operand in operands:
         if isinstance(operand, _Variable):
+            if done is not None and operand.done is not done:
+                raise ValueError("variables: expected those of one tape, got those of two")
             done = operand.done
             operand = operand.value
         values.append(operand)
@@ -96,9 +99,11 @@ def apply(function: Callable[..., Array], rules: Sequence[Rule | None], *operand
         return result
 
     def back(gradient: Array) -> None:
-        for operand, rule in zip(operands, rules, strict=False):
-            if rule is not None and isinstance(operand, _Variable):
-                operand.receive(rule(gradient, result, *values))
+        for place, operand in enumerate(operands):
+            if isinstance(operand, _Variable):
+                rule = rules[place]  # a variable where no rule is foreseen is an error
+                if rule is not None:
+                    operand.receive(rule(gradient, result, *values))
 
     return cast(Array, _Variable(result, done, back))
 
@@ -220,10 +225,9 @@ class _Variable:
     def reshape(self, *shape: int) -> Array:
         return apply(np.reshape, [lambda d, y, x, shape: d.reshape(x.shape)], self, shape)
 
-    def mean(self, axis: tuple[int, ...], keepdims: bool) -> Array:
-        assert (
-            keepdims
-        )  # then the gradient has the shape to be divided among what it is the mean of
+    def mean(self, axis: tuple[int, ...], keepdims: bool = False) -> Array:
+        if not keepdims:
+            raise TypeError("mean: expected keepdims=True")
         return apply(np.mean, [_of_mean], self, axis, None, None, True)
 
 
@@ -235,7 +239,7 @@ def _sum_to(gradient: Array, shape: tuple[int, ...]) -> Array:
         for place, (size, wide) in enumerate(zip(shape, gradient.shape[ahead:], strict=True))
         if size != wide
     ]
-    return gradient.sum(axis=(*range(ahead), *repeated)).reshape(shape)
+    return np.sum(gradient, axis=(*range(ahead), *repeated)).reshape(shape)
 
 
 def _of_mean(d: Array, y: Array, x: Array, *_: Any) -> Array:

@@ -35,7 +35,7 @@ class Elman:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` (1, B, H) and h (B, H) to h'. Nothing is saved: h' is enough."""
+        """Take one step: `pre` and h (B, H) to h'. Nothing is saved: h' is enough."""
         return (p.activate(0, pre[0]),), ()
 
 

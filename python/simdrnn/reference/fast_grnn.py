@@ -36,7 +36,7 @@ class FastGrnn:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = a, zeta, nu, bias_z, bias_h (5, B, H) and h (B, H) to h'."""
+        """Take one step: `pre` = a, zeta, nu, bias_z, bias_h and h (B, H) to h'."""
         (h,), (a, zeta, nu, bias_z, bias_h) = state, pre
         z = p.activate(0, a + bias_z)
         n = p.activate(1, a + bias_h)

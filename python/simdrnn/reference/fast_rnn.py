@@ -33,7 +33,7 @@ class FastRnn:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = n, alpha, beta (3, B, H) and h (B, H) to h' and what is saved."""
+        """Take one step: `pre` = n, alpha, beta and h (B, H) to h' and what is saved."""
         (h,) = state
         n = p.activate(0, pre[0])
         return (SIGMOID(pre[1]) * p.drop(n) + SIGMOID(pre[2]) * h,), (n,)

@@ -40,7 +40,7 @@ class Gru:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = r, z, n_x, n_h (4, B, H) and h (B, H) to h' and what is saved."""
+        """Take one step: `pre` = r, z, n_x, n_h and h (B, H) to h' and what is saved."""
         (h,) = state
         r = p.activate(0, pre[0])
         z = p.activate(1, pre[1])
@@ -69,12 +69,12 @@ class GruResetBefore:
 
     @staticmethod
     def operand(pre: Arrays, state: Arrays, p: StepOptions) -> Array:
-        """Return r * h (B, H), which n's recurrent product takes; `pre` = r, z (2, B, H)."""
+        """Return r * h (B, H), which n's recurrent product takes; `pre` = r, z."""
         return p.activate(0, pre[0]) * state[0]
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = r, z, n (3, B, H) and h (B, H) to h' and what is saved."""
+        """Take one step: `pre` = r, z, n and h (B, H) to h' and what is saved."""
         (h,) = state
         r = p.activate(0, pre[0])
         z = p.activate(1, pre[1])

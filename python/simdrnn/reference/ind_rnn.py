@@ -34,7 +34,7 @@ class IndRnn:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = W x + b and u (2, B, H), and h (B, H) to h'."""
+        """Take one step: `pre` = W x + b and u, and h (B, H) to h'."""
         (h,) = state
         return (p.activate(0, pre[0] + pre[1] * h),), ()
 

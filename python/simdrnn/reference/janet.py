@@ -39,7 +39,7 @@ class Janet:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = f, n (2, B, H) and h (B, H) to h' and what is saved."""
+        """Take one step: `pre` = f, n and h (B, H) to h' and what is saved."""
         (h,) = state
         f = p.activate(0, pre[0])
         shifted = p.activate(0, pre[0] - _BETA)

@@ -32,7 +32,8 @@ def normal(rows: Array, epsilon: float) -> Array:
     array([[[-1.,  1.]]])
     """
     away = rows - rows.mean(axis=(-3, -1), keepdims=True)
-    return away / np.sqrt((away * away).mean(axis=(-3, -1), keepdims=True) + epsilon)
+    made: Array = away / np.sqrt((away * away).mean(axis=(-3, -1), keepdims=True) + epsilon)
+    return made
 
 
 class NormalisedPass(Pass):
@@ -83,4 +84,5 @@ class NormalisedPass(Pass):
     def _of_state(self, state: Array, parameters: Array) -> Array:
         """Normalise a state (B, H)."""
         weight, bias = parameters
-        return weight * normal(state[None], self._placement.epsilon)[0] + bias
+        made: Array = weight * normal(state[None], self._placement.epsilon)[0] + bias
+        return made

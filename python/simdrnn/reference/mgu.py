@@ -41,7 +41,7 @@ class Mgu:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = f, n_x, n_h (3, B, H) and h (B, H) to h' and what is saved."""
+        """Take one step: `pre` = f, n_x, n_h and h (B, H) to h' and what is saved."""
         (h,) = state
         n_x, n_h = pre[1], pre[2]
         f = p.activate(0, pre[0])

@@ -35,12 +35,12 @@ class MinimalRnn:
 
     @staticmethod
     def operand(pre: Arrays, state: Arrays, p: StepOptions) -> Array:
-        """Return z (B, H), of `pre` (1, B, H)."""
+        """Return z (B, H), of `pre`."""
         return p.activate(0, pre[0])
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = z, u (2, B, H) and h (B, H) to h' and what is saved."""
+        """Take one step: `pre` = z, u and h (B, H) to h' and what is saved."""
         (h,) = state
         z, u = p.activate(0, pre[0]), p.activate(1, pre[1])
         candidate = p.drop(z)

@@ -33,7 +33,7 @@ class Ran:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = i, f, n (3, B, H) and (h, c) to (h', c') and what is saved."""
+        """Take one step: `pre` = i, f, n and (h, c) to (h', c') and what is saved."""
         _, c = state
         i, f, n = p.activate(0, pre[0]), p.activate(1, pre[1]), p.activate(2, pre[2])
         c = p.clip_cell(f * c + i * p.drop(n))

@@ -178,7 +178,7 @@ class Pass:
         tape = Tape()
         again = replace(
             self,
-            weights=Weights(*(None if w is None else tape.variable(w) for w in self.weights)),
+            weights=self.weights.each(tape.variable),
             x=tape.variable(self.x),
             reset=tuple(map(tape.variable, self.reset)),
             step_inputs=tape.variable(self.step_inputs),
@@ -197,11 +197,12 @@ class Pass:
             tape.clear()
             d_products[t], d_state = tape.gradient(of_x), tuple(map(tape.gradient, state))
         tape.back([(again.products(), d_products)])
+        tape.clear()
         return PassGradients(
             tape.gradient(again.x),
             d_state,
             tuple(map(tape.gradient, again.reset)),
-            Weights(*(None if w is None else tape.gradient(w) for w in again.weights)),
+            again.weights.each(tape.gradient),
             tape.gradient(again.step_inputs),
         )
 

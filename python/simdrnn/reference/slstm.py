@@ -54,7 +54,7 @@ class Slstm:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = i, f, z, o (4, B, H), (h, c, n, m) to what follows them."""
+        """Take one step: `pre` = i, f, z, o, (h, c, n, m) to what follows them."""
         _, c, n, m = state
         log_i, a_f = p.activate(0, pre[0]), p.activate(1, pre[1])  # clipped, no more
         z, o = p.activate(2, pre[2]), p.activate(3, pre[3])

@@ -31,7 +31,7 @@ class Ugrnn:
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Take one step: `pre` = z, n (2, B, H) and h (B, H) to h' and what is saved."""
+        """Take one step: `pre` = z, n and h (B, H) to h' and what is saved."""
         (h,) = state
         z = p.activate(0, pre[0])
         n = p.activate(1, pre[1])
