@@ -127,13 +127,12 @@ class Pass:
         self, of_x: Array, state: Arrays, p: StepOptions, noise: StepNoise, beside: Arrays
     ) -> tuple[Arrays, Arrays]:
         """Let the cell make new states, given W x (G, B, H): return them and what is kept."""
-        weights, two = self.weights, self.cell.info.phases == 2
-        own, input_part = (*weights.own, *beside), of_x + weights.bias_ih
-        seen = noise.seen(state[0])
-        if two:
+        own = (*self.weights.own, *beside)
+        input_part, seen = of_x + self.weights.bias_ih, noise.seen(state[0])
+        if self.cell.info.phases == 2:
             pre = self._in_two_phases(input_part, seen, state, p, own)
         else:
-            recurrent_part = product(seen, weights.recurrent) + weights.bias_hh
+            recurrent_part = product(seen, self.weights.recurrent) + self.weights.bias_hh
             pre = self._join(input_part, recurrent_part, own)
         return self.cell.forward(pre, state, p)
 
