@@ -12,13 +12,14 @@
 
 namespace simdrnn {
 
-// One bit field per (t, b), made for one direction by layer/steps.cpp.
+// One bit field per (t, b), made for one direction by engine/steps.cpp.
 enum StepFlag : std::uint8_t {
   kStepReal = 1,   // the step is consumed
   kStepFresh = 2,  // before this step the states are replaced by the initial ones
 };
 
-// Packed weights of one layer and direction, one entry per phase; see gemm/pack.hpp for the layout.
+// Packed weights of one layer and direction, one entry per phase; see kernels/gemm/pack.hpp for the
+// layout.
 template <class T>
 struct PackedWeights {
   const T* x[kMaxPhases];             // W, for the forward product; or what second_sees_h has
@@ -113,7 +114,7 @@ struct BackwardArgs {
   Sequence<const T> y;    // (T, B, H), as forward wrote it
   Sequence<const T> d_y;  // or null data
   const T* saved;
-  T* trace;                // see kernels/trace.hpp, or null
+  T* trace;                // see kernels/backward/trace.hpp, or null
   Index saved_begin;       // the first step of which `saved` holds values
   const T* checkpoint;     // (B, (states - 1) * H): the states other than h before that step
   T* d_state[kMaxStates];  // (count, padded H): gradient carried to the step before

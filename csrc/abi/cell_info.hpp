@@ -19,7 +19,7 @@ using Index = std::ptrdiff_t;
 // A cell may have parameters of its own, `params` values per unit: they arrive behind `pre`, and in
 // the backward pass behind `saved`; their gradients leave behind those of `pre`. Behind these come
 // the numbers it takes of every step and row beside x, `step_inputs`, the same for all units; the
-// units' gradients for them are summed (layer/step_rows.hpp).
+// units' gradients for them are summed (engine/step_rows.hpp).
 struct CellInfo {
   const char* name;
   const char* layer;       // the public layer class made of it; null: an option of another's
@@ -52,7 +52,7 @@ struct CellInfo {
   // their head alone, and weight_hh is (gates*H, H / heads).
   bool heads = false;
   // The state that layer normalisation acts on, of a cell whose equations come in two halves for
-  // that (see cells/lstm.hpp); -1: it acts on the pre-activations alone.
+  // that (see kernels/cells/lstm.hpp); -1: it acts on the pre-activations alone.
   int normalise = -1;
 };
 

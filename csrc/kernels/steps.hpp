@@ -1,9 +1,9 @@
 // What both time loops share: which rows take part in a step, and where a row's things are.
 #pragma once
 #include "abi/args.hpp"
-#include "gemm/pack.hpp"
-#include "simd/lanes.hpp"
-#include "simd/partial.hpp"
+#include "kernels/gemm/pack.hpp"
+#include "kernels/simd/lanes.hpp"
+#include "kernels/simd/partial.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 

@@ -129,7 +129,7 @@ class _Network:
 class NetworkF32(_Network): ...
 class NetworkF64(_Network): ...
 
-# See csrc/bindings/buffer_call.hpp.
+# See csrc/python/buffer_call.hpp.
 def share_network_f32(
     number: int,
     cell: str,
