@@ -31,9 +31,9 @@ void drop_gradient(const Call<T>& call, const Plan& plan, const Sequence<T>& d, 
 }  // namespace
 
 template <class T>
-void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequence<const T> d_output,
-                          const std::vector<const T*>& d_final_states, Sequence<T> d_x,
-                          const std::vector<T*>& d_initial_states,
+void Network<T>::backward(const Call<T>& call, const TapeViews<const T>& tape,
+                          Sequence<const T> d_output, const std::vector<const T*>& d_final_states,
+                          Sequence<T> d_x, const std::vector<T*>& d_initial_states,
                           const std::vector<T*>& d_reset_states,
                           const std::vector<ParameterGradients<T>>& d_parameters,
                           const std::vector<T*>& trace, T* d_step_input) const {
@@ -41,16 +41,17 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<T>& tape, Sequenc
     return backward(without_steps(call), tape, d_output, d_final_states, d_x, d_initial_states,
                     d_reset_states, d_parameters, trace, d_step_input);
   }
-  const CallContext<T> context(shape_, info_, call, false, may_share_rows(false),
-                               drops_inputs(call));
+  CallContext<T> context(shape_, info_, call, false, may_share_rows(false), drops_inputs(call));
+  context.take_turn(call.steps.steps);
   const Index width = shape_.output_size(), batch = call.steps.batch;
   const auto pass_at = [&](Index layer, Index direction) {
     const auto at = static_cast<std::size_t>(layer);
-    const Sequence<const T> x = layer == 0 ? call.x : as_const(tape.hidden[at - 1]);
+    const Sequence<const T> x = layer == 0 ? call.x : tape.hidden[at - 1];
     const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
-    return BackwardPass<T>(*this, call, context, layer, direction, x, tape.hidden[at],
-                           tape.saved.empty() ? nullptr : tape.saved[index],
-                           tape.checkpoints.empty() ? Checkpoints<T>{} : tape.checkpoints[index]);
+    return BackwardPass<T>(
+        *this, call, context, layer, direction, x, tape.hidden[at],
+        tape.saved.empty() ? nullptr : tape.saved[index],
+        tape.checkpoints.empty() ? Checkpoints<const T>{} : tape.checkpoints[index]);
   };
   const Index every = tape.checkpoints.empty() ? 0 : tape.checkpoints.front().every;
   const Workspace workspace(backward_bytes(call, context, every));
@@ -129,13 +130,13 @@ std::size_t Network<T>::backward_bytes(const Call<T>& call, const CallContext<T>
   return memory.used() + most;
 }
 
-template void Network<float>::backward(const Call<float>&, const TapeViews<float>&,
+template void Network<float>::backward(const Call<float>&, const TapeViews<const float>&,
                                        Sequence<const float>, const std::vector<const float*>&,
                                        Sequence<float>, const std::vector<float*>&,
                                        const std::vector<float*>&,
                                        const std::vector<ParameterGradients<float>>&,
                                        const std::vector<float*>&, float*) const;
-template void Network<double>::backward(const Call<double>&, const TapeViews<double>&,
+template void Network<double>::backward(const Call<double>&, const TapeViews<const double>&,
                                         Sequence<const double>, const std::vector<const double*>&,
                                         Sequence<double>, const std::vector<double*>&,
                                         const std::vector<double*>&,

@@ -37,10 +37,10 @@ class BackwardPass : public LayerPass<T> {
   };
 
   BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
-               Index layer, Index direction, Sequence<const T> x, Sequence<T> y, const T* saved,
-               Checkpoints<T> checkpoints)
+               Index layer, Index direction, Sequence<const T> x, Sequence<const T> y,
+               const T* saved, Checkpoints<const T> checkpoints)
       : Base(network, call, context, layer, direction, x),
-        y_(as_const(this->half(y))),
+        y_(this->half(y)),
         saved_(saved),
         info_(network.info()),
         weights_(network, layer, copies_of_h()) {

@@ -48,6 +48,9 @@ class ForwardStack {
                                                   : 1;
   }
 
+  // For a call that runs; before it is laid out.
+  void take_turn() { context_.take_turn(call_.steps.steps); }
+
   // Lays everything out in `memory`, which is counted if it has no base; returns its bytes.
   std::size_t lay_out(char* base) {
     Carver outer(base);
@@ -112,6 +115,7 @@ void Network<T>::forward(const Call<T>& call, const TapeViews<T>& tape,
                          const std::vector<T*>& final_states) const {
   if (walks_nothing(call)) return forward(without_steps(call), tape, final_states);
   ForwardStack<T> stack(*this, call, tape);
+  stack.take_turn();
   const Workspace workspace(stack.lay_out(nullptr));
   stack.lay_out(workspace.data());
   stack.run(final_states);

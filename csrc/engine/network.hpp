@@ -60,20 +60,20 @@ Call<T> without_steps(Call<T> call) {
 
 // The states other than h before steps every, 2*every, ... of one layer and direction, in
 // processing order: (ceil(T / every) - 1, B, (states-1)*H). Null data where h is the only one.
-template <class T>
+template <class E>
 struct Checkpoints {
-  T* data;
+  E* data;
   Index every;
 };
 
 // What forward leaves for backward: per layer and direction the saved values (T, B, saved*H), or
 // only checkpoints; per layer its output before dropout (T, B, D*H), the last of which is the
-// call's output.
-template <class T>
+// call's output. E is T where it is written, const T where it is read.
+template <class E>
 struct TapeViews {
-  std::vector<T*> saved;                    // empty: not kept
-  std::vector<Sequence<T>> hidden;          // not recording: only the last layer's
-  std::vector<Checkpoints<T>> checkpoints;  // empty: everything is saved, or nothing recorded
+  std::vector<E*> saved;                    // empty: not kept
+  std::vector<Sequence<E>> hidden;          // not recording: only the last layer's
+  std::vector<Checkpoints<E>> checkpoints;  // empty: everything is saved, or nothing recorded
 };
 
 // What a stack does beside its cells' equations.
@@ -106,7 +106,7 @@ class Network {
   // d_reset_states is empty where the call has no reset_states. trace is empty or has one array per
   // layer and direction, written at real steps only: see kernels/backward/trace.hpp. d_step_input
   // is null where the cell takes none.
-  void backward(const Call<T>& call, const TapeViews<T>& tape, Sequence<const T> d_output,
+  void backward(const Call<T>& call, const TapeViews<const T>& tape, Sequence<const T> d_output,
                 const std::vector<const T*>& d_final_states, Sequence<T> d_x,
                 const std::vector<T*>& d_initial_states, const std::vector<T*>& d_reset_states,
                 const std::vector<ParameterGradients<T>>& d_parameters,

@@ -15,7 +15,7 @@ namespace simdrnn {
 template <class T>
 struct CallContext {
   Plan plan;
-  Index turn;                          // see RunArgs
+  Index turn = 0;                      // see RunArgs
   std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
 
   CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call, bool forward,
@@ -48,11 +48,15 @@ struct CallContext {
       input.largest_gang = team::cpus();
     }
     plan = make_plan(input);
-    thread_local Index steps_before = 0;
-    turn = steps_before;
-    steps_before = (steps_before + input.steps) % 2;
     // Dropped inputs exist for one chunk at a time.
     if (drops_inputs) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);
+  }
+
+  // For a call that runs: who only asks for a plan or a size leaves the thread's turn as it is.
+  void take_turn(Index steps) {
+    thread_local Index steps_before = 0;
+    turn = steps_before;
+    steps_before = (steps_before + steps) % 2;
   }
 };
 
@@ -177,12 +181,14 @@ class LayerPass {
   // Values of one row in a checkpoint: its states other than h.
   [[nodiscard]] Index checkpoint_width() const { return (network_.info_.states - 1) * hidden(); }
   // The checkpoint before a step; null where there is nothing in it.
-  [[nodiscard]] T* checkpoint(const Checkpoints<T>& all, Index step) const {
+  template <class E>
+  [[nodiscard]] E* checkpoint(const Checkpoints<E>& all, Index step) const {
     if (all.data == nullptr) return nullptr;
     return all.data + (step / all.every - 1) * batch() * checkpoint_width();
   }
   // The direction's half of a layer's (T, B, D*H) sequence.
-  [[nodiscard]] Sequence<T> half(Sequence<T> whole) const {
+  template <class E>
+  [[nodiscard]] Sequence<E> half(Sequence<E> whole) const {
     if (whole.data != nullptr) whole.data += direction_ * h_size();
     return whole;
   }

@@ -17,7 +17,7 @@ class Recompute : public ForwardPass<T> {
   // y: the direction's half of the output.
   Recompute(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
             Index layer, Index direction, Sequence<const T> x, Sequence<const T> y,
-            Checkpoints<T> checkpoints)
+            Checkpoints<const T> checkpoints)
       : Base(network, call, context, layer, direction, nullptr, {}),
         written_(y),
         from_(checkpoints),
@@ -114,7 +114,7 @@ class Recompute : public ForwardPass<T> {
   }
 
   Sequence<const T> written_;
-  Checkpoints<T> from_;
+  Checkpoints<const T> from_;
   Index values_;  // saved in one step
   T* buffer_ = nullptr;
   Index begin_ = 0;

@@ -34,19 +34,6 @@ std::vector<std::uint8_t> make_flags(const StepSources& s, bool reverse) {
   return flags;
 }
 
-Index number_rows(const std::uint8_t* flags, const StepSources& s, bool reverse, Index begin,
-                  Index end, std::int32_t* position) {
-  Index rows = 0;
-  for (Index step = end - 1; step >= begin; --step) {
-    const Index t = reverse ? s.steps - 1 - step : step;
-    for (Index b = 0; b < s.batch; ++b) {
-      const bool real = (flags[t * s.batch + b] & kStepReal) != 0;
-      position[(end - 1 - step) * s.batch + b] = real ? static_cast<std::int32_t>(rows++) : -1;
-    }
-  }
-  return rows;
-}
-
 std::vector<Index> real_steps(const StepSources& s) {
   std::vector<Index> counts(static_cast<std::size_t>(s.batch), s.steps);
   if (s.mask == nullptr) {

@@ -24,11 +24,6 @@ struct StepSources {
 // padding: their mask and reset are not read.
 std::vector<std::uint8_t> make_flags(const StepSources& sources, bool reverse);
 
-// Numbers the real ones of the steps [begin, end) in processing order, steps descending and batch
-// ascending; position[(end - 1 - s) * B + b] is that of row b at step s, or -1. Returns how many.
-Index number_rows(const std::uint8_t* flags, const StepSources& sources, bool reverse, Index begin,
-                  Index end, std::int32_t* position);
-
 // How many real steps each row has.
 std::vector<Index> real_steps(const StepSources& sources);
 

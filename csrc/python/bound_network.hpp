@@ -72,7 +72,7 @@ class BoundNetwork {
                 const py::list& d_parameters, const py::object& trace,
                 const py::object& d_attention) const {
     const Call<T> call = make_call(run);
-    const TapeViews<T> tape = make_tape<const T>(call, tape_arrays);
+    const TapeViews<const T> tape = make_tape<const T>(call, tape_arrays);
     const auto d_finals = states_of<const T>(d_final_states, "d_final_states", call);
     const auto d_initials = states_of<T>(d_initial_states, "d_initial_states", call);
     std::vector<T*> d_resets;
@@ -218,23 +218,21 @@ class BoundNetwork {
     return sequence<T>(output, "output", call.steps.steps, call.steps.batch, width());
   }
 
-  // From (saved, hidden, checkpoints, checkpoint_every). `Access` is `const T` when the arrays are
-  // only read: the last hidden one, the user's output, may be read-only.
-  template <class Access>
-  TapeViews<T> make_tape(const Call<T>& call, const py::object& arrays) const {
+  // From (saved, hidden, checkpoints, checkpoint_every). E is const T when the arrays are only
+  // read: the last hidden one, the user's output, may be read-only.
+  template <class E>
+  TapeViews<E> make_tape(const Call<T>& call, const py::object& arrays) const {
     const auto parts = py::cast<py::tuple>(arrays);
-    TapeViews<T> tape;
+    TapeViews<E> tape;
     const Index steps = call.steps.steps, batch = call.steps.batch;
     const Index step_size = batch * network_.shape().hidden_size, saved = network_.saved_width();
     for (const auto& item : py::cast<py::list>(parts[0])) {
       auto array = py::cast<py::array>(item);
-      tape.saved.push_back(
-          const_cast<T*>(elements<Access>(array, "saved", steps * step_size * saved)));
+      tape.saved.push_back(elements<E>(array, "saved", steps * step_size * saved));
     }
     for (const auto& item : py::cast<py::list>(parts[1])) {
       auto array = py::cast<py::array>(item);
-      const auto view = sequence<Access>(array, "hidden", steps, batch, width());
-      tape.hidden.push_back({const_cast<T*>(view.data), view.stride_t, view.stride_b});
+      tape.hidden.push_back(sequence<E>(array, "hidden", steps, batch, width()));
     }
     const auto every = py::cast<Index>(parts[3]);
     const Index others = network_.info().states - 1;
@@ -242,8 +240,7 @@ class BoundNetwork {
       auto array = py::cast<py::array>(item);
       if (every < 1) reject("tape", "checkpoint_every of at least 1 with checkpoints");
       const Index borders = steps == 0 ? 0 : (steps - 1) / every;
-      T* const data =
-          const_cast<T*>(elements<Access>(array, "checkpoints", borders * step_size * others));
+      E* const data = elements<E>(array, "checkpoints", borders * step_size * others);
       tape.checkpoints.push_back({others > 0 ? data : nullptr, every});
     }
     const auto of_directions = static_cast<Index>(tape.saved.size() + tape.checkpoints.size());

@@ -62,7 +62,7 @@ class SharedNetworkOf final : public SharedNetwork {
   void run(const BufferCall& buffers) override {
     BufferReader arguments("arguments", buffers.arguments, buffers.argument_count);
     BufferReader results("results", buffers.results, buffers.result_count);
-    One one{buffers.fields, {}, {}, {}, {}, {}};
+    One one{buffers.fields, {}, {}, {}};
     read_call(one, arguments);
     if (one.field(kPass) == kBackwardPass) {
       backward(one, arguments, results);
@@ -78,8 +78,6 @@ class SharedNetworkOf final : public SharedNetwork {
     Call<T> call;
     Parameters<T> parameters;
     std::vector<std::int64_t> lengths;
-    TapeViews<T> tape;
-    std::vector<T*> finals;
 
     [[nodiscard]] std::int64_t field(CallField which) const { return fields[which]; }
     [[nodiscard]] bool given(GivenBuffer which) const { return (fields[kGiven] & which) != 0; }
@@ -155,46 +153,50 @@ class SharedNetworkOf final : public SharedNetwork {
     call.flush_denormals = flush_denormals.load(std::memory_order_relaxed);
   }
 
-  // What a recorded call leaves, from the buffers behind the output.
-  void read_tape(One& one, const Sequence<T>& output, BufferReader& reader) const {
+  // What a recorded call leaves, from the buffers behind the output; E is T or const T.
+  template <class E>
+  TapeViews<E> read_tape(const One& one, const Sequence<E>& output, BufferReader& reader) const {
+    TapeViews<E> tape;
     const Index layers = shape().layers, rows = one.rows();
-    T* const lower = reader.next<T>((layers - 1) * rows * width());
+    E* const lower = reader.next<E>((layers - 1) * rows * width());
     for (Index layer = 0; layer + 1 < layers; ++layer) {
-      one.tape.hidden.push_back(
+      tape.hidden.push_back(
           {lower + layer * rows * width(), one.call.steps.batch * width(), width()});
     }
-    one.tape.hidden.push_back(output);
+    tape.hidden.push_back(output);
     const Index every = one.field(kCheckpointEvery), steps = one.call.steps.steps;
     const Index borders = every > 0 && steps > 0 ? (steps - 1) / every : 0;
     const Index size = every > 0 ? borders * one.call.steps.batch * (info().states - 1)
                                  : rows * pool_.model().saved_width();
-    T* const kept = reader.next<T>(passes() * size * shape().hidden_size);
+    E* const kept = reader.next<E>(passes() * size * shape().hidden_size);
     for (Index index = 0; index < passes(); ++index) {
-      T* const data = kept + index * size * shape().hidden_size;
+      E* const data = kept + index * size * shape().hidden_size;
       if (every > 0) {
-        one.tape.checkpoints.push_back({info().states > 1 ? data : nullptr, every});
+        tape.checkpoints.push_back({info().states > 1 ? data : nullptr, every});
       } else {
-        one.tape.saved.push_back(data);
+        tape.saved.push_back(data);
       }
     }
+    return tape;
   }
 
   void forward(One& one, BufferReader& arguments, BufferReader& results) {
     const Sequence<T> output = sequence<T>(one, results, width());
     const std::vector<T*> finals = states<T>(one, results);
+    TapeViews<T> tape;
     if (one.field(kPass) == kRecordPass) {
-      read_tape(one, output, results);
+      tape = read_tape(one, output, results);
     } else {
-      one.tape.hidden.push_back(output);
+      tape.hidden.push_back(output);
     }
     arguments.finish();
     results.finish();
     const auto lease = pool_.lease(one.parameters);
-    lease.network().forward(one.call, one.tape, finals);
+    lease.network().forward(one.call, tape, finals);
   }
 
   void backward(One& one, BufferReader& arguments, BufferReader& results) {
-    read_tape(one, sequence<T>(one, arguments, width()), arguments);
+    const auto tape = read_tape(one, sequence<const T>(one, arguments, width()), arguments);
     Sequence<const T> d_output{};
     if (one.given(kGivenOutput)) d_output = sequence<const T>(one, arguments, width());
     std::vector<const T*> d_finals;
@@ -212,7 +214,7 @@ class SharedNetworkOf final : public SharedNetwork {
     arguments.finish();
     results.finish();
     const auto lease = pool_.lease(one.parameters);
-    lease.network().backward(one.call, one.tape, d_output, d_finals, d_x, d_initials, d_resets,
+    lease.network().backward(one.call, tape, d_output, d_finals, d_x, d_initials, d_resets,
                              gradients);
   }
 
