@@ -31,7 +31,7 @@ struct PackedWeights {
   const T* x_transposed;              // W^T, for dL/dx
   const T* projection;                // W_hr
   const T* projection_transposed;     // W_hr^T
-  const T* parameters;  // of the cell itself, then of layer norm: (params, parameter_stride)
+  const T* parameters;  // of the cell itself, then of layer norm: (count, parameter_stride)
   Index parameter_stride;
 };
 
@@ -44,7 +44,7 @@ struct Sequence {
 
 // What one thread's rows share over all kernels of a layer and direction.
 template <class T>
-struct RunArgs {
+struct PassArgs {
   Index steps, batch, input_size, hidden_size;
   Index h_size;  // of h: hidden_size, or that of the projection
   Index turn;    // steps of the calls before: tiles are gone through forth and back in turn
@@ -54,7 +54,7 @@ struct RunArgs {
   const std::int32_t* rows;   // the thread's rows of the batch
   Index count;                // how many
   Sequence<const T> x;
-  const T* step_input;               // (T, B): what the cell takes of every step beside x, or null
+  const T* attention;                // (T, B): what the cell takes of every step beside x, or null
   Index heads;                       // blocks of R; 1: it is whole
   const T* initial[kMaxStates];      // (B, H) each
   const T* after_reset[kMaxStates];  // what a reset puts in their place; often the same
@@ -87,7 +87,7 @@ enum StateOrigin : std::uint8_t {
 
 template <class T>
 struct ForwardArgs {
-  RunArgs<T> run;
+  PassArgs<T> pass;
   Gang gang;
   Index begin, end;   // steps of this call
   Sequence<T> y;      // (T, B, H)
@@ -108,7 +108,7 @@ struct ForwardArgs {
 
 template <class T>
 struct BackwardArgs {
-  RunArgs<T> run;
+  PassArgs<T> pass;
   Gang gang;
   Index begin, end;       // steps of this call, run from end - 1 down to begin
   Sequence<const T> y;    // (T, B, H), as forward wrote it

@@ -36,10 +36,10 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<const T>& tape,
                           Sequence<T> d_x, const std::vector<T*>& d_initial_states,
                           const std::vector<T*>& d_reset_states,
                           const std::vector<ParameterGradients<T>>& d_parameters,
-                          const std::vector<T*>& trace, T* d_step_input) const {
+                          const std::vector<T*>& trace, T* d_attention) const {
   if (walks_nothing(call)) {
     return backward(without_steps(call), tape, d_output, d_final_states, d_x, d_initial_states,
-                    d_reset_states, d_parameters, trace, d_step_input);
+                    d_reset_states, d_parameters, trace, d_attention);
   }
   CallContext<T> context(shape_, info_, call, false, may_share_rows(false), drops_inputs(call));
   context.take_turn(call.steps.steps);
@@ -61,7 +61,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<const T>& tape,
   for (Index layer = 0; layer + 1 < std::min<Index>(shape_.layers, 3); ++layer) {
     turns[layer] = outer.take<T>(call.steps.steps * batch * width);
   }
-  if (d_step_input != nullptr) std::fill_n(d_step_input, call.steps.steps * batch, T(0));
+  if (d_attention != nullptr) std::fill_n(d_attention, call.steps.steps * batch, T(0));
   Sequence<const T> d_y = d_output;
   for (Index layer = shape_.layers - 1; layer >= 0; --layer) {
     const Sequence<T> d_in =
@@ -78,7 +78,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<const T>& tape,
       const auto index = static_cast<std::size_t>(layer * shape_.directions + direction);
       T* const traced = trace.empty() ? nullptr : trace[index];
       pass.run({d_half, d_final_states, d_in, d_initial_states, d_reset_states, d_parameters[index],
-                traced, d_step_input});
+                traced, d_attention});
     }
     if (d_in.data != nullptr && drops_input(call, layer)) {
       drop_gradient(call, context.plan, d_in, [&](Index t, Index b, T* row) {

@@ -32,8 +32,8 @@ class BackwardPass : public LayerPass<T> {
     std::vector<T*> d_initial_states;
     std::vector<T*> d_reset_states;  // empty: a reset leads back to the initial states
     ParameterGradients<T> parameters;
-    T* trace;        // or null
-    T* step_inputs;  // (T, B), added to; null where the cell has none
+    T* trace;      // or null
+    T* attention;  // (T, B), added to; null where the cell has none
   };
 
   BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
@@ -113,10 +113,10 @@ class BackwardPass : public LayerPass<T> {
                         [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, g); });
       this->run_all([&](int p) {
         weights_.add(*sums_, seen_, p, rows, end == this->steps(), g.parameters);
-        if (g.step_inputs == nullptr) return;
-        const T* const d_inputs = sums_->d_pre() + weights_.step_inputs();
-        add_over_units(numbers, d_inputs, sums_->stride(), this->hidden(), p, this->threads(),
-                       g.step_inputs);
+        if (g.attention == nullptr) return;
+        const T* const d_attention = sums_->d_pre() + weights_.attention();
+        add_over_units(numbers, d_attention, sums_->stride(), this->hidden(), p, this->threads(),
+                       g.attention);
       });
       if (this->call_.poll) this->call_.poll();
     }
@@ -128,12 +128,12 @@ class BackwardPass : public LayerPass<T> {
       a = per_thread_.front();  // the same rows and states
     } else {
       a = {};
-      a.run = this->run_args(p);
+      a.pass = this->pass_args(p);
       a.end = this->context_.plan.backward_chunk;
       a.y = y_;
       a.saved = saved_;
       a.padded = this->padded();
-      const Index elements = a.run.count * a.padded;
+      const Index elements = a.pass.count * a.padded;
       for (std::size_t k = 0; k < this->states(); ++k) a.d_state[k] = memory.take<T>(elements);
       a.d_operand = memory.take<T>(this->network_.has_operand() ? elements : 0);
       a.d_pre = sums_->d_pre();
@@ -156,12 +156,12 @@ class BackwardPass : public LayerPass<T> {
     for (std::size_t group = 0; group < this->groups(); ++group) {
       const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
-        std::fill_n(a.d_state[k], a.run.count * a.padded, T(0));
+        std::fill_n(a.d_state[k], a.pass.count * a.padded, T(0));
         const T* const d_final = this->of_layer(g.d_final_states[k], k);
         if (d_final == nullptr) continue;
         const Index width = this->width(k);
-        for (Index i = 0; i < a.run.count; ++i) {
-          std::copy_n(d_final + a.run.rows[i] * width, width, a.d_state[k] + i * a.padded);
+        for (Index i = 0; i < a.pass.count; ++i) {
+          std::copy_n(d_final + a.pass.rows[i] * width, width, a.d_state[k] + i * a.padded);
         }
       }
     }
@@ -191,9 +191,9 @@ class BackwardPass : public LayerPass<T> {
       for (std::size_t k = 0; k < this->states(); ++k) {
         T* const d_initial = this->of_layer(g.d_initial_states[k], k);
         const Index width = this->width(k);
-        for (Index i = 0; i < a.run.count; ++i) {
+        for (Index i = 0; i < a.pass.count; ++i) {
           const T* const from = a.d_state[k] + i * a.padded;
-          T* const to = d_initial + a.run.rows[i] * width;
+          T* const to = d_initial + a.pass.rows[i] * width;
           for (Index u = 0; u < width; ++u) to[u] += from[u];
         }
       }
@@ -218,7 +218,7 @@ class BackwardPass : public LayerPass<T> {
       const Sequence<T> inputs = this->window(dropped_, begin, end);
       if (a.gang.part == 0) this->drop_inputs(this->group_of(p), begin, end, inputs);
       if (a.gang.parts > 1) a.gang.meet(a.gang.place);
-      a.run.x = as_const(inputs);
+      a.pass.x = as_const(inputs);
     }
     this->kernels_.backward(a);
   }

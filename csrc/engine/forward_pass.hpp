@@ -34,9 +34,9 @@ class ForwardPass : public LayerPass<T> {
         lay_out_rows(p, a, memory);
       }
       a.gang = this->gang_of(p, barrier_);
-      a.h = memory.take<T*>(a.run.count);
-      a.h_next = memory.take<T*>(a.run.count);
-      a.origin = memory.take<std::uint8_t>(a.run.count);
+      a.h = memory.take<T*>(a.pass.count);
+      a.h_next = memory.take<T*>(a.pass.count);
+      a.origin = memory.take<std::uint8_t>(a.pass.count);
       a.scratch = memory.take<char>(this->kernels_.forward_scratch(a));
     }
     const Index width = this->network_.layer_input(this->layer_);
@@ -63,7 +63,7 @@ class ForwardPass : public LayerPass<T> {
   // Every row begins with its initial states.
   void start(int p, ForwardArgs<T>& a) {
     T* const home = homes_[static_cast<std::size_t>(this->group_of(p))];
-    for (Index i = 0; i < a.run.count; ++i) {
+    for (Index i = 0; i < a.pass.count; ++i) {
       a.h[i] = home + 2 * i * a.padded;
       a.h_next[i] = a.h[i] + a.padded;
       a.origin[i] = kInitial;
@@ -74,9 +74,9 @@ class ForwardPass : public LayerPass<T> {
   void follow(int p, ForwardArgs<T>& a) {
     if (p == 0 || a.gang.parts == 1) return;
     const ForwardArgs<T>& first = per_thread_.front();
-    std::copy_n(first.h, a.run.count, a.h);
-    std::copy_n(first.h_next, a.run.count, a.h_next);
-    std::copy_n(first.origin, a.run.count, a.origin);
+    std::copy_n(first.h, a.pass.count, a.h);
+    std::copy_n(first.h_next, a.pass.count, a.h_next);
+    std::copy_n(first.origin, a.pass.count, a.origin);
   }
 
   static void meet(const ForwardArgs<T>& a) {
@@ -89,7 +89,7 @@ class ForwardPass : public LayerPass<T> {
       const Sequence<T> inputs = this->window(dropped_, begin, end);
       if (a.gang.part == 0) this->drop_inputs(this->group_of(p), begin, end, inputs);
       meet(a);
-      a.run.x = as_const(inputs);
+      a.pass.x = as_const(inputs);
     }
     a.begin = begin;
     a.end = end;
@@ -113,15 +113,16 @@ class ForwardPass : public LayerPass<T> {
  private:
   void lay_out_rows(int p, ForwardArgs<T>& a, Carver& memory) {
     a = {};
-    a.run = this->run_args(p);
+    a.pass = this->pass_args(p);
     a.y = y_;
     a.saved = saved_;
     a.end = this->context_.plan.forward_chunk;
     // Layer normalisation needs W x apart from R h: made for one step at a time at least.
-    a.hoist_steps = std::max<Index>(this->context_.plan.hoist_steps, a.run.options.norm.on ? 1 : 0);
+    a.hoist_steps =
+        std::max<Index>(this->context_.plan.hoist_steps, a.pass.options.norm.on ? 1 : 0);
     a.padded = this->padded();
     const CellInfo& info = this->network_.info();
-    const Index elements = a.run.count * a.padded;
+    const Index elements = a.pass.count * a.padded;
     homes_.push_back(memory.take<T>(2 * elements));
     for (std::size_t k = 1; k < this->states(); ++k) a.state[k] = memory.take<T>(elements);
     a.operand = memory.take<T>(this->network_.has_operand() ? elements : 0);
@@ -142,9 +143,9 @@ class ForwardPass : public LayerPass<T> {
 
   // State k of the i-th row.
   const T* state_of(const ForwardArgs<T>& a, Index i, std::size_t k) const {
-    const Index at = a.run.rows[i] * this->width(k);
-    if (a.origin[i] == kInitial) return a.run.initial[k] + at;
-    if (a.origin[i] == kAfterReset) return a.run.after_reset[k] + at;
+    const Index at = a.pass.rows[i] * this->width(k);
+    if (a.origin[i] == kInitial) return a.pass.initial[k] + at;
+    if (a.origin[i] == kAfterReset) return a.pass.after_reset[k] + at;
     return k == 0 ? a.h[i] : a.state[k] + i * a.padded;
   }
 
@@ -152,8 +153,8 @@ class ForwardPass : public LayerPass<T> {
   void keep(const ForwardArgs<T>& a) {
     const Index hidden = this->hidden();
     if (a.gang.part == 0) {
-      for (Index i = 0; i < a.run.count; ++i) {
-        T* to = this->checkpoint(checkpoints_, a.end) + a.run.rows[i] * this->checkpoint_width();
+      for (Index i = 0; i < a.pass.count; ++i) {
+        T* to = this->checkpoint(checkpoints_, a.end) + a.pass.rows[i] * this->checkpoint_width();
         for (std::size_t k = 1; k < this->states(); ++k, to += hidden) {
           std::copy_n(state_of(a, i, k), hidden, to);
         }
@@ -163,11 +164,11 @@ class ForwardPass : public LayerPass<T> {
   }
 
   void finish(const ForwardArgs<T>& a, const std::vector<T*>& final_states) {
-    for (Index i = 0; i < a.run.count; ++i) {
+    for (Index i = 0; i < a.pass.count; ++i) {
       for (std::size_t k = 0; k < this->states(); ++k) {
         const Index width = this->width(k);
         std::copy_n(state_of(a, i, k), width,
-                    this->of_layer(final_states[k], k) + a.run.rows[i] * width);
+                    this->of_layer(final_states[k], k) + a.pass.rows[i] * width);
       }
     }
   }

@@ -38,7 +38,7 @@ struct Call {
   Sequence<const T> x;
   std::vector<const T*> states;        // (L*D, B, H) each
   std::vector<const T*> reset_states;  // the same, after a reset; empty: those of `states`
-  const T* step_input;                 // (T, B), where the cell takes one
+  const T* attention;                  // (T, B), where the cell takes one
   bool hold;
   bool training;      // whether what is random is drawn
   std::uint64_t key;  // of what is random
@@ -104,13 +104,13 @@ class Network {
   // d_output.data and d_final_states' entries may be null: zero. d_x.data may be: not wanted.
   // Everything else is overwritten.
   // d_reset_states is empty where the call has no reset_states. trace is empty or has one array per
-  // layer and direction, written at real steps only: see kernels/backward/trace.hpp. d_step_input
+  // layer and direction, written at real steps only: see kernels/backward/trace.hpp. d_attention
   // is null where the cell takes none.
   void backward(const Call<T>& call, const TapeViews<const T>& tape, Sequence<const T> d_output,
                 const std::vector<const T*>& d_final_states, Sequence<T> d_x,
                 const std::vector<T*>& d_initial_states, const std::vector<T*>& d_reset_states,
                 const std::vector<ParameterGradients<T>>& d_parameters,
-                const std::vector<T*>& trace = {}, T* d_step_input = nullptr) const;
+                const std::vector<T*>& trace = {}, T* d_attention = nullptr) const;
 
   // Bytes of working memory beside results and tape. checkpoint_every: 0 without checkpoints.
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training,
@@ -135,7 +135,7 @@ class Network {
   [[nodiscard]] Index saved_width() const {
     return saved_sums() + info_.saved + (keeps_states() ? info_.states : 0);
   }
-  // Of these, what layer normalisation needs; see RunArgs.
+  // Of these, what layer normalisation needs; see PassArgs.
   [[nodiscard]] Index saved_sums() const {
     const LayerNorm<T>& norm = options_.cell.norm;
     return norm.on ? 2 * info_.gates + (norm.carried && info_.normalise >= 0 ? 1 : 0) : 0;
@@ -144,7 +144,7 @@ class Network {
   // both norms by gate, and weight and bias of the state's.
   [[nodiscard]] Index parameter_count() const {
     const Index norm = 2 * info_.gates + (info_.normalise >= 0 ? 2 : 0);
-    return info_.params + (options_.cell.norm.on ? norm : 0);
+    return info_.cell_parameters + (options_.cell.norm.on ? norm : 0);
   }
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
   [[nodiscard]] bool projects() const { return shape_.projected_size > 0; }

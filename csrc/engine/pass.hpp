@@ -15,7 +15,7 @@ namespace simdrnn {
 template <class T>
 struct CallContext {
   Plan plan;
-  Index turn = 0;                      // see RunArgs
+  Index turn = 0;                      // see PassArgs
   std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
 
   CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call, bool forward,
@@ -75,41 +75,41 @@ class LayerPass {
         products_(network.products()) {}
 
   // The layer's packed weights, limits and flags, for the rows of thread p.
-  RunArgs<T> run_args(int p) const {
+  PassArgs<T> pass_args(int p) const {
     const auto& packed = network_.packed_[static_cast<std::size_t>(index())];
     const auto& shape = network_.shape_;
-    RunArgs<T> run{};
-    run.steps = call_.steps.steps;
-    run.batch = call_.steps.batch;
-    run.input_size = network_.layer_input(layer_);
-    run.hidden_size = shape.hidden_size;
-    run.h_size = h_size();
-    run.turn = context_.turn;
-    run.reverse = direction_ == 1;
-    run.hold = call_.hold;
-    run.flags = flags();
-    run.rows = context_.plan.order.data() + first_row(group_of(p));
-    run.count = first_row(group_of(p) + 1) - first_row(group_of(p));
-    run.x = x_;
-    run.step_input = call_.step_input;
-    run.heads = network_.heads();
+    PassArgs<T> pass{};
+    pass.steps = call_.steps.steps;
+    pass.batch = call_.steps.batch;
+    pass.input_size = network_.layer_input(layer_);
+    pass.hidden_size = shape.hidden_size;
+    pass.h_size = h_size();
+    pass.turn = context_.turn;
+    pass.reverse = direction_ == 1;
+    pass.hold = call_.hold;
+    pass.flags = flags();
+    pass.rows = context_.plan.order.data() + first_row(group_of(p));
+    pass.count = first_row(group_of(p) + 1) - first_row(group_of(p));
+    pass.x = x_;
+    pass.attention = call_.attention;
+    pass.heads = network_.heads();
     for (std::size_t k = 0; k < states(); ++k) {
-      run.initial[k] = of_layer(call_.states[k], k);
-      run.after_reset[k] =
-          call_.reset_states.empty() ? run.initial[k] : of_layer(call_.reset_states[k], k);
+      pass.initial[k] = of_layer(call_.states[k], k);
+      pass.after_reset[k] =
+          call_.reset_states.empty() ? pass.initial[k] : of_layer(call_.reset_states[k], k);
     }
-    run.weights = packed.weights;
-    run.options = network_.options_.cell;
+    pass.weights = packed.weights;
+    pass.options = network_.options_.cell;
     if (network_.projects()) {  // zoneout of h acts behind it
-      run.projection = {shape.projected_size, run.options.zoneout[0]};
-      run.options.zoneout[0] = {};
+      pass.projection = {shape.projected_size, pass.options.zoneout[0]};
+      pass.options.zoneout[0] = {};
     }
-    run.optioned = network_.acts(call_);
-    run.draw = {call_.key, static_cast<std::uint32_t>(index()), call_.training};
-    run.saved_width = network_.saved_width();
-    run.saved_sums = network_.saved_sums();
-    run.saved_states = network_.keeps_states();
-    return run;
+    pass.optioned = network_.acts(call_);
+    pass.draw = {call_.key, static_cast<std::uint32_t>(index()), call_.training};
+    pass.saved_width = network_.saved_width();
+    pass.saved_sums = network_.saved_sums();
+    pass.saved_states = network_.keeps_states();
+    return pass;
   }
 
  protected:

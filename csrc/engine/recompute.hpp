@@ -97,8 +97,8 @@ class Recompute : public ForwardPass<T> {
   void resume(int p, ForwardArgs<T>& a, Index begin, Index end) {
     this->start(p, a);
     const Index hidden = this->hidden();
-    for (Index i = 0; i < a.run.count; ++i) {
-      const Index b = a.run.rows[i], before = step_before(begin, end, b);
+    for (Index i = 0; i < a.pass.count; ++i) {
+      const Index b = a.pass.rows[i], before = step_before(begin, end, b);
       if (before == kReset) a.origin[i] = kAfterReset;
       if (before < 0) continue;
       a.origin[i] = kCarried;

@@ -46,7 +46,7 @@ T sum_of(const T* row, Index n) {
   return parts[0];
 }
 
-// Adds to d (T, B) what the units' gradients for a step input sum to: `n` numbers of each row of
+// Adds to d (T, B) what the units' gradients for the attention sum to: `n` numbers of each row of
 // d_units. Of the steps, those that part p of `parts` takes.
 template <class T>
 void add_over_units(const StepRows& rows, const T* d_units, Index stride, Index n, Index p,

@@ -35,9 +35,11 @@ class WeightGradients {
   // Where in a row of gate gradients those of the parameters begin that units have of their own, of
   // what the cell takes of the step beside x, and of what is projected, which ends the row. With
   // layer normalisation the gradients of W x and of R h come first: kernels/backward/norm.hpp.
-  [[nodiscard]] Index own() const { return products_ + (info_.gates + info_.separate) * hidden_; }
-  [[nodiscard]] Index step_inputs() const { return own() + parameter_count_ * hidden_; }
-  [[nodiscard]] Index projected() const { return step_inputs() + info_.step_inputs * hidden_; }
+  [[nodiscard]] Index cell_parameters() const {
+    return products_ + (info_.gates + info_.separate) * hidden_;
+  }
+  [[nodiscard]] Index attention() const { return cell_parameters() + parameter_count_ * hidden_; }
+  [[nodiscard]] Index projected() const { return attention() + info_.attention * hidden_; }
   [[nodiscard]] Index width() const { return projected() + projected_size_; }
 
   // Thread p's share of every gradient: a slice of the rows of each.
@@ -70,7 +72,7 @@ class WeightGradients {
                    d_behind);
     }
     for (Index k = 0; k < parameter_count_; ++k) {
-      sums.total(p, rows, overwrite, own() + k * hidden_, hidden_,
+      sums.total(p, rows, overwrite, cell_parameters() + k * hidden_, hidden_,
                  d.parameters[static_cast<std::size_t>(k)]);
     }
     sums.total(p, rows, overwrite, products_, of_x, d.bias_ih);

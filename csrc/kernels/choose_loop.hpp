@@ -10,14 +10,14 @@ namespace simdrnn::SIMDRNN_ISA {
 template <class Cell, class Without, class With, class Normalised, class Args, class Use>
 [[gnu::always_inline]] inline auto choose_loop(const Args& args, Use use) noexcept {
   if constexpr (Cell::info.common) {
-    if (!args.run.optioned) {
+    if (!args.pass.optioned) {
       Without loop(args);
       return use(loop);
     }
   }
   constexpr bool kNormalisable = normalisable(Cell::info);
   if constexpr (kNormalisable) {
-    if (args.run.options.norm.on) {
+    if (args.pass.options.norm.on) {
       Normalised loop(args);
       return use(loop);
     }

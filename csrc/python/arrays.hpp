@@ -10,7 +10,7 @@
 
 #include "abi/args.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 namespace py = pybind11;
 
@@ -76,4 +76,4 @@ T* optional_elements(const py::handle& object, const char* name, Index size) {
   return elements<T>(array, name, size);
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

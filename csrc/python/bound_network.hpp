@@ -13,7 +13,7 @@
 #include "python/plan_names.hpp"
 #include "python/signal_poll.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 // Whether calls treat subnormal numbers as zeros; see engine/flush_denormals.hpp.
 inline std::atomic<bool> flush_denormals{true};
@@ -88,15 +88,15 @@ class BoundNetwork {
                             network_.shape().input_size);
     }
     std::vector<ParameterGradients<T>> gradients;
-    for (Index index = 0; index < directions(); ++index) {
+    for (Index index = 0; index < passes(); ++index) {
       gradients.push_back(ParameterArrays<T, T>(network_).pointers(
           py::cast<py::tuple>(d_parameters[static_cast<std::size_t>(index)]), index));
     }
     const std::vector<T*> traced = trace_of(trace, call);
-    T* const d_step_input = step_input_of<T>(d_attention, "d_attention", call);
+    T* const d_attention_data = attention_of<T>(d_attention, "d_attention", call);
     const py::gil_scoped_release unlocked;
     network_.backward(call, tape, d_y, d_finals, d_input, d_initials, d_resets, gradients, traced,
-                      d_step_input);
+                      d_attention_data);
   }
 
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training,
@@ -153,7 +153,7 @@ class BoundNetwork {
            static_cast<double>(kMultiplications);
   }
 
-  [[nodiscard]] Index directions() const {
+  [[nodiscard]] Index passes() const {
     return network_.shape().layers * network_.shape().directions;
   }
   [[nodiscard]] Index width() const { return network_.shape().output_size(); }
@@ -178,7 +178,7 @@ class BoundNetwork {
       call.reset_states =
           states_of<const T>(py::cast<py::tuple>(run[kResetStates]), "reset_states", call);
     }
-    call.step_input = step_input_of<const T>(run[kAttention], "attention", call);
+    call.attention = attention_of<const T>(run[kAttention], "attention", call);
     call.hold = py::cast<bool>(run[kHold]);
     call.training = py::cast<bool>(run[kTraining]);
     call.key = py::cast<std::uint64_t>(run[kKey]);
@@ -190,8 +190,8 @@ class BoundNetwork {
 
   // What the cell takes of every step beside x, or a gradient for it; null where it takes nothing.
   template <class E>
-  E* step_input_of(const py::handle& object, const char* name, const Call<T>& call) const {
-    if (object.is_none() == (network_.info().step_inputs > 0)) {
+  E* attention_of(const py::handle& object, const char* name, const Call<T>& call) const {
+    if (object.is_none() == (network_.info().attention > 0)) {
       reject(name, "an array for a cell that takes one, else None");
     }
     return optional_elements<E>(object, name, call.steps.steps * call.steps.batch);
@@ -209,7 +209,7 @@ class BoundNetwork {
     for (const auto& item : arrays) {
       auto array = py::cast<py::array>(item);
       const Index size = call.steps.batch * network_.shape().state_size(states.size());
-      states.push_back(elements<E>(array, name, directions() * size));
+      states.push_back(elements<E>(array, name, passes() * size));
     }
     return states;
   }
@@ -244,7 +244,7 @@ class BoundNetwork {
       tape.checkpoints.push_back({others > 0 ? data : nullptr, every});
     }
     const auto of_directions = static_cast<Index>(tape.saved.size() + tape.checkpoints.size());
-    if (of_directions != directions() || (!tape.saved.empty() && !tape.checkpoints.empty()) ||
+    if (of_directions != passes() || (!tape.saved.empty() && !tape.checkpoints.empty()) ||
         static_cast<Index>(tape.hidden.size()) != network_.shape().layers) {
       reject("tape",
              "one array of saved values, or of checkpoints, per layer and direction and one hidden "
@@ -262,7 +262,7 @@ class BoundNetwork {
       auto array = py::cast<py::array>(item);
       arrays.push_back(elements<T>(array, "trace", call.steps.steps * call.steps.batch * width));
     }
-    if (static_cast<Index>(arrays.size()) != directions()) {
+    if (static_cast<Index>(arrays.size()) != passes()) {
       reject("trace", "one array per layer and direction");
     }
     return arrays;
@@ -271,4 +271,4 @@ class BoundNetwork {
   Network<T> network_;
 };
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

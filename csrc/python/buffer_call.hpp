@@ -16,7 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 enum CallField {
   kNetwork,  // what share_network was told
@@ -64,4 +64,4 @@ using RunBuffers = bool (*)(const BufferCall& call, char* message, std::size_t m
 // The name of the capsule that holds a RunBuffers; another version, another layout of the above.
 inline constexpr char kRunBuffersName[] = "simdrnn.run_buffers.1";
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

@@ -11,7 +11,7 @@
 #include "engine/threads/team.hpp"
 #include "python/register.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 namespace py = pybind11;
 
@@ -40,7 +40,7 @@ py::list cells() {
     entry["biases"] = info.biases;
     entry["parameters"] = info.parameters;
     entry["activations"] = info.activations;
-    entry["step_inputs"] = info.step_inputs;
+    entry["step_inputs"] = info.attention;
     entry["state_names"] = info.state_names;
     entry["heads"] = info.heads;
     entry["normalise"] = info.normalise;
@@ -74,4 +74,4 @@ void register_info(py::module_& m) {
   m.attr("thread_runtime") = team::runtime();
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

@@ -4,8 +4,8 @@
 // for safety.
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled engine of simdrnn; use it through the package's Python front end.";
-  simdrnn::bindings::register_network(m);
-  simdrnn::bindings::register_info(m);
-  simdrnn::bindings::register_shared(m);
-  simdrnn::bindings::register_testing(m);
+  simdrnn::python::register_network(m);
+  simdrnn::python::register_info(m);
+  simdrnn::python::register_shared(m);
+  simdrnn::python::register_testing(m);
 }

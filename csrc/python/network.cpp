@@ -6,7 +6,7 @@
 #include "python/plain_call.hpp"
 #include "python/register.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 namespace {
 
@@ -18,7 +18,7 @@ void register_as(py::module_& m, const char* name) {
            py::arg("cell"), py::arg("input_size"), py::arg("hidden_size"), py::arg("layers"),
            py::arg("directions"), py::arg("options"), py::arg("projected_size"))
       .def("set_parameters", &Bound::set_parameters, py::arg("index"), py::arg("weight_ih"),
-           py::arg("weight_hh"), py::arg("bias_ih"), py::arg("bias_hh"), py::arg("own"),
+           py::arg("weight_hh"), py::arg("bias_ih"), py::arg("bias_hh"), py::arg("cell_parameters"),
            py::arg("weight_hr"), "Pack the parameters of layer * D + direction for the active ISA.")
       .def("forward", &Bound::forward, py::arg("run"), py::arg("output"), py::arg("final_states"),
            py::arg("tape"),
@@ -68,4 +68,4 @@ void register_network(py::module_& m) {
       "Whether calls treat subnormal numbers as zeros.");
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

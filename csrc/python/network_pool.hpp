@@ -11,7 +11,7 @@
 #include "engine/dispatch/dispatch.hpp"
 #include "engine/network.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 template <class T>
 struct Values {
@@ -145,7 +145,7 @@ class NetworkPool {
 
   void pack(Entry& entry, const Parameters<T>& given) const {
     const NetworkShape& shape = model_.shape();
-    const auto own = static_cast<std::size_t>(model_.info().params);
+    const auto cell_parameters = static_cast<std::size_t>(model_.info().cell_parameters);
     entry.parameters.clear();
     for (const Values<T>& values : given) {
       entry.parameters.insert(entry.parameters.end(), values.data, values.data + values.size);
@@ -159,7 +159,7 @@ class NetworkPool {
       const T* const bias_ih = bias_ ? take_one() : nullptr;
       const T* const bias_hh = bias_ ? take_one() : nullptr;
       const T* const weight_hr = shape.projected_size > 0 ? take_one() : nullptr;
-      std::vector<const T*> parameters(own);
+      std::vector<const T*> parameters(cell_parameters);
       for (const T*& parameter : parameters) parameter = take_one();
       entry.network.set_parameters(index, weight_ih, weight_hh, bias_ih, bias_hh, parameters,
                                    weight_hr);
@@ -173,4 +173,4 @@ class NetworkPool {
   std::uint64_t clock_ = 0;
 };
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

@@ -7,7 +7,7 @@
 
 #include "engine/network.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 struct OptionValues {
   std::vector<double> limits;                                // in the order of Limits
@@ -53,4 +53,4 @@ NetworkOptions<T> options_of(const OptionValues& values) {
   return options;
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

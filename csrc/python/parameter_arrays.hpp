@@ -5,7 +5,7 @@
 #include "engine/network.hpp"
 #include "python/arrays.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 template <class E, class T>
 class ParameterArrays {
@@ -13,7 +13,8 @@ class ParameterArrays {
   explicit ParameterArrays(const Network<T>& network)
       : network_(network), info_(network.info()), shape_(network.shape()) {}
 
-  // From (weight_ih, weight_hh, bias_ih, bias_hh, own, weight_hr) of layer * D + direction.
+  // From (weight_ih, weight_hh, bias_ih, bias_hh, cell_parameters, weight_hr) of layer * D +
+  // direction.
   ParameterGradients<E> pointers(const py::tuple& arrays, Index index) const {
     const Index hidden = shape_.hidden_size, rows = input_blocks(info_) * hidden;
     const Index columns = network_.layer_input(index / shape_.directions);
@@ -21,7 +22,7 @@ class ParameterArrays {
             recurrent_weights(arrays[1]),
             optional_elements<E>(arrays[2], "bias_ih", rows),
             optional_elements<E>(arrays[3], "bias_hh", recurrent_gates(info_) * hidden),
-            own(py::cast<py::tuple>(arrays[4])),
+            cell_parameters(py::cast<py::tuple>(arrays[4])),
             projection(arrays[5])};
   }
 
@@ -42,13 +43,13 @@ class ParameterArrays {
   }
 
   // The cell's own parameters, then those of layer normalisation.
-  std::vector<E*> own(const py::tuple& arrays) const {
+  std::vector<E*> cell_parameters(const py::tuple& arrays) const {
     if (arrays.size() != static_cast<std::size_t>(network_.parameter_count())) {
-      reject("own", "one array per parameter of the units");
+      reject("cell_parameters", "one array per parameter of the units");
     }
     std::vector<E*> parameters;
     for (const auto& item : arrays) {
-      parameters.push_back(optional_elements<E>(item, "own", shape_.hidden_size));
+      parameters.push_back(optional_elements<E>(item, "cell_parameters", shape_.hidden_size));
     }
     return parameters;
   }
@@ -58,4 +59,4 @@ class ParameterArrays {
   const NetworkShape& shape_;
 };
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

@@ -7,7 +7,7 @@
 
 #include "python/bound_network.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 // Whether `object` is exactly a NumPy array of T, C-contiguous, aligned, in native byte order.
 template <class T>
@@ -110,14 +110,14 @@ struct PlainCall {
 
 template <class T>
 py::object BoundNetwork<T>::plain_layer(const py::handle& x, const py::handle& state) const {
-  if (network_.info().step_inputs > 0) return py::none();
+  if (network_.info().attention > 0) return py::none();
   if (!is_plain<T>(x, 3) || shape_of(x)[2] != network_.shape().input_size) return py::none();
   const Index steps = shape_of(x)[0], batch = shape_of(x)[1], input = network_.shape().input_size;
   PlainCall<T> plain;
   plain.call.steps = {steps, batch, nullptr, nullptr, nullptr};
   plain.call.x = {data_of<const T>(x), batch * input, input};
   if (!plain.take_states(state, static_cast<std::size_t>(network_.info().states),
-                         {directions(), batch, 0}, network_.shape())) {
+                         {passes(), batch, 0}, network_.shape())) {
     return py::none();
   }
   py::array_t<T> output = new_array<T>({steps, batch, width()});
@@ -133,7 +133,7 @@ py::object BoundNetwork<T>::plain_layer(const py::handle& x, const py::handle& s
 
 template <class T>
 py::object BoundNetwork<T>::plain_cell(const py::handle& x, const py::handle& state) const {
-  if (network_.info().step_inputs > 0) return py::none();
+  if (network_.info().attention > 0) return py::none();
   if (!is_plain<T>(x, 2) || shape_of(x)[1] != network_.shape().input_size) return py::none();
   const Index batch = shape_of(x)[0], hidden = network_.shape().hidden_size;
   PlainCall<T> plain;
@@ -152,4 +152,4 @@ py::object BoundNetwork<T>::plain_cell(const py::handle& x, const py::handle& st
   return plain.states_object();
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

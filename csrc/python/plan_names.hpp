@@ -2,7 +2,7 @@
 #pragma once
 #include "engine/plan.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 inline const char* name_of(Schedule schedule) {
   switch (schedule) {
@@ -42,4 +42,4 @@ inline const char* name_of(Why why) {
   return "";
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

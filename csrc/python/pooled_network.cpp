@@ -12,7 +12,7 @@
 
 #include "python/register.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 namespace {
 
@@ -123,4 +123,4 @@ void register_shared(py::module_& m) {
   m.attr("run_buffers") = py::capsule(&entry, kRunBuffersName);
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

@@ -10,7 +10,7 @@
 #include "python/buffer_call.hpp"
 #include "python/network_pool.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 // Takes buffers one by one and checks how large they are. The front end has checked shapes with
 // better words; this keeps a wrong call from touching memory that is not there.
@@ -99,7 +99,8 @@ class SharedNetworkOf final : public SharedNetwork {
                              rows * shape().h_size()};
     if (pool_.bias()) sizes.insert(sizes.end(), 2, rows);
     if (pool_.model().projects()) sizes.push_back(shape().projected_size * shape().hidden_size);
-    sizes.insert(sizes.end(), static_cast<std::size_t>(info().params), shape().hidden_size);
+    sizes.insert(sizes.end(), static_cast<std::size_t>(info().cell_parameters),
+                 shape().hidden_size);
     return sizes;
   }
 
@@ -248,4 +249,4 @@ class SharedNetworkOf final : public SharedNetwork {
   NetworkPool<T> pool_;
 };
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

@@ -2,11 +2,11 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 void register_network(pybind11::module_& m);
 void register_info(pybind11::module_& m);
 void register_shared(pybind11::module_& m);
 void register_testing(pybind11::module_& m);
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

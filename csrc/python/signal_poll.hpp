@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 namespace py = pybind11;
 
@@ -26,4 +26,4 @@ class SignalPoll {
   Clock::time_point next_ = Clock::now() + kPeriod;
 };
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

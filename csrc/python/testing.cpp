@@ -19,7 +19,7 @@
 #include "python/plan_names.hpp"
 #include "python/register.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 namespace {
 
@@ -200,4 +200,4 @@ void register_testing(py::module_& m) {
               "How a call would be cut into work; -1: as many recurrent gates as gates.");
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

@@ -9,7 +9,7 @@
 
 #include "python/buffer_call.hpp"
 
-namespace simdrnn::bindings {
+namespace simdrnn::python {
 
 namespace {
 
@@ -57,4 +57,4 @@ PYBIND11_MODULE(_ffi, m, pybind11::mod_gil_not_used()) {
   m.attr("handler") = py::capsule(reinterpret_cast<void*>(handler));
 }
 
-}  // namespace simdrnn::bindings
+}  // namespace simdrnn::python

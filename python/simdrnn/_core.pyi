@@ -85,7 +85,7 @@ class _Network:
         weight_hh: npt.NDArray[Any] | None,
         bias_ih: npt.NDArray[Any] | None,
         bias_hh: npt.NDArray[Any] | None,
-        own: tuple[npt.NDArray[Any] | None, ...],
+        cell_parameters: tuple[npt.NDArray[Any] | None, ...],
         weight_hr: npt.NDArray[Any] | None,
     ) -> None: ...
     def forward(

@@ -11,11 +11,11 @@ inline constexpr Index kNoStep = -1, kReset = -2;
 // then, or those of a reset.
 // Each gap is walked once per real step behind it, so a whole row costs O(T).
 template <class T>
-inline Index step_before(const RunArgs<T>& run, Index step, Index b) noexcept {
-  if (run.flags == nullptr) return step - 1;
-  if (flags_at(run, time_of(run, step), b) & kStepFresh) return kReset;
+inline Index step_before(const PassArgs<T>& pass, Index step, Index b) noexcept {
+  if (pass.flags == nullptr) return step - 1;
+  if (flags_at(pass, time_of(pass, step), b) & kStepFresh) return kReset;
   for (Index s = step - 1; s >= 0; --s) {
-    const unsigned flags = flags_at(run, time_of(run, s), b);
+    const unsigned flags = flags_at(pass, time_of(pass, s), b);
     if (flags & kStepReal) return s;
     if (flags & kStepFresh) return kReset;
   }
@@ -27,21 +27,21 @@ inline Index step_before(const RunArgs<T>& run, Index step, Index b) noexcept {
 template <class T>
 inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index step, Index b,
                           const T** state) noexcept {
-  const RunArgs<T>& run = a.run;
-  const Index hidden = run.hidden_size, before = step_before(run, step, b);
+  const PassArgs<T>& pass = a.pass;
+  const Index hidden = pass.hidden_size, before = step_before(pass, step, b);
   if (before < 0) {
-    const T* const* const given = before == kReset ? run.after_reset : run.initial;
-    state[0] = given[0] + b * run.h_size;
+    const T* const* const given = before == kReset ? pass.after_reset : pass.initial;
+    state[0] = given[0] + b * pass.h_size;
     for (int k = 1; k < info.states; ++k) state[k] = given[k] + b * hidden;
     return;
   }
-  const Index t = time_of(run, before);
+  const Index t = time_of(pass, before);
   state[0] = row_at(a.y, t, b);
   for (int k = 1; k < info.states; ++k) {
-    const Index value = run.saved_width - info.states + k;
+    const Index value = pass.saved_width - info.states + k;
     state[k] = before < a.saved_begin
                    ? a.checkpoint + (b * (info.states - 1) + k - 1) * hidden
-                   : a.saved + ((t * run.batch + b) * run.saved_width + value) * hidden;
+                   : a.saved + ((t * pass.batch + b) * pass.saved_width + value) * hidden;
   }
 }
 

@@ -33,28 +33,28 @@ class Backward : protected BackwardRows<Cell, V> {
   // The first gate's gradient waits for that of the operand, unless there is a part of it already.
   static constexpr int kFirstKnown = kTwoPhases && !kInfo.second_sees_h ? 1 : 0;
   // What the cell gets beside pre-activations, and what leaves beside their gradients.
-  static constexpr int kBeside = kInfo.params + kInfo.step_inputs;
-  static_assert(kInfo.step_inputs <= 1, "RunArgs has room for one");
-  using Saved = Lanes<V, kInfo.saved + kBeside>;
+  static constexpr int kGiven = kInfo.cell_parameters + kInfo.attention;
+  static_assert(kInfo.attention <= 1, "PassArgs has room for one");
+  using Saved = Lanes<V, kInfo.saved + kGiven>;
 
  public:
   explicit Backward(const BackwardArgs<T>& args) noexcept
       : Rows(args),
-        options_(run_.options),
-        noise_(run_, a_.padded, scratch_),
-        dropout_(run_, a_.padded, scratch_),
+        options_(pass_.options),
+        noise_(pass_, a_.padded, scratch_),
+        dropout_(pass_, a_.padded, scratch_),
         recurrent_(a_, dropout_, scratch_),
         projection_(a_, scratch_) {
     if constexpr (kTwoPhases) {
-      second_gate_rows_ = scratch_.template take<const T*>(run_.count);
-      d_operand_rows_ = scratch_.template take<T*>(run_.count);
+      second_gate_rows_ = scratch_.template take<const T*>(pass_.count);
+      d_operand_rows_ = scratch_.template take<T*>(pass_.count);
     }
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
 
   [[gnu::noinline]] void run() noexcept {
-    dropout_.start(run_);
+    dropout_.start(pass_);
     for (Index step = a_.end - 1; step >= a_.begin; --step) {
       const Index n = this->begin_step(step);
       if (n > 0) {
@@ -72,7 +72,7 @@ class Backward : protected BackwardRows<Cell, V> {
   }
 
  protected:
-  using Rows::a_, Rows::run_, Rows::scratch_;
+  using Rows::a_, Rows::pass_, Rows::scratch_;
   using Rows::rows_, Rows::units_, Rows::of_h_, Rows::t_;
 
   void through_cells(Index n) noexcept {
@@ -113,7 +113,7 @@ class Backward : protected BackwardRows<Cell, V> {
   void prepare(Row& row, Index n) noexcept {
     noise_.prepare(n, t_, row.b, units_.begin, round_up(units_.end, kLanes));
     if (!dropout_.on()) return;
-    const Index at = of_h_.begin, size = run_.h_size;
+    const Index at = of_h_.begin, size = pass_.h_size;
     T* const dropped = a_.dropped_h + row.number * dropout_.masks_per_row() * size;
     for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
       T* const to = dropped + g * size + at;
@@ -132,26 +132,26 @@ class Backward : protected BackwardRows<Cell, V> {
   void enter(Row& row, Index r) noexcept {
     if constexpr (Options<V>::kActs) prepare(row, r);
     if (a_.gang.part == 0) {
-      a_.x_rows[row.number] = row_at(run_.x, t_, row.b);
+      a_.x_rows[row.number] = row_at(pass_.x, t_, row.b);
       a_.h_rows[row.number] = row.seen_h;
     }
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
     if (a_.trace != nullptr) trace_arriving(a_, kInfo, t_, row.b, row.i, of_h_);
-    clip_step_gradient<V>(run_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
+    clip_step_gradient<V>(pass_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
     if (a_.trace != nullptr) trace_states(a_, kInfo, t_, row.b, row.i, of_h_, units_);
   }
 
-  // The saved values, and behind them the cell's own parameters and step input.
+  // The saved values, and behind them the cell's own parameters and attention.
   template <bool kFull>
   [[gnu::always_inline]] const T* load_saved(const Row& row, Index unit, Index n,
                                              Saved& saved) noexcept {
-    const Index hidden = run_.hidden_size;
+    const Index hidden = pass_.hidden_size;
     const T* p = this->on_tape(row) + unit;
-    if constexpr (Options<V>::kActs) p += run_.saved_sums * hidden;
+    if constexpr (Options<V>::kActs) p += pass_.saved_sums * hidden;
     for (int k = 0; k < kInfo.saved; ++k, p += hidden) saved[k] = load_n<kFull, V>(p, n);
-    load_parameters(run_.weights, kInfo.params, unit, saved, kInfo.saved);
-    if constexpr (kInfo.step_inputs > 0) {
-      saved[kInfo.saved + kInfo.params] = step_input<V>(run_, t_, row.b);
+    load_parameters(pass_.weights, kInfo.cell_parameters, unit, saved, kInfo.saved);
+    if constexpr (kInfo.attention > 0) {
+      saved[kInfo.saved + kInfo.cell_parameters] = attention<V>(pass_, t_, row.b);
     }
     return p;
   }
@@ -166,7 +166,7 @@ class Backward : protected BackwardRows<Cell, V> {
   [[gnu::always_inline]] void load(const Row& row, Index r, const T* d_h, Index unit, Index n,
                                    Step& s) noexcept {
     const T* h = load_saved<kFull>(row, unit, n, s.saved);
-    if (!Options<V>::kActs || !run_.saved_states) h = row_at(a_.y, t_, row.b) + unit;
+    if (!Options<V>::kActs || !pass_.saved_states) h = row_at(a_.y, t_, row.b) + unit;
     const bool own = !projects();  // whether the cell's h is the one that is carried
     s.state[0] = own ? load_n<kFull, V>(row.state[0] + unit, n) : V(T(0));
     for (int k = 1; k < kInfo.states; ++k) s.state[k] = load_n<kFull, V>(row.state[k] + unit, n);
@@ -184,22 +184,22 @@ class Backward : protected BackwardRows<Cell, V> {
 
   template <bool kFull>
   [[gnu::always_inline]] void store(const Row& row, T* d_h, Index unit, Index n, const Step& s,
-                                    const Lanes<V, kSlots + kBeside>& d_pre,
+                                    const Lanes<V, kSlots + kGiven>& d_pre,
                                     Lanes<V, kInfo.states>& d_state) noexcept {
     options_.template finish_backward<kInfo.states>(s.past, d_state);
     if (!projects()) d_state[0].store(d_h + unit);
     for (int k = 1; k < kInfo.states; ++k) {
       d_state[k].store(a_.d_state[k] + row.i * a_.padded + unit);
     }
-    for (int g = kFirstKnown; g < kSlots + kBeside; ++g) {
+    for (int g = kFirstKnown; g < kSlots + kGiven; ++g) {
       store_n<kFull>(d_pre[g], d_pre_of(row, g) + unit, n);
     }
   }
 
   // Where a slot of the cell's gradients is in a row of d_pre.
   T* d_pre_of(const Row& row, int slot) const noexcept {
-    T* const to = a_.d_pre + row.number * a_.d_pre_stride + slot * run_.hidden_size;
-    if constexpr (Options<V>::kActs) return to + sums_before<Cell>(run_);
+    T* const to = a_.d_pre + row.number * a_.d_pre_stride + slot * pass_.hidden_size;
+    if constexpr (Options<V>::kActs) return to + sums_before<Cell>(pass_);
     return to;
   }
 
@@ -223,21 +223,21 @@ class Backward : protected BackwardRows<Cell, V> {
   [[gnu::always_inline]] void cell(const Row& row, Index r, T* d_h, Index unit, Index n) noexcept {
     Step s;
     load<kFull>(row, r, d_h, unit, n, s);
-    Lanes<V, kSlots + kBeside> d_pre;
+    Lanes<V, kSlots + kGiven> d_pre;
     Lanes<V, kInfo.states> d_state;
     Cell::backward(s.saved, s.state, s.next, s.d_next, options_, d_pre, d_state);
     store<kFull>(row, d_h, unit, n, s, d_pre, d_state);
     if constexpr (kInfo.projects) {
       if (!projects()) return;
       const V made = Cell::output(s.saved, options_);
-      store_n<kFull>(made, a_.operand + row.number * run_.hidden_size + unit, n);
+      store_n<kFull>(made, a_.operand + row.number * pass_.hidden_size + unit, n);
     }
   }
 
   // The second phase's product back to its operand, and from there into d_pre of the first gate and
   // h.
   void through_operand(Index n) noexcept {
-    const Index hidden = run_.hidden_size;
+    const Index hidden = pass_.hidden_size;
     ProductArgs<T> p{};
     for (Index r = 0; r < n; ++r) {
       second_gate_rows_[r] =
@@ -250,7 +250,7 @@ class Backward : protected BackwardRows<Cell, V> {
     p.end = units_.end;
     p.h_depth = hidden;
     p.x_rows = p.h_rows = second_gate_rows_;
-    p.x_panels = p.h_panels = run_.weights.h_transposed[1];
+    p.x_panels = p.h_panels = pass_.weights.h_transposed[1];
     p.tile_vectors = kTileVectors;
     p.out = d_operand_rows_;
     multiply_rows<V>(p);
@@ -268,7 +268,7 @@ class Backward : protected BackwardRows<Cell, V> {
       load_saved<kFull>(row, unit, n, saved);
       Lanes<V, kInfo.states> state;
       // Of gates that see an h each, the operand is made of the last one's.
-      const Index own = dropout_.by_gate() ? (kSeeing - 1) * run_.hidden_size : 0;
+      const Index own = dropout_.by_gate() ? (kSeeing - 1) * pass_.hidden_size : 0;
       state[0] = load_n<kFull, V>(row.seen_h + own + unit, n);
       for (int k = 1; k < kInfo.states; ++k) state[k] = load_n<kFull, V>(row.state[k] + unit, n);
       T* const d_first = a_.d_pre + row.number * a_.d_pre_stride + unit;
@@ -282,7 +282,7 @@ class Backward : protected BackwardRows<Cell, V> {
       }
       (V::load(d_h) + d_seen).store(d_h);
       store_n<kFull>(d_pre, d_first, n);
-      store_n<kFull>(value, a_.operand + row.number * run_.hidden_size + unit, n);
+      store_n<kFull>(value, a_.operand + row.number * pass_.hidden_size + unit, n);
     }
   }
 

@@ -21,11 +21,12 @@ class NormalisedGradient {
 
  public:
   static constexpr int kFirstSum = 2 * kGates;
-  static constexpr int kFirstParameter = kFirstSum + kGates + kInfo.separate + kInfo.params;
+  static constexpr int kFirstParameter =
+      kFirstSum + kGates + kInfo.separate + kInfo.cell_parameters;
 
-  NormalisedGradient(const RunArgs<T>& run, Index padded, Scratch& scratch) noexcept
-      : norms_{run}, hidden_(run.hidden_size) {
-    if (kInfo.normalise >= 0 && run.options.norm.on) d_seen_ = scratch.template take<T>(padded);
+  NormalisedGradient(const PassArgs<T>& pass, Index padded, Scratch& scratch) noexcept
+      : norms_{pass}, hidden_(pass.hidden_size) {
+    if (kInfo.normalise >= 0 && pass.options.norm.on) d_seen_ = scratch.template take<T>(padded);
   }
 
   // Takes a row: its values on the tape, and its row of d_pre.
@@ -34,9 +35,9 @@ class NormalisedGradient {
     x_ = {saved, hidden_, 1};
     h_ = {saved + kGates * hidden_, hidden_, 1};
     if constexpr (kInfo.normalise < 0) return;
-    const RunArgs<T>& run = norms_.run;
-    const Index made = run.saved_sums + kInfo.saved - 1;
-    state_ = saved + (run.options.norm.carried ? 2 * kGates : made) * hidden_;
+    const PassArgs<T>& pass = norms_.pass;
+    const Index made = pass.saved_sums + kInfo.saved - 1;
+    state_ = saved + (pass.options.norm.carried ? 2 * kGates : made) * hidden_;
     state_moments_ = norms_.of_state(state_);
   }
 
@@ -84,7 +85,7 @@ class NormalisedGradient {
             .joint = gates,
             .skip = kInfo.separate,
             .weight = norms_.parameter(weight),
-            .weight_stride = norms_.run.weights.parameter_stride,
+            .weight_stride = norms_.pass.weights.parameter_stride,
             .d_row = d_row,
             .d_weight = parameter(weight)};
   }

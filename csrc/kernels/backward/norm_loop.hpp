@@ -12,29 +12,29 @@ class NormalisedBackward final : Backward<Cell, V, Optioned> {
   using Row = typename BackwardRows<Cell, V>::Row;
   using Step = typename Base::Step;
   static constexpr CellInfo kInfo = Cell::info;
-  using Gradients = Lanes<V, kInfo.gates + kInfo.separate + kInfo.params>;
+  using Gradients = Lanes<V, kInfo.gates + kInfo.separate + kInfo.cell_parameters>;
 
  public:
   explicit NormalisedBackward(const BackwardArgs<T>& args) noexcept
-      : Base(args), norm_(run_, a_.padded, scratch_) {}
+      : Base(args), norm_(pass_, a_.padded, scratch_) {}
 
   using Base::run, Base::scratch_used;
 
  private:
-  using Base::a_, Base::run_, Base::scratch_, Base::options_;
+  using Base::a_, Base::pass_, Base::scratch_, Base::options_;
 
   void cells(const Row& row, Index r, T* d_h) noexcept override {
     norm_.enter(this->on_tape(row), a_.d_pre + row.number * a_.d_pre_stride);
     if constexpr (kInfo.normalise >= 0) {
-      each_vector<V>(run_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
+      each_vector<V>(pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
         output<full>(row, r, d_h, unit, n);
       });
       norm_.through_state();
-      each_vector<V>(run_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
+      each_vector<V>(pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
         update<full>(row, r, d_h, unit, n);
       });
     } else {
-      each_vector<V>(run_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
+      each_vector<V>(pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
         this->template any_cell<full>(row, r, d_h, unit, n);
       });
     }
@@ -48,7 +48,7 @@ class NormalisedBackward final : Backward<Cell, V, Optioned> {
     Step s;
     this->template load<kFull>(row, r, d_h, unit, n, s);
     Gradients d_pre;
-    const bool carried = run_.options.norm.carried;
+    const bool carried = pass_.options.norm.carried;
     const V c = s.next[kInfo.normalise], seen = carried ? c : norm_.normalised(unit, n);
     const V d_c = carried ? s.d_next[kInfo.normalise] : V(T(0));
     const V d_seen = Cell::through_hidden(s.saved, seen, s.d_next[0], d_c, options_, d_pre);
@@ -67,7 +67,7 @@ class NormalisedBackward final : Backward<Cell, V, Optioned> {
     Gradients d_pre;
     Lanes<V, kInfo.states> d_state;
     V d_made = norm_.before(unit);
-    if (!run_.options.norm.carried) {
+    if (!pass_.options.norm.carried) {
       const V c = s.next[kInfo.normalise];
       d_made = options_.through_cell_clip(c, s.d_next[kInfo.normalise] + d_made);
     }
@@ -83,7 +83,8 @@ class NormalisedBackward final : Backward<Cell, V, Optioned> {
   template <class Act>
   [[gnu::always_inline]] static void each_of_output(Act act) noexcept {
     act(Cell::kOutput);
-    if constexpr (kInfo.params > 0) act(kInfo.gates + kInfo.separate + kInfo.params - 1);
+    if constexpr (kInfo.cell_parameters > 0)
+      act(kInfo.gates + kInfo.separate + kInfo.cell_parameters - 1);
   }
 
   NormalisedGradient<Cell, V> norm_;

@@ -18,16 +18,16 @@ class BackwardProjection {
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
   // Where the product's gradient begins in a row of d_pre, in H elements.
-  static constexpr Index kPlace = kInfo.gates + kInfo.separate + kInfo.params;
+  static constexpr Index kPlace = kInfo.gates + kInfo.separate + kInfo.cell_parameters;
 
  public:
   BackwardProjection(const BackwardArgs<T>& args, Scratch& scratch) noexcept
-      : a_(args), run_(args.run), options_(args.run, args.padded, scratch) {
-    from_ = scratch.take<const T*>(on() ? run_.count : 0);
-    to_ = scratch.take<T*>(on() ? run_.count : 0);
+      : a_(args), pass_(args.pass), options_(args.pass, args.padded, scratch) {
+    from_ = scratch.take<const T*>(on() ? pass_.count : 0);
+    to_ = scratch.take<T*>(on() ? pass_.count : 0);
   }
 
-  bool on() const noexcept { return run_.projection.size > 0; }
+  bool on() const noexcept { return pass_.projection.size > 0; }
 
   // Where the gradient of the cell's h is left, for the r-th row of the step.
   T* made(Index r) const noexcept { return a_.d_operand + r * a_.padded; }
@@ -35,13 +35,13 @@ class BackwardProjection {
   // Takes the gradient of h of the step's r-th row: what goes past the product stays in d_state.
   template <class Row>
   void enter(Index t, Index r, const Row& row, Share part) noexcept {
-    T* const product = a_.d_pre + row.number * a_.d_pre_stride + kPlace * run_.hidden_size;
+    T* const product = a_.d_pre + row.number * a_.d_pre_stride + kPlace * pass_.hidden_size;
     from_[r] = product;
     to_[r] = made(r);
     options_.prepare(t, row.b, part.begin, round_up(part.end, kLanes));
-    const Index saved = (t * run_.batch + row.b) * run_.saved_width + kInfo.saved;
+    const Index saved = (t * pass_.batch + row.b) * pass_.saved_width + kInfo.saved;
     const T* const h =
-        run_.saved_states ? a_.saved + saved * run_.hidden_size : row_at(a_.y, t, row.b);
+        pass_.saved_states ? a_.saved + saved * pass_.hidden_size : row_at(a_.y, t, row.b);
     const T* const d_y = a_.d_y.data == nullptr ? nullptr : row_at(a_.d_y, t, row.b);
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
     for (Index unit = part.begin; unit < part.end; unit += kLanes) {
@@ -59,12 +59,12 @@ class BackwardProjection {
     meet(a_.gang);
     ProductArgs<T> p{};
     p.rows = n;
-    p.width = run_.hidden_size;
+    p.width = pass_.hidden_size;
     p.begin = part.begin;
     p.end = part.end;
     p.x_rows = p.h_rows = from_;
-    p.h_depth = run_.projection.size;
-    p.x_panels = p.h_panels = run_.weights.projection_transposed;
+    p.h_depth = pass_.projection.size;
+    p.x_panels = p.h_panels = pass_.weights.projection_transposed;
     p.tile_vectors = kTileVectors;
     p.out = to_;
     multiply_rows<V>(p);
@@ -72,7 +72,7 @@ class BackwardProjection {
 
  private:
   const BackwardArgs<T>& a_;
-  const RunArgs<T>& run_;
+  const PassArgs<T>& pass_;
   ProjectionOptions<V> options_;
   const T** from_ = nullptr;
   T** to_ = nullptr;

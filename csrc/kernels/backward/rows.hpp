@@ -24,13 +24,13 @@ class BackwardRows {
   };
 
   explicit BackwardRows(const BackwardArgs<T>& args) noexcept
-      : a_(args), run_(args.run), scratch_(args.scratch) {
-    const Index count = run_.count, all = count * (a_.end - a_.begin);
+      : a_(args), pass_(args.pass), scratch_(args.scratch) {
+    const Index count = pass_.count, all = count * (a_.end - a_.begin);
     rows_ = scratch_.template take<Row>(count);
     d_x_from_ = scratch_.template take<const T*>(a_.d_x.data != nullptr ? all : 0);
     d_x_to_ = scratch_.template take<T*>(a_.d_x.data != nullptr ? all : 0);
-    units_ = own_part(run_.hidden_size);
-    of_h_ = own_part(run_.h_size);
+    units_ = own_part(pass_.hidden_size);
+    of_h_ = own_part(pass_.h_size);
   }
 
   // This part's columns of `width`, in full vectors.
@@ -41,18 +41,18 @@ class BackwardRows {
 
   // Where the step's values of a row begin on the tape.
   const T* on_tape(const Row& row) const noexcept {
-    return a_.saved + (t_ * run_.batch + row.b) * run_.saved_width * run_.hidden_size;
+    return a_.saved + (t_ * pass_.batch + row.b) * pass_.saved_width * pass_.hidden_size;
   }
 
   // Lists the rows that took this step; hands the held outputs' gradients of the others on.
   Index begin_step(Index step) noexcept {
-    t_ = time_of(run_, step);
-    const Index at = (a_.end - 1 - step) * run_.batch;
+    t_ = time_of(pass_, step);
+    const Index at = (a_.end - 1 - step) * pass_.batch;
     Index n = 0;
-    for (Index i = 0; i < run_.count; ++i) {
-      const Index b = run_.rows[i];
-      if (!(flags_at(run_, t_, b) & kStepReal)) {
-        if (run_.hold && a_.d_y.data != nullptr) {
+    for (Index i = 0; i < pass_.count; ++i) {
+      const Index b = pass_.rows[i];
+      if (!(flags_at(pass_, t_, b) & kStepReal)) {
+        if (pass_.hold && a_.d_y.data != nullptr) {
           add(row_at(a_.d_y, t_, b), a_.d_state[0] + i * a_.padded, of_h_);
         }
         continue;
@@ -74,15 +74,15 @@ class BackwardRows {
   // dL/dx = W^T d_pre for all rows of this call at once.
   void through_input() noexcept {
     if (d_x_rows_ == 0) return;
-    const Share share = own_part(run_.input_size);
+    const Share share = own_part(pass_.input_size);
     ProductArgs<T> p{};
     p.rows = d_x_rows_;
-    p.width = run_.input_size;
+    p.width = pass_.input_size;
     p.begin = share.begin;
     p.end = share.end;
     p.x_rows = p.h_rows = d_x_from_;
-    p.h_depth = kInputBlocks * run_.hidden_size;
-    p.x_panels = p.h_panels = run_.weights.x_transposed;
+    p.h_depth = kInputBlocks * pass_.hidden_size;
+    p.x_panels = p.h_panels = pass_.weights.x_transposed;
     p.tile_vectors = kTileVectors;
     p.accumulate = a_.accumulate_d_x;
     p.out = d_x_to_;
@@ -91,14 +91,14 @@ class BackwardRows {
 
   // Where the states were made fresh before this step, their gradient is the initial states'.
   void leave_fresh() noexcept {
-    if (run_.flags == nullptr) return;
-    for (Index i = 0; i < run_.count; ++i) {
-      const Index b = run_.rows[i];
-      if (!(flags_at(run_, t_, b) & kStepFresh)) continue;
+    if (pass_.flags == nullptr) return;
+    for (Index i = 0; i < pass_.count; ++i) {
+      const Index b = pass_.rows[i];
+      if (!(flags_at(pass_, t_, b) & kStepFresh)) continue;
       for (int k = 0; k < kInfo.states; ++k) {
         const Share part = k == 0 ? of_h_ : units_;
         T* const carried = a_.d_state[k] + i * a_.padded;
-        add(carried, a_.d_after_reset[k] + b * (k == 0 ? run_.h_size : run_.hidden_size), part);
+        add(carried, a_.d_after_reset[k] + b * (k == 0 ? pass_.h_size : pass_.hidden_size), part);
         fill_zero(carried + part.begin, part.end - part.begin);
       }
     }
@@ -110,7 +110,7 @@ class BackwardRows {
   }
 
   const BackwardArgs<T>& a_;
-  const RunArgs<T>& run_;
+  const PassArgs<T>& pass_;
   Scratch scratch_;
   Row* rows_ = nullptr;
   const T** d_x_from_ = nullptr;

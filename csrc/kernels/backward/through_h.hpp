@@ -12,8 +12,8 @@ namespace simdrnn::SIMDRNN_ISA {
 // How many gradients come before those of the pre-activations in a row of d_pre: with layer
 // normalisation those of W x and of R h, by gate.
 template <class Cell, class T>
-inline Index sums_before(const RunArgs<T>& run) noexcept {
-  return run.options.norm.on ? 2 * Cell::info.gates * run.hidden_size : 0;
+inline Index sums_before(const PassArgs<T>& pass) noexcept {
+  return pass.options.norm.on ? 2 * Cell::info.gates * pass.hidden_size : 0;
 }
 
 template <class Cell, class V, class Options>
@@ -30,12 +30,12 @@ class RecurrentGradient {
 
  public:
   RecurrentGradient(const BackwardArgs<T>& args, const Dropout& dropout, Scratch& scratch) noexcept
-      : a_(args), run_(args.run), dropout_(dropout) {
-    first_ = scratch.take<const T*>(run_.count);
-    second_ = scratch.take<const T*>(run_.count);
-    out_ = scratch.take<T*>(run_.count);
-    if constexpr (kInfo.heads) parts_ = scratch.take<T*>(run_.count);
-    if (dropout_.counted()) d_dropped_ = scratch.take<T>(run_.count * a_.padded);
+      : a_(args), pass_(args.pass), dropout_(dropout) {
+    first_ = scratch.take<const T*>(pass_.count);
+    second_ = scratch.take<const T*>(pass_.count);
+    out_ = scratch.take<T*>(pass_.count);
+    if constexpr (kInfo.heads) parts_ = scratch.take<T*>(pass_.count);
+    if (dropout_.counted()) d_dropped_ = scratch.take<T>(pass_.count * a_.padded);
   }
 
   // dL/dh_{t-1} += R^T d_pre, over the gates that see R h_{t-1}, for the n rows of the step;
@@ -48,15 +48,15 @@ class RecurrentGradient {
     for (Index r = 0; r < n; ++r) {
       out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows[r].i * a_.padded;
       first_[r] = a_.d_pre + rows[r].number * a_.d_pre_stride;
-      second_[r] = first_[r] + kFirstApart * run_.hidden_size;
+      second_[r] = first_[r] + kFirstApart * pass_.hidden_size;
       if constexpr (Options::kActs && normalisable(kInfo)) {
-        if (!run_.options.norm.on) continue;
+        if (!pass_.options.norm.on) continue;
         first_[r] = second_[r];  // all recurrent parts are there
-        second_[r] = first_[r] + kJoint * run_.hidden_size;
+        second_[r] = first_[r] + kJoint * pass_.hidden_size;
       }
     }
     if constexpr (kInfo.heads) {
-      if (run_.heads > 1) return through_heads(n, rows);
+      if (pass_.heads > 1) return through_heads(n, rows);
     }
     if constexpr (Options::kActs) {
       if (dropout_.by_gate()) return through_gates(n, rows);
@@ -64,15 +64,15 @@ class RecurrentGradient {
     ProductArgs<T> p = product(n);
     if constexpr (kApart > 0) {
       p.x_rows = first_;
-      p.x_depth = kJoint * run_.hidden_size;
-      p.x_panels = run_.weights.h_transposed[0];
+      p.x_depth = kJoint * pass_.hidden_size;
+      p.x_panels = pass_.weights.h_transposed[0];
       p.h_rows = second_;
-      p.h_depth = kApart * run_.hidden_size;
-      p.h_panels = run_.weights.h_transposed_separate;
+      p.h_depth = kApart * pass_.hidden_size;
+      p.h_panels = pass_.weights.h_transposed_separate;
     } else {
       p.x_rows = p.h_rows = first_;
-      p.h_depth = kJoint * run_.hidden_size;
-      p.x_panels = p.h_panels = run_.weights.h_transposed[0];
+      p.h_depth = kJoint * pass_.hidden_size;
+      p.x_panels = p.h_panels = pass_.weights.h_transposed[0];
     }
     p.accumulate = !dropout_.on();
     multiply_rows<V>(p);
@@ -87,15 +87,15 @@ class RecurrentGradient {
     for (Index g = 0; g < kSeen; ++g) {
       ProductArgs<T> p = product(n);
       p.x_rows = p.h_rows = g < kJoint ? first_ : second_;
-      p.h_depth = run_.hidden_size;
-      p.h_first = (g < kJoint ? g : g - kJoint) * run_.hidden_size;
-      p.h_panel_depth = (g < kJoint ? kJoint : kInfo.separate) * run_.hidden_size;
+      p.h_depth = pass_.hidden_size;
+      p.h_first = (g < kJoint ? g : g - kJoint) * pass_.hidden_size;
+      p.h_panel_depth = (g < kJoint ? kJoint : kInfo.separate) * pass_.hidden_size;
       p.x_panels = p.h_panels =
-          g < kJoint ? run_.weights.h_transposed[0] : run_.weights.h_transposed_separate;
+          g < kJoint ? pass_.weights.h_transposed[0] : pass_.weights.h_transposed_separate;
       multiply_rows<V>(p);
       add_masked(n, rows, g);
       // The next gate's gradients.
-      for (Index r = 0; r < n; ++r) (g < kJoint ? first_ : second_)[r] += run_.hidden_size;
+      for (Index r = 0; r < n; ++r) (g < kJoint ? first_ : second_)[r] += pass_.hidden_size;
     }
   }
 
@@ -103,10 +103,10 @@ class RecurrentGradient {
   // This part's units begin with a vector of each head (engine/network.hpp sees to it).
   template <class Row>
   void through_heads(Index n, const Row* rows) noexcept {
-    const Index hidden = run_.hidden_size, head = hidden / run_.heads;
+    const Index hidden = pass_.hidden_size, head = hidden / pass_.heads;
     const bool by_gate = dropout_.by_gate();
     for (Index g = 0; g < kInfo.gates; ++g) {
-      const T* panel = run_.weights.h_transposed[0] + g * head_panel<V>(head);
+      const T* panel = pass_.weights.h_transposed[0] + g * head_panel<V>(head);
       ProductArgs<T> p = product(n);
       p.backwards = false;
       p.width = p.h_depth = head;
@@ -133,7 +133,7 @@ class RecurrentGradient {
   ProductArgs<T> product(Index n) const noexcept {
     ProductArgs<T> p{};
     p.rows = n;
-    p.width = run_.h_size;
+    p.width = pass_.h_size;
     p.begin = of_h_.begin;
     p.end = of_h_.end;
     p.tile_vectors = kTileVectors;
@@ -154,7 +154,7 @@ class RecurrentGradient {
   }
 
   const BackwardArgs<T>& a_;
-  const RunArgs<T>& run_;
+  const PassArgs<T>& pass_;
   const Dropout& dropout_;
   Index t_ = 0;
   Share of_h_{};

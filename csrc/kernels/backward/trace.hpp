@@ -16,9 +16,9 @@ namespace simdrnn::SIMDRNN_ISA {
 template <class T>
 inline T* trace_at(const BackwardArgs<T>& a, const CellInfo& info, Index t, Index b,
                    Index k) noexcept {
-  const Index h_size = a.run.h_size, others = (info.states - 1) * a.run.hidden_size;
-  T* const row = a.trace + (t * a.run.batch + b) * (2 * h_size + others);
-  return k == 0 ? row : row + h_size + (k - 1) * a.run.hidden_size;
+  const Index h_size = a.pass.h_size, others = (info.states - 1) * a.pass.hidden_size;
+  T* const row = a.trace + (t * a.pass.batch + b) * (2 * h_size + others);
+  return k == 0 ? row : row + h_size + (k - 1) * a.pass.hidden_size;
 }
 
 // To be called before the step's gradient is clipped. `i` is the row's slot among the thread's.

@@ -1,5 +1,5 @@
-// cells/augru.hpp: GRU with attentional update gate: a score of the step, a, weakens the gate that
-// keeps the state.
+// cells/augru.hpp: GRU with attentional update gate: the attention to a step, a, weakens the
+// gate that keeps the state.
 //
 //   r = sigmoid(pre_r)      z = sigmoid(pre_z)      k = (1 - a) * z
 //   n = tanh(n_x + r * n_h),  n_h = R_n state + bias_hh_n      next = n + k * (state - n)
@@ -14,7 +14,7 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 struct Augru {
-  // Rows of the weights; then n's recurrent part, and the score.
+  // Rows of the weights; then n's recurrent part, and the attention.
   enum Gate { kReset, kUpdate, kNew, kNewRecurrent, kAttention };
   static constexpr CellInfo info{.name = "augru",
                                  .layer = "AUGRU",
@@ -28,7 +28,7 @@ struct Augru {
                                  .write = -1,
                                  .candidate = kNew,
                                  .activations = "sigmoid sigmoid tanh",
-                                 .step_inputs = 1};
+                                 .attention = 1};
 
   template <class V, class P>
   static void forward(const Lanes<V, 5>& pre, const Lanes<V, 1>& state, const P& p,

@@ -27,7 +27,7 @@ struct FastGrnn {
                                  .candidate = kBoth,
                                  .activations = "sigmoid tanh",
                                  .biases = false,
-                                 .params = 4,
+                                 .cell_parameters = 4,
                                  .parameters = "zeta:1=1 nu:1=-4 bias_z bias_h"};
 
   template <class V, class P>

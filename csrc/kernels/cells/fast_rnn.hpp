@@ -24,7 +24,7 @@ struct FastRnn {
                                  .phases = 1,
                                  .candidate = kNew,
                                  .activations = "tanh",
-                                 .params = 2,
+                                 .cell_parameters = 2,
                                  .parameters = "alpha:1=-3 beta:1=3"};
 
   template <class V, class P>

@@ -22,7 +22,7 @@ struct IndRnn {
                                  .phases = 1,
                                  .activations = "relu",
                                  .input_only = 1,
-                                 .params = 1,
+                                 .cell_parameters = 1,
                                  .parameters = "weight_u=0..1"};
 
   template <class V, class P>

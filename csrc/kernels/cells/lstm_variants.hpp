@@ -46,7 +46,7 @@ struct LstmVariant {
       .activations =
           kCoupled ? "sigmoid tanh sigmoid / tanh" : "sigmoid sigmoid tanh sigmoid / tanh",
       .projects = true,
-      .params = kParams,
+      .cell_parameters = kParams,
       .parameters = !kPeephole                                ? ""
                     : kCoupling == Coupling::kNone            ? "weight_ci weight_cf weight_co"
                     : kCoupling == Coupling::kForgetFromInput ? "weight_ci weight_co"

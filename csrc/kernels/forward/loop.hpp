@@ -27,22 +27,22 @@ class Forward : protected ForwardRows<Cell, V> {
  public:
   explicit Forward(const ForwardArgs<T>& args) noexcept
       : Rows(args),
-        options_(run_.options),
-        noise_(run_, a_.padded, scratch_),
-        dropout_(run_, a_.padded, scratch_),
+        options_(pass_.options),
+        noise_(pass_, a_.padded, scratch_),
+        dropout_(pass_, a_.padded, scratch_),
         projection_(a_, scratch_),
-        heads_(run_, scratch_) {
-    if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(run_.count);
+        heads_(pass_, scratch_) {
+    if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(pass_.count);
     if (dropout_.counted()) {
-      dropped_ = scratch_.template take<T>(run_.count * dropout_.masks_per_row() * a_.padded);
-      dropped_rows_ = scratch_.template take<const T*>(run_.count);
+      dropped_ = scratch_.template take<T>(pass_.count * dropout_.masks_per_row() * a_.padded);
+      dropped_rows_ = scratch_.template take<const T*>(pass_.count);
     }
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
 
   [[gnu::noinline]] void run() noexcept {
-    dropout_.start(run_);
+    dropout_.start(pass_);
     const Index chunk = a_.hoist_steps > 0 ? a_.hoist_steps : 1;
     for (Index s = a_.begin; s < a_.end; s += chunk) {
       const Index end = s + chunk < a_.end ? s + chunk : a_.end;
@@ -63,7 +63,7 @@ class Forward : protected ForwardRows<Cell, V> {
   }
 
  protected:
-  using Rows::a_, Rows::run_, Rows::scratch_, Rows::kTwoPhases;
+  using Rows::a_, Rows::pass_, Rows::scratch_, Rows::kTwoPhases;
   using Rows::hoisted_, Rows::hoisted_stride_, Rows::hoisted_row_;
   using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::vectors_, Rows::t_;
 
@@ -85,11 +85,11 @@ class Forward : protected ForwardRows<Cell, V> {
     const Index begin = vectors_.first(share.begin * kUnits);
     const Index end = vectors_.first(share.end * kUnits < all ? share.end * kUnits : all);
     for (Index r = 0; r < n; ++r) {
-      noise_.prepare(r, t_, run_.rows[slots_[r]], begin, end);
+      noise_.prepare(r, t_, pass_.rows[slots_[r]], begin, end);
       if (!dropout_.on()) continue;
       T* const to = dropped_ + r * dropout_.masks_per_row() * a_.padded;
       for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
-        multiply(h_rows_[r], dropout_.mask(slots_[r], g), to + g * a_.padded, run_.h_size);
+        multiply(h_rows_[r], dropout_.mask(slots_[r], g), to + g * a_.padded, pass_.h_size);
       }
       dropped_rows_[r] = to;
     }
@@ -114,7 +114,7 @@ class Forward : protected ForwardRows<Cell, V> {
     const Index count = lone ? ceil_div(end - begin, kWide) : ceil_div(end - begin, kTile);
     for (Index j = 0; j < count; ++j) {
       const Index first =
-          begin + (n > kTileRows || (t_ + run_.turn) % 2 == 0 ? j : count - 1 - j) * width;
+          begin + (n > kTileRows || (t_ + pass_.turn) % 2 == 0 ? j : count - 1 - j) * width;
       const Index last = first + width < end ? first + width : end;
       const bool wide =
           lone && last - first == width && vectors_.head_of(first) == vectors_.head_of(last - 1);
@@ -135,16 +135,16 @@ class Forward : protected ForwardRows<Cell, V> {
     const Index first = q * P::kGates * kLanes;
     TileArgs<T> t{};
     t.h_depth = P::kRecurrent > 0 ? heads_.depth() : 0;
-    t.h_panel = run_.weights.h[kPhase] + q * P::kRecurrent * kLanes * t.h_depth;
-    t.init_separate = run_.weights.bias_separate + q * P::kSeparate * kLanes;
+    t.h_panel = pass_.weights.h[kPhase] + q * P::kRecurrent * kLanes * t.h_depth;
+    t.init_separate = pass_.weights.bias_separate + q * P::kSeparate * kLanes;
     t.gate_stride = a_.padded;
     t.panel_stride = (wide ? P::kUnitVectors : end - q) * P::kGates * kLanes;
     if (hoisted) {
       t.init_stride = hoisted_stride_[kPhase];
     } else {
-      t.x_depth = P::kSeesHidden ? run_.hidden_size : run_.input_size;
-      t.x_panel = run_.weights.x[kPhase] + first * t.x_depth;
-      t.init = run_.weights.bias[kPhase] + first;
+      t.x_depth = P::kSeesHidden ? pass_.hidden_size : pass_.input_size;
+      t.x_panel = pass_.weights.x[kPhase] + first * t.x_depth;
+      t.init = pass_.weights.bias[kPhase] + first;
     }
     const T* const* const x_rows = P::kSeesHidden ? seen_rows() : x_rows_;
     const T* const* const h_rows =
@@ -217,11 +217,11 @@ class Forward : protected ForwardRows<Cell, V> {
   template <int kPhase, bool kFull>
   [[gnu::always_inline]] void cell(Index row, Index unit, Index n, const T* tile) noexcept {
     using P = Phase<Cell, kPhase>;
-    Lanes<V, P::kSlots + kInfo.params + kInfo.step_inputs> pre;
+    Lanes<V, P::kSlots + kInfo.cell_parameters + kInfo.attention> pre;
     for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
-    load_parameters(run_.weights, kInfo.params, unit, pre, P::kSlots);
-    if constexpr (kInfo.step_inputs > 0) {
-      pre[P::kSlots + kInfo.params] = step_input<V>(run_, t_, run_.rows[slots_[row]]);
+    load_parameters(pass_.weights, kInfo.cell_parameters, unit, pre, P::kSlots);
+    if constexpr (kInfo.attention > 0) {
+      pre[P::kSlots + kInfo.cell_parameters] = attention<V>(pass_, t_, pass_.rows[slots_[row]]);
     }
     Lanes<V, kInfo.states> state, next;
     enter<kFull>(row, unit, n, state);
@@ -267,15 +267,15 @@ class Forward : protected ForwardRows<Cell, V> {
     for (int k = 1; k < kInfo.states; ++k) {
       store_padded<kFull>(next[k], a_.state[k] + i * a_.padded + unit, n);
     }
-    if (!projects()) store_n<kFull>(next[0], row_at(a_.y, t_, run_.rows[i]) + unit, n);
+    if (!projects()) store_n<kFull>(next[0], row_at(a_.y, t_, pass_.rows[i]) + unit, n);
     if (a_.saved == nullptr) return;
     T* to = this->on_tape(row) + unit;
-    if constexpr (Options<V>::kActs) to += run_.saved_sums * run_.hidden_size;
-    for (int k = 0; k < kInfo.saved; ++k, to += run_.hidden_size) store_n<kFull>(saved[k], to, n);
+    if constexpr (Options<V>::kActs) to += pass_.saved_sums * pass_.hidden_size;
+    for (int k = 0; k < kInfo.saved; ++k, to += pass_.hidden_size) store_n<kFull>(saved[k], to, n);
     if constexpr (Options<V>::kActs) {
-      if (!run_.saved_states) return;
+      if (!pass_.saved_states) return;
       next[0] = h;
-      for (int k = 0; k < kInfo.states; ++k, to += run_.hidden_size) {
+      for (int k = 0; k < kInfo.states; ++k, to += pass_.hidden_size) {
         if (k > 0 || !projects()) store_n<kFull>(next[k], to, n);
       }
     }

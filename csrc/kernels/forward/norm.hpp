@@ -22,17 +22,18 @@ struct Norms {
   // Their parameters: the weights of W x and of R h by gate; weight and bias of the state.
   static constexpr int kRecurrent = kGates, kState = 2 * kGates;
 
-  const RunArgs<T>& run;
+  const PassArgs<T>& pass;
 
   const T* parameter(int which) const noexcept {
-    return run.weights.parameters + (kInfo.params + which) * run.weights.parameter_stride;
+    return pass.weights.parameters +
+           (kInfo.cell_parameters + which) * pass.weights.parameter_stride;
   }
   V parameter(int which, Index unit) const noexcept { return V::load(parameter(which) + unit); }
   Moments<T> of_gates(const GateRow<T>& row) const noexcept {
-    return moments<V>(row, kGates, run.hidden_size, run.options.norm.epsilon);
+    return moments<V>(row, kGates, pass.hidden_size, pass.options.norm.epsilon);
   }
   Moments<T> of_state(const T* row) const noexcept {
-    return moments<V>({row, 0, 1}, 1, run.hidden_size, run.options.norm.epsilon);
+    return moments<V>({row, 0, 1}, 1, pass.hidden_size, pass.options.norm.epsilon);
   }
 };
 
@@ -45,15 +46,15 @@ class NormalisedRows {
   static constexpr Index kLanes = V::kLanes;
 
  public:
-  using Pre = Lanes<V, P::kSlots + kInfo.params>;
+  using Pre = Lanes<V, P::kSlots + kInfo.cell_parameters>;
   using Saved = Lanes<V, kInfo.saved>;
 
-  NormalisedRows(const RunArgs<T>& run, Index padded, Scratch& scratch) noexcept
-      : norms_{run}, padded_(padded) {
-    if (!run.options.norm.on) return;
-    stride_ = vectors_of<V>(run.hidden_size) * kGates * kLanes;
-    out_ = scratch.template take<T*>(run.count);
-    products_ = scratch.template take<T>(run.count * stride_);
+  NormalisedRows(const PassArgs<T>& pass, Index padded, Scratch& scratch) noexcept
+      : norms_{pass}, padded_(padded) {
+    if (!pass.options.norm.on) return;
+    stride_ = vectors_of<V>(pass.hidden_size) * kGates * kLanes;
+    out_ = scratch.template take<T*>(pass.count);
+    products_ = scratch.template take<T>(pass.count * stride_);
     if constexpr (kInfo.normalise >= 0) half_ = scratch.template take<T>(kInfo.saved * padded);
   }
 
@@ -64,8 +65,8 @@ class NormalisedRows {
     p.rows = rows;
     p.width = p.end = stride_;
     p.x_rows = p.h_rows = h_rows;
-    p.h_depth = norms_.run.hidden_size;
-    p.x_panels = p.h_panels = norms_.run.weights.h[0];
+    p.h_depth = norms_.pass.hidden_size;
+    p.x_panels = p.h_panels = norms_.pass.weights.h[0];
     p.tile_vectors = P::kUnitVectors * P::kGates;
     p.backwards = backwards;
     p.out = out_;
@@ -76,12 +77,12 @@ class NormalisedRows {
   // before.
   void multiply_by_gate(const T* const* h_rows, Index rows, Index gate_stride) noexcept {
     if constexpr (kGates > 1) {
-      const PackedWeights<T>& weights = norms_.run.weights;
-      const Index all = vectors_of<V>(norms_.run.hidden_size);
+      const PackedWeights<T>& weights = norms_.pass.weights;
+      const Index all = vectors_of<V>(norms_.pass.hidden_size);
       alignas(64) T out[kTileBuffer<V>];
       alignas(64) const T zeros[kTileBuffer<V>] = {};
       TileArgs<T> t{};
-      t.h_depth = norms_.run.hidden_size;
+      t.h_depth = norms_.pass.hidden_size;
       t.init = t.init_separate = zeros;
       t.gate_stride = gate_stride;
       for (Index q = 0; q < all; q += P::kUnitVectors) {
@@ -118,9 +119,9 @@ class NormalisedRows {
   // The pre-activations of the units from `unit` on; leaves on the tape what backward needs.
   template <bool kFull>
   [[gnu::always_inline]] void pre(Index unit, Index n, bool keep, Pre& pre) noexcept {
-    const Index hidden = norms_.run.hidden_size;
-    const T* const bias = norms_.run.weights.bias[0] + unit * kGates;
-    const T* const separate = norms_.run.weights.bias_separate + unit * kInfo.separate;
+    const Index hidden = norms_.pass.hidden_size;
+    const T* const bias = norms_.pass.weights.bias[0] + unit * kGates;
+    const T* const separate = norms_.pass.weights.bias_separate + unit * kInfo.separate;
     for (int g = 0; g < kGates; ++g) {
       const V x = V::load(x_.at(g, unit)), h = V::load(h_.at(g, unit));
       if (keep && sums_ != nullptr) {
@@ -143,8 +144,8 @@ class NormalisedRows {
   void keep(Index unit, Index n, V state, const Saved& saved) noexcept {
     for (int k = 0; k + 1 < kInfo.saved; ++k) saved[k].store(half_ + k * padded_ + unit);
     state.store(this->state() + unit);
-    if (norms_.run.options.norm.carried && sums_ != nullptr) {
-      store_n<kFull>(state, sums_ + 2 * kGates * norms_.run.hidden_size + unit, n);
+    if (norms_.pass.options.norm.carried && sums_ != nullptr) {
+      store_n<kFull>(state, sums_ + 2 * kGates * norms_.pass.hidden_size + unit, n);
     }
   }
   void enter_state() noexcept { state_moments_ = norms_.of_state(state()); }

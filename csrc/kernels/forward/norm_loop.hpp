@@ -14,19 +14,19 @@ class NormalisedForward final : Forward<Cell, V, Optioned> {
 
  public:
   explicit NormalisedForward(const ForwardArgs<T>& args) noexcept
-      : Base(args), norm_(run_, a_.padded, scratch_) {}
+      : Base(args), norm_(pass_, a_.padded, scratch_) {}
 
   using Base::run, Base::scratch_used;
 
  private:
-  using Base::a_, Base::run_, Base::scratch_, Base::t_, Base::options_;
+  using Base::a_, Base::pass_, Base::scratch_, Base::t_, Base::options_;
   using Norm = NormalisedRows<Cell, V>;
 
   void take_step(Index n) noexcept override {
     if (this->by_gate()) {
       norm_.multiply_by_gate(this->seen_rows(), n, a_.padded);
     } else {
-      norm_.multiply(this->seen_rows(), n, n <= kTileRows && (t_ + run_.turn) % 2 != 0);
+      norm_.multiply(this->seen_rows(), n, n <= kTileRows && (t_ + pass_.turn) % 2 != 0);
     }
     for (Index r = 0; r < n; ++r) row(r);
   }
@@ -35,7 +35,7 @@ class NormalisedForward final : Forward<Cell, V, Optioned> {
     const Index at = this->hoisted_row_ + r;
     norm_.enter(r, this->hoisted_[0] + at * this->hoisted_stride_[0],
                 a_.saved == nullptr ? nullptr : this->on_tape(r));
-    const Index hidden = run_.hidden_size;
+    const Index hidden = pass_.hidden_size;
     if constexpr (kInfo.normalise >= 0) {
       each_vector<V>(hidden,
                      [&](Index unit, Index n, auto full) noexcept { update<full>(r, unit, n); });
@@ -69,7 +69,7 @@ class NormalisedForward final : Forward<Cell, V, Optioned> {
   template <bool kFull>
   [[gnu::always_inline]] void load(Index row, Index unit, Index n, bool keep, Step& s) noexcept {
     norm_.template pre<kFull>(unit, n, keep, s.pre);
-    load_parameters(run_.weights, kInfo.params, unit, s.pre, Phase<Cell, 0>::kSlots);
+    load_parameters(pass_.weights, kInfo.cell_parameters, unit, s.pre, Phase<Cell, 0>::kSlots);
     this->template enter<kFull>(row, unit, n, s.state);
   }
 
@@ -79,7 +79,7 @@ class NormalisedForward final : Forward<Cell, V, Optioned> {
     Step s;
     load<kFull>(row, unit, n, true, s);
     V made = Cell::update(s.pre, s.state, options_, s.saved);
-    if (!run_.options.norm.carried) made = options_.clip_cell(made);
+    if (!pass_.options.norm.carried) made = options_.clip_cell(made);
     norm_.template keep<kFull>(unit, n, made, s.saved);
   }
 
@@ -89,7 +89,7 @@ class NormalisedForward final : Forward<Cell, V, Optioned> {
     Step s;
     load<kFull>(row, unit, n, false, s);
     V carried = norm_.kept(unit, s.saved), seen = norm_.normalised(unit);
-    if (run_.options.norm.carried) carried = seen = options_.clip_cell(seen);
+    if (pass_.options.norm.carried) carried = seen = options_.clip_cell(seen);
     s.next[0] = Cell::hidden(s.pre, seen, options_, s.saved);
     s.next[kInfo.normalise] = s.saved[kInfo.saved - 1] = carried;
     this->template leave<kFull>(row, unit, n, s.state, s.next, s.saved);

@@ -18,13 +18,13 @@ class ForwardRows {
   static constexpr int kHoisted = kInfo.second_sees_h ? 1 : kInfo.phases;  // phases with a W x
 
   explicit ForwardRows(const ForwardArgs<T>& args) noexcept
-      : a_(args), run_(args.run), scratch_(args.scratch), vectors_(args.run) {
-    const Index hoisted_rows = a_.hoist_steps > 0 ? a_.hoist_steps * run_.count : run_.count;
+      : a_(args), pass_(args.pass), scratch_(args.scratch), vectors_(args.pass) {
+    const Index hoisted_rows = a_.hoist_steps > 0 ? a_.hoist_steps * pass_.count : pass_.count;
     x_rows_ = scratch_.template take<const T*>(hoisted_rows);
-    h_rows_ = scratch_.template take<const T*>(run_.count);
-    slots_ = scratch_.template take<Index>(run_.count);
+    h_rows_ = scratch_.template take<const T*>(pass_.count);
+    slots_ = scratch_.template take<Index>(pass_.count);
     for (int k = 1; k < kInfo.states; ++k) {
-      state_rows_[k] = scratch_.template take<const T*>(run_.count);
+      state_rows_[k] = scratch_.template take<const T*>(pass_.count);
     }
     if (a_.hoist_steps > 0) {
       hoisted_out_ = scratch_.template take<T*>(hoisted_rows);
@@ -44,10 +44,10 @@ class ForwardRows {
   void hoist(Index begin, Index end) noexcept {
     Index n = 0;
     for (Index step = begin; step < end; ++step) {
-      const Index t = time_of(run_, step);
-      for (Index i = 0; i < run_.count; ++i) {
-        const Index b = run_.rows[i];
-        if (flags_at(run_, t, b) & kStepReal) x_rows_[n++] = row_at(run_.x, t, b);
+      const Index t = time_of(pass_, step);
+      for (Index i = 0; i < pass_.count; ++i) {
+        const Index b = pass_.rows[i];
+        if (flags_at(pass_, t, b) & kStepReal) x_rows_[n++] = row_at(pass_.x, t, b);
       }
     }
     hoist_phase<0>(n);
@@ -67,28 +67,28 @@ class ForwardRows {
     p.end = share.end * kTileWidth;
     if (p.end > hoisted_stride_[kPhase]) p.end = hoisted_stride_[kPhase];
     p.x_rows = p.h_rows = x_rows_;
-    p.h_depth = run_.input_size;
-    p.x_panels = p.h_panels = run_.weights.x[kPhase];
+    p.h_depth = pass_.input_size;
+    p.x_panels = p.h_panels = pass_.weights.x[kPhase];
     p.tile_vectors = P::kUnitVectors * P::kGates;
-    p.bias = run_.options.norm.on ? nullptr : run_.weights.bias[kPhase];
+    p.bias = pass_.options.norm.on ? nullptr : pass_.weights.bias[kPhase];
     p.out = hoisted_out_;
     multiply_rows<V>(p);
   }
 
   // Lists the rows that take the step, and where their states are; fills the outputs of the others.
   Index begin_step(Index step) noexcept {
-    const Index t = time_of(run_, step), hidden = run_.hidden_size, h_size = run_.h_size;
+    const Index t = time_of(pass_, step), hidden = pass_.hidden_size, h_size = pass_.h_size;
     t_ = t;
     Index n = 0;
-    for (Index i = 0; i < run_.count; ++i) {
-      const Index b = run_.rows[i];
-      const unsigned flags = flags_at(run_, t, b);
+    for (Index i = 0; i < pass_.count; ++i) {
+      const Index b = pass_.rows[i];
+      const unsigned flags = flags_at(pass_, t, b);
       if (flags & kStepFresh) a_.origin[i] = kAfterReset;
-      const T* const* const given = a_.origin[i] == kAfterReset ? run_.after_reset : run_.initial;
+      const T* const* const given = a_.origin[i] == kAfterReset ? pass_.after_reset : pass_.initial;
       const bool carried = a_.origin[i] == kCarried;
       const T* const h = carried ? a_.h[i] : given[0] + b * h_size;
       if (flags & kStepReal) {
-        if (a_.hoist_steps == 0) x_rows_[n] = row_at(run_.x, t, b);
+        if (a_.hoist_steps == 0) x_rows_[n] = row_at(pass_.x, t, b);
         h_rows_[n] = h;
         for (int k = 1; k < kInfo.states; ++k) {
           state_rows_[k][n] = carried ? a_.state[k] + i * a_.padded : given[k] + b * hidden;
@@ -96,7 +96,7 @@ class ForwardRows {
         slots_[n++] = i;
       } else if (a_.gang.part == 0) {
         T* const y = row_at(a_.y, t, b);
-        if (run_.hold) {
+        if (pass_.hold) {
           copy(h, y, h_size);
         } else {
           fill_zero(y, h_size);
@@ -108,8 +108,8 @@ class ForwardRows {
 
   // Where the step's values of its r-th row begin on the tape.
   T* on_tape(Index r) const noexcept {
-    const Index at = t_ * run_.batch + run_.rows[slots_[r]];
-    return a_.saved + at * run_.saved_width * run_.hidden_size;
+    const Index at = t_ * pass_.batch + pass_.rows[slots_[r]];
+    return a_.saved + at * pass_.saved_width * pass_.hidden_size;
   }
 
   // The states of the rows that took the step are the new ones from now on.
@@ -125,7 +125,7 @@ class ForwardRows {
   }
 
   const ForwardArgs<T>& a_;
-  const RunArgs<T>& run_;
+  const PassArgs<T>& pass_;
   Scratch scratch_;
   UnitVectors<Cell, V> vectors_;
   const T** x_rows_ = nullptr;  // of the rows that take the step, in slot order

@@ -12,11 +12,11 @@ class UnitVectors {
   static constexpr Index kLanes = V::kLanes;
 
  public:
-  explicit UnitVectors(const RunArgs<typename V::Scalar>& run) noexcept
-      : hidden_(run.hidden_size), head_(run.hidden_size) {
-    if constexpr (Cell::info.heads) head_ = run.hidden_size / run.heads;
+  explicit UnitVectors(const PassArgs<typename V::Scalar>& pass) noexcept
+      : hidden_(pass.hidden_size), head_(pass.hidden_size) {
+    if constexpr (Cell::info.heads) head_ = pass.hidden_size / pass.heads;
     head_vectors_ = vectors_of<V>(head_);
-    vectors_ = Cell::info.heads ? run.heads * head_vectors_ : head_vectors_;
+    vectors_ = Cell::info.heads ? pass.heads * head_vectors_ : head_vectors_;
   }
 
   Index count() const noexcept { return vectors_; }
@@ -45,10 +45,10 @@ class HeadRows {
   using T = typename V::Scalar;
 
  public:
-  HeadRows(const RunArgs<T>& run, Scratch& scratch) noexcept
-      : count_(run.count), heads_(run.heads), depth_(run.h_size) {
+  HeadRows(const PassArgs<T>& pass, Scratch& scratch) noexcept
+      : count_(pass.count), heads_(pass.heads), depth_(pass.h_size) {
     if constexpr (Cell::info.heads) {
-      depth_ = run.h_size / heads_;
+      depth_ = pass.h_size / heads_;
       rows_ = scratch.take<const T*>(heads_ * count_);
     }
   }

@@ -147,7 +147,7 @@ void pack_phase(const PackArgs<typename V::Scalar>& a,
   using T = typename V::Scalar;
   using P = Phase<Cell, kPhase>;
   static_assert(!P::info.heads || (P::info.phases == 1 && P::kSeparate == 0 && P::kInputOnly == 0 &&
-                                   P::kUnitVectors == 1 && P::info.params == 0),
+                                   P::kUnitVectors == 1 && P::info.cell_parameters == 0),
                 "what heads have not been made to go with");
   const Index hidden = a.hidden_size, input = P::kSeesHidden ? hidden : a.input_size;
   const Index h_size = a.projected_size > 0 ? a.projected_size : hidden;

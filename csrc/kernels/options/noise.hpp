@@ -96,27 +96,27 @@ class StepNoise {
   using T = typename V::Scalar;
 
  public:
-  StepNoise(const RunArgs<T>& run, Index padded, Scratch& scratch) noexcept
-      : run_(run), padded_(padded) {
+  StepNoise(const PassArgs<T>& pass, Index padded, Scratch& scratch) noexcept
+      : pass_(pass), padded_(padded) {
     if constexpr (Options::kActs) {
-      const CellOptions<T>& o = run.options;
+      const CellOptions<T>& o = pass.options;
       bool any = o.candidate_dropout.on;
       for (int k = 0; k < kStates; ++k) any = any || o.zoneout[k].on;
-      if (any && run.draw.training) rows_ = scratch.take<T>(run.count * (1 + kStates) * padded);
+      if (any && pass.draw.training) rows_ = scratch.take<T>(pass.count * (1 + kStates) * padded);
     }
   }
 
   // Draws for the n-th row of the step, its units [begin, end).
   void prepare(Index n, Index t, Index b, Index begin, Index end) noexcept {
     if (rows_ == nullptr) return;
-    const CellOptions<T>& o = run_.options;
+    const CellOptions<T>& o = pass_.options;
     T* to = rows_ + n * (1 + kStates) * padded_;
-    draw_row(run_.draw, Feature::kCandidate, t, b, o.candidate_dropout, T(0),
+    draw_row(pass_.draw, Feature::kCandidate, t, b, o.candidate_dropout, T(0),
              o.candidate_dropout.scale, begin, end, to + begin);
     for (int k = 0; k < kStates; ++k) {
       to += padded_;
       if (!o.zoneout[k].on) continue;
-      draw_row(run_.draw, zoneout_of(k), t, b, o.zoneout[k], T(0), T(1), begin, end, to + begin);
+      draw_row(pass_.draw, zoneout_of(k), t, b, o.zoneout[k], T(0), T(1), begin, end, to + begin);
     }
   }
 
@@ -126,7 +126,7 @@ class StepNoise {
   Index stride() const noexcept { return padded_; }
 
  private:
-  const RunArgs<T>& run_;
+  const PassArgs<T>& pass_;
   Index padded_;
   T* rows_ = nullptr;
 };
@@ -139,24 +139,24 @@ class RecurrentDropout {
   using T = typename V::Scalar;
 
  public:
-  RecurrentDropout(const RunArgs<T>& run, Index padded, Scratch& scratch) noexcept
+  RecurrentDropout(const PassArgs<T>& pass, Index padded, Scratch& scratch) noexcept
       : padded_(padded) {
     if constexpr (Options::kActs) {
-      if (!run.options.recurrent_dropout.on || !run.draw.training) return;
-      masks_per_row_ = kGates > 1 && run.options.dropout_by_gate ? kGates : 1;
-      masks_ = scratch.take<T>(run.count * masks_per_row_ * padded);
+      if (!pass.options.recurrent_dropout.on || !pass.draw.training) return;
+      masks_per_row_ = kGates > 1 && pass.options.dropout_by_gate ? kGates : 1;
+      masks_ = scratch.take<T>(pass.count * masks_per_row_ * padded);
       counting_ = masks_ == nullptr;
     }
   }
 
   // Draws the masks of all rows.
-  void start(const RunArgs<T>& run) noexcept {
+  void start(const PassArgs<T>& pass) noexcept {
     if (masks_ == nullptr) return;
-    const Index hidden = run.h_size;
-    for (Index i = 0; i < run.count; ++i) {
+    const Index hidden = pass.h_size;
+    for (Index i = 0; i < pass.count; ++i) {
       for (Index g = 0; g < masks_per_row_; ++g) {
-        draw_row(run.draw, Feature::kRecurrent, 0, run.rows[i], run.options.recurrent_dropout, T(0),
-                 run.options.recurrent_dropout.scale, g * hidden, (g + 1) * hidden,
+        draw_row(pass.draw, Feature::kRecurrent, 0, pass.rows[i], pass.options.recurrent_dropout,
+                 T(0), pass.options.recurrent_dropout.scale, g * hidden, (g + 1) * hidden,
                  masks_ + (i * masks_per_row_ + g) * padded_);
       }
     }
