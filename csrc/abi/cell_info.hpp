@@ -43,7 +43,7 @@ struct CellInfo {
   bool second_sees_h = false;  // whether the second phase's gate sees h instead of x
   bool biases = true;          // whether there are bias_ih and bias_hh
   int cell_parameters = 0;     // values per unit beside weights and biases
-  // Their names, separated by blanks; python/simdrnn/cells.py says what may follow a name.
+  // Their names, separated by blanks; python/simdrnn/spec/cell.py says what may follow a name.
   const char* parameters = "";
   int attention = 0;  // 0 or 1: numbers per step and row beside x
   // The states' names, separated by blanks; "n>0" is one that must be positive to mean something.
