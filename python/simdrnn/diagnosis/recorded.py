@@ -122,14 +122,14 @@ class Recorded:
         parameters = layer._direction(layer._per_unit(layer._parameters), self.index)
         twin.set_parameters(index, *parameters)
         x = twin.input_of(run, self.tape._arrays.hidden, number)
-        noise = twin._noise(run, index)
+        noise = twin.noise_of(run, index)
         if layer.structure.reverse:  # drawn in processing order
             noise = noise.of_times(slice(None, None, -1))
         real = self.steps.real[:, rows]
         saved = np.where(real[..., None, None], self.saved[:, rows], 0.0).astype(np.float64)
         return Sample(
             replace(
-                twin._pass(_of_rows(run, rows), index, x[:, rows]),
+                twin.pass_of(_of_rows(run, rows), index, x[:, rows]),
                 noise=noise.of_rows(rows),
                 steps=Steps(real, self.steps.fresh[:, rows], self.steps.order),
             ),

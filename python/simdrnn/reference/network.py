@@ -134,7 +134,7 @@ class Network:
         for layer in range(self._num_layers):
             x, outputs = self.input_of(run, hidden, layer), []
             for index in self._indices(layer):
-                recurrence = self._pass(run, index, x)
+                recurrence = self.pass_of(run, index, x)
                 result = recurrence.forward(keep=tape is not None)
                 outputs.append(result.output)
                 for final, state in zip(final_states, result.final, strict=True):
@@ -169,7 +169,7 @@ class Network:
             d_below = np.zeros(x.shape)
             for direction, index in enumerate(self._indices(layer)):
                 columns = slice(direction * self._h_size, (direction + 1) * self._h_size)
-                recurrence, after = self._pass(run, index, x), tape.hidden[layer][..., columns]
+                recurrence, after = self.pass_of(run, index, x), tape.hidden[layer][..., columns]
                 gradients = recurrence.backward(
                     after,
                     self._saved(tape, index, recurrence, after),
@@ -219,13 +219,13 @@ class Network:
         shape = (steps, batch, width, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
 
-    def _pass(self, run: Run, index: int, x: Array) -> Pass:
+    def pass_of(self, run: Run, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""
         steps = Steps.of(run, reverse=bool(index % self._num_directions))
         initial = _of_index(run.states, index)
         reset = initial if run.reset_states is None else _of_index(run.reset_states, index)
         weights = self._weights[index]
-        noise = self._noise(run, index)
+        noise = self.noise_of(run, index)
         beside = np.empty((0, *run.x.shape[:2])) if run.attention is None else run.attention[None]
         kind = Pass if self._options.placement is None else NormalisedPass
         return kind(
@@ -233,7 +233,7 @@ class Network:
             beside.astype(np.float64),
         )  # fmt: skip
 
-    def _noise(self, run: Run, index: int) -> Noise:
+    def noise_of(self, run: Run, index: int) -> Noise:
         """Draw what is random about the pass of one direction."""
         return Noise.draw(
             self._options,
