@@ -52,8 +52,14 @@ class Weights(NamedTuple):
 
     def each(self, function: Callable[[Array], Array]) -> Weights:
         """Apply a function to each of them."""
-        projection = None if self.projection is None else function(self.projection)
-        return Weights(*map(function, self[:5]), projection)
+        return Weights(
+            function(self.input),
+            function(self.recurrent),
+            function(self.bias_ih),
+            function(self.bias_hh),
+            function(self.own),
+            None if self.projection is None else function(self.projection),
+        )
 
 
 class PassResult(NamedTuple):
