@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from helpers_bench import ONE, SMALL, exactly, quiet
+from helpers_loops import every
 from simdrnn.bench import acceptance, cli, curves, options
 from simdrnn.bench.acceptance import ROWS, Acceptance, run_acceptance
 from simdrnn.bench.cases import ACCEPTANCE, Case
@@ -51,8 +52,8 @@ def arguments(*words):
 # verdicts
 
 
-@pytest.mark.parametrize(
-    ("target", "value", "reached"),
+@every(
+    "target, value, reached",
     [(LEAST, 1.5, True), (LEAST, 1.4999, False), (MOST, 2.0, True), (MOST, 2.0001, False)],
 )
 def test_the_bound_itself_is_enough(target, value, reached):
@@ -111,8 +112,8 @@ def test_values_without_a_geometric_mean_are_judged():
     assert verdict.reached
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
+@every(
+    "value, unit, text",
     [(0.9234, "%", "92.3 %"), (1.234, "x", "1.23"), (2.5, "us", "2.50 us"), (5.0, "MB", "5.00 MB")],
 )
 def test_values_are_shown_in_their_units(value, unit, text):
@@ -139,8 +140,8 @@ def test_the_best_peer_counts_and_the_reference_is_none():
     assert values == {"inference": 2.0, "training": 2.0, "pytorch": 3.0}
 
 
-@pytest.mark.parametrize(
-    ("shape", "expected"),
+@every(
+    "shape, expected",
     [
         ((10, 16, 64, 64), {"forward_peak_64", "training_peak_64"}),
         ((10, 16, 128, 128), {"forward_peak", "training_peak"}),
@@ -355,8 +356,8 @@ def test_the_plot_of_the_grid_is_a_png_per_number_of_threads(tmp_path):
 # the command line
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
+@every(
+    "words, message",
     [
         (["--quick"], "--acceptance and --quick exclude each other"),
         (["--shape", "1,1,1,1"], "--acceptance and --shape exclude each other"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from helpers_bench import ONE, SMALL, exactly, quiet
+from helpers_loops import every
 from simdrnn.bench.alternate import Rounds, alternate
 from simdrnn.bench.cases import CELLS, Case
 from simdrnn.bench.choice import measure_choice, measure_stack
@@ -131,7 +132,9 @@ def test_a_failed_process_is_an_error():
         list(measure_memory(ONE, quiet, {"forward": -1}, 0))
 
 
-@pytest.mark.parametrize("size", [1, 100, 4096, 100_000])
+@every("size", [1, 100, 4096, 100_000])
+@every("threads")
+@every("isa")
 def test_bandwidth_is_measured(isa, size, threads):
     from simdrnn.bench.peak import measure_bandwidth
 

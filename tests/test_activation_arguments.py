@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from helpers_loops import every
 from simdrnn.activations import ACTIVATIONS, Activation, parse_activation
 
 WITHOUT = ("sigmoid", "tanh", "relu", "softsign", "softplus", "identity")
@@ -31,8 +32,8 @@ def given(name):
     return (name, 2.0, 0.5) if name in MUST_BE_GIVEN else name
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-@pytest.mark.parametrize("spell", [str, str.upper, str.title])
+@every("name", ACTIVATIONS)
+@every("spell", [str, str.upper, str.title])
 def test_names_are_known_in_any_case(name, spell):
     argument = given(name)
     spelled = (spell(name), 2.0, 0.5) if isinstance(argument, tuple) else spell(name)
@@ -41,7 +42,7 @@ def test_names_are_known_in_any_case(name, spell):
     assert parse_activation("activation", spelled).name == name
 
 
-@pytest.mark.parametrize("name", ONNX)
+@every("name", ONNX)
 def test_the_names_of_onnx_are_known(name):
     parsed = parse_activation("activation", given(ONNX[name]))
 
@@ -49,8 +50,8 @@ def test_the_names_of_onnx_are_known(name):
     assert parse_activation("activation", spelled) == parsed
 
 
-@pytest.mark.parametrize(
-    ("value", "want"),
+@every(
+    "value, want",
     [
         ("leaky_relu", ("leaky_relu", 0.01, 0.0)),
         ("thresholded_relu", ("thresholded_relu", 1.0, 0.0)),
@@ -76,7 +77,7 @@ def test_parameters_are_filled_in(value, want):
     assert [type(part) for part in got] == [str, float, float]
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@every("name", ACTIVATIONS)
 def test_what_was_parsed_parses_to_itself(name):
     parsed = parse_activation("activation", given(name))
 
@@ -89,7 +90,7 @@ def test_kinds_count_the_names():
     assert [Activation(name).kind for name in ACTIVATIONS] == list(range(12))
 
 
-@pytest.mark.parametrize("name", ["swish", "", "sig moid", "tanh ", "leakyrelu_"])
+@every("name", ["swish", "", "sig moid", "tanh ", "leakyrelu_"])
 def test_an_unknown_name_lists_the_known(name):
     with pytest.raises(ValueError, match=r"^recurrent_activation: expected one of sigmoid, ") as e:
         parse_activation("recurrent_activation", name)
@@ -98,7 +99,7 @@ def test_an_unknown_name_lists_the_known(name):
     assert all(known in str(e.value) for known in (*ACTIVATIONS, "keras_hard_sigmoid"))
 
 
-@pytest.mark.parametrize("value", [None, 3, b"tanh", np.tanh, (), ("elu", 1, 2, 3), (1.0, "elu")])
+@every("value", [None, 3, b"tanh", np.tanh, (), ("elu", 1, 2, 3), (1.0, "elu")])
 def test_other_types_are_refused(value):
     text = "activation: expected a name, (name, alpha) or (name, alpha, beta), got "
 
@@ -106,8 +107,8 @@ def test_other_types_are_refused(value):
         parse_activation("activation", value)
 
 
-@pytest.mark.parametrize("name", [*WITHOUT, "keras_hard_sigmoid"])
-@pytest.mark.parametrize("parameters", [(1.0,), (0.0,), (0.0, 0.0)])
+@every("name", [*WITHOUT, "keras_hard_sigmoid"])
+@every("parameters", [(1.0,), (0.0,), (0.0, 0.0)])
 def test_those_that_take_no_parameter_get_none(name, parameters):
     value = (name, *parameters)
 
@@ -129,8 +130,8 @@ def test_a_record_with_a_needless_parameter_is_refused(value):
         parse_activation("activation", value)
 
 
-@pytest.mark.parametrize("name", MUST_BE_GIVEN)
-@pytest.mark.parametrize("parameters", [(), (1.0,)])
+@every("name", MUST_BE_GIVEN)
+@every("parameters", [(), (1.0,)])
 def test_those_without_a_useful_default_must_get_both(name, parameters):
     text = rf"^activation: expected \('{name}', alpha, beta\), got "
 
@@ -148,8 +149,8 @@ def test_a_slope_that_the_value_does_not_tell_is_refused(name):
         parse_activation("activation", (name, -0.1))
 
 
-@pytest.mark.parametrize(
-    ("number", "error", "text"),
+@every(
+    "number, error, text",
     [
         (float("nan"), ValueError, "a finite number, got nan"),
         (float("inf"), ValueError, "a finite number, got inf"),
@@ -162,7 +163,7 @@ def test_a_slope_that_the_value_does_not_tell_is_refused(name):
         (1j, TypeError, "a finite number, got 1j"),
     ],
 )
-@pytest.mark.parametrize("letter", ["alpha", "beta"])
+@every("letter", ["alpha", "beta"])
 def test_parameters_are_finite_numbers(letter, number, error, text):
     value = ("affine", number, 1.0) if letter == "alpha" else ("affine", 1.0, number)
 

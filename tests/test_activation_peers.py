@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
+from helpers_loops import every
 from simdrnn.activations import parse_activation
 from simdrnn.reference.activations import activation_of, log_sigmoid
 
@@ -37,7 +38,8 @@ TORCH = {
 }
 
 
-@pytest.mark.parametrize("argument", TORCH, ids=str)
+@every("argument", TORCH, ids=str)
+@every("dtype")
 def test_values_and_gradients_equal_pytorch(torch, argument, dtype):
     parsed = parse_activation("activation", argument)
     x = np.concatenate([np.linspace(-30, 30, 5003), np.linspace(-4, 4, 5003), [0, 1, 0.25]])
@@ -95,7 +97,7 @@ def onnx_rnn():
     return run
 
 
-@pytest.mark.parametrize(
+@every(
     "value",
     [
         ("Sigmoid",),

@@ -10,6 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import assert_same_bits, difference_step, difference_tolerance
+from helpers_loops import every, instruction_set
 from helpers_ulp import WIDER, last_place
 from simdrnn.activations import ACTIVATIONS, Activation
 from simdrnn.reference.activations import activation_of, log_sigmoid, softplus
@@ -31,22 +32,9 @@ if np.finfo(np.longdouble).nmant < 60:
     pytest.skip("long double here is no wider than double", allow_module_level=True)
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]:.3g}-{case[2]:.3g}")
-def case(request):
-    return request.param
-
-
-@pytest.fixture(params=["compiled-float32", "compiled-float64", "reference-float64"])
-def backend(request):
-    """Functions (activate, slope) of one engine, and its dtype."""
-    engine, dtype = request.param.split("-")
-    if engine == "compiled":
-        return compiled, compiled_slope, dtype
-    return (
-        lambda case, x: activation_of(case).function(x),
-        lambda case, y: activation_of(case).derivative(y),
-        dtype,
-    )
+every_case = every(
+    "case", CASES, ids=lambda case: f"{case.name}-{case.alpha:.3g}-{case.beta:.3g}"
+)
 
 
 def compiled(case, x):
@@ -55,6 +43,26 @@ def compiled(case, x):
 
 def compiled_slope(case, y):
     return sr._core.testing.activation(case.kind, case.alpha, case.beta, y, slope=True)
+
+
+def of_reference(case, x):
+    return activation_of(case).function(x)
+
+
+def reference_slope(case, y):
+    return activation_of(case).derivative(y)
+
+
+# Functions (activate, slope) of one engine, and its dtype.
+every_backend = every(
+    "backend",
+    [
+        (compiled, compiled_slope, "float32"),
+        (compiled, compiled_slope, "float64"),
+        (of_reference, reference_slope, "float64"),
+    ],
+    ids=lambda backend: f"{backend[0].__name__}-{backend[2]}",
+)
 
 
 def arguments(dtype):
@@ -130,6 +138,8 @@ def header_units():
     return {name: float(units) for name, units in line.findall(HEADER.read_text())}
 
 
+@every_case
+@every_backend
 def test_values_are_within_the_header(backend, case):
     activate, _, dtype = backend
     x = arguments(dtype)
@@ -147,7 +157,9 @@ def test_values_are_within_the_header(backend, case):
     assert error.max() <= header_units()[case.name]
 
 
-def test_slopes_of_values_are_within_the_header(isa, case, dtype):
+@every_case
+@every("dtype")
+def test_slopes_of_values_are_within_the_header(case, dtype):
     y = compiled(case, arguments(dtype))
     # The reference's formulas, in the wider type, on the very values.
     wide = Activation(case.name, *rounded(case, dtype))
@@ -160,6 +172,8 @@ def test_slopes_of_values_are_within_the_header(isa, case, dtype):
     assert error.max() <= 2
 
 
+@every_case
+@every_backend
 def test_slopes_of_values_are_the_derivatives(backend, case):
     activate, slope, dtype = backend
     x = arguments(dtype)
@@ -178,6 +192,7 @@ def test_slopes_of_values_are_the_derivatives(backend, case):
     assert error.max() <= units * scale * np.finfo(dtype).eps
 
 
+@every_case
 def test_derivatives_of_the_reference_are_those_of_its_functions(case, rng):
     function, derivative = activation_of(case)
     x, h = rng.uniform(-6, 6, 2000), difference_step()
@@ -193,24 +208,35 @@ def test_derivatives_of_the_reference_are_those_of_its_functions(case, rng):
     assert np.abs(got - want).max() <= difference_tolerance(1 + abs(case.alpha * case.beta))
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus"])
+@every("name", ["sigmoid", "tanh", "softplus"])
+@every("dtype")
+@every("isa")
 def test_by_name_is_the_same_function(isa, name, dtype):
     x = arguments(dtype)
 
     assert_same_bits(compiled(Activation(name), x), sr._core.testing.math(name, x))
 
 
-def test_instruction_sets_agree(isa, case, dtype):
+@every_case
+@every("dtype")
+def test_instruction_sets_agree(case, dtype):
     x = np.concatenate([arguments(dtype), np.array([np.inf, -np.inf], dtype)])
-    y = compiled(case, x)
-    slopes = compiled_slope(case, y)
-    sr.isa.use("scalar")
+    got = {}
+    for isa in sr.isa.available():
+        with instruction_set(isa):
+            y = compiled(case, x)
+            got[isa] = y, compiled_slope(case, y)
+    want, want_slope = got.pop("scalar")
 
-    real = ~np.isnan(y)  # 0 * infinity, of which payloads may differ
-    assert_same_bits(y[real], compiled(case, x)[real])
-    assert_same_bits(slopes[real], compiled_slope(case, y)[real])
+    real = ~np.isnan(want)  # 0 * infinity, of which payloads may differ
+    for y, slope in got.values():
+        assert np.isnan(y[~real]).all()
+        assert_same_bits(y[real], want[real])
+        assert_same_bits(slope[real], want_slope[real])
 
 
+@every_case
+@every_backend
 def test_nan_stays_nan(backend, case):
     activate, slope, dtype = backend
     nan = np.full(37, np.nan, dtype)
@@ -239,7 +265,8 @@ INFINITIES = {  # values at -infinity and infinity, and the slopes there
 }
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@every("name", ACTIVATIONS)
+@every_backend
 def test_infinities_have_limits(backend, name):
     activate, slope, dtype = backend
     for case, (low, high, left, right) in INFINITIES.items():
@@ -250,6 +277,8 @@ def test_infinities_have_limits(backend, name):
             np.testing.assert_array_equal(slope(case, y), [left, right])
 
 
+@every_case
+@every_backend
 def test_values_are_monotone(backend, case):
     activate, _, dtype = backend
     x = np.sort(arguments(dtype))

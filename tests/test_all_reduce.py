@@ -10,6 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import assert_same_bits, tolerance
+from helpers_loops import every
 from helpers_workers import B, H, I, T, in_processes, in_threads, train
 from simdrnn.optim import SGD, Adam, AdamW, RMSprop
 
@@ -47,7 +48,7 @@ def test_two_processes_train_as_one(dtype):
     assert_as_one(workers, one, dtype)
 
 
-@pytest.mark.parametrize("cuts", [(0, 4, 8), (0, 3, 8), (0, 1, 2, 8), (0, 8, 8)], ids=str)
+@every("cuts", [(0, 4, 8), (0, 3, 8), (0, 1, 2, 8), (0, 8, 8)], ids=str)
 def test_unequal_shards_count_by_their_rows(cuts):
     shards = [slice(*pair) for pair in pairwise(cuts)]
     one = train(slice(0, B), SGD, "float64", STEPS, **MOMENTUM)
@@ -135,7 +136,7 @@ def test_what_the_hook_leaves_is_what_updates(kind):
 
 
 @all_kinds
-@pytest.mark.parametrize("max_norm", [0.1, 1e9, np.float32(0.5), 0.0, float("inf")])
+@every("max_norm", [0.1, 1e9, np.float32(0.5), 0.0, float("inf")])
 def test_clipping_in_a_step_is_clipping_before_it(kind, max_norm):
     layers, grads = problem()
     others, given = problem()
@@ -179,7 +180,7 @@ def test_a_hook_that_fails_changes_nothing():
     assert repr(optimizer.state_dict()) == repr(state)
 
 
-@pytest.mark.parametrize("result", [lambda b: b * 0.5, lambda b: b[:], lambda b: True, id])
+@every("result", [lambda b: b * 0.5, lambda b: b[:], lambda b: True, id])
 def test_a_hook_that_does_not_work_in_place_is_refused(result):
     weight = np.ones(3)
 
@@ -189,14 +190,14 @@ def test_a_hook_that_does_not_work_in_place_is_refused(result):
     assert (weight == 1.0).all()
 
 
-@pytest.mark.parametrize("hook", ["mean", 3, np.ones(3), []])
+@every("hook", ["mean", 3, np.ones(3), []])
 @all_kinds
 def test_no_callable_is_refused(kind, hook):
     with pytest.raises(TypeError, match="all_reduce: expected a callable or None, got "):
         kind(np.ones(3), all_reduce=hook)
 
 
-@pytest.mark.parametrize("limit", [-1.0, float("nan"), "1", True, [1.0]])
+@every("limit", [-1.0, float("nan"), "1", True, [1.0]])
 def test_no_limit_is_refused_before_the_workers_meet(limit):
     met = []
     weight = np.ones(3)

@@ -17,11 +17,14 @@ from helpers import (
     make_problem,
     tolerance,
 )
+from helpers_loops import every
 
 ALLOWED = tolerance("float64", 5, 5)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("dtype")
+@every("engine")
 def test_shapes_of_output_and_state(engine, cell, dtype, rng):
     problem = make_problem(
         engine, cell, rng=rng, dtype=dtype, num_layers=2, bidirectional=True, T=5, B=4, H=3
@@ -34,7 +37,8 @@ def test_shapes_of_output_and_state(engine, cell, dtype, rng):
     assert isinstance(state, tuple) == (INFOS[cell].states > 1)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_recorded_output_is_the_output(engine, cell, rng):
     problem = make_problem(engine, cell, rng=rng, pattern="all", num_layers=2, bidirectional=True)
 
@@ -45,7 +49,8 @@ def test_recorded_output_is_the_output(engine, cell, rng):
     assert_close(as_tuple(tape.state), as_tuple(state), 0.0)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_no_state_is_zero_state(engine, cell, rng):
     problem = make_problem(engine, cell, rng=rng)
     zero = tuple(np.zeros_like(s) for s in as_tuple(problem.state))
@@ -65,7 +70,8 @@ def turned(problem, engine, cell):
     return layer, problem.x.swapaxes(0, 1), call
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_batch_first_transposes_sequences_but_not_states(engine, cell, rng):
     problem = make_problem(engine, cell, rng=rng, pattern="all", bidirectional=True)
     layer, x, call = turned(problem, engine, cell)
@@ -77,7 +83,8 @@ def test_batch_first_transposes_sequences_but_not_states(engine, cell, rng):
     assert_close(as_tuple(state), as_tuple(want_state), 0.0)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_batch_first_gradients_are_laid_out_like_the_arguments(engine, cell, rng):
     problem = make_problem(engine, cell, rng=rng, pattern="all", bidirectional=True)
     layer, x, call = turned(problem, engine, cell)
@@ -91,8 +98,9 @@ def test_batch_first_gradients_are_laid_out_like_the_arguments(engine, cell, rng
     assert_close(grads.params, want.params, 0.0)
 
 
-@pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@every("batch_first", [False, True])
+@every("cell", CELLS)
+@every("engine")
 def test_unbatched_calls_are_a_batch_of_one(engine, cell, batch_first, rng):
     problem = make_problem(engine, cell, rng=rng, B=1, batch_first=False, pattern="plain")
     layer = make_layer(engine, cell, 2, 3, batch_first=batch_first, dtype="float64")
@@ -140,7 +148,8 @@ def strided(x, rng):
 LAYOUTS = list(strided(np.zeros((1, 1, 1)), None))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@every("layout", LAYOUTS)
+@every("engine")
 def test_any_layout_of_x_gives_the_same_bits(engine, layout, rng):
     problem = make_problem(engine, "gru", rng=rng)
     want, want_grads = problem.layer(problem.x)[0], problem.gradients()
@@ -181,7 +190,8 @@ def test_objects_with_an_array_are_accepted(engine, rng):
     np.testing.assert_array_equal(output, layer(x)[0])
 
 
-@pytest.mark.parametrize("kind", ["list", "int32", "uint8", "int64"])
+@every("kind", ["list", "int32", "uint8", "int64"])
+@every("engine")
 def test_lengths_may_be_of_any_integer_type(engine, kind, rng):
     problem = make_problem(engine, "gru", rng=rng)
     lengths = [5, 2, 0, 3]
@@ -192,7 +202,8 @@ def test_lengths_may_be_of_any_integer_type(engine, kind, rng):
     np.testing.assert_array_equal(problem.layer(problem.x, lengths=given)[0], want)
 
 
-@pytest.mark.parametrize("batch_first", [False, True])
+@every("batch_first", [False, True])
+@every("engine")
 def test_out_is_filled_and_returned(engine, batch_first, rng):
     layer = engine.GRU(3, 4, batch_first=batch_first, bidirectional=True, dtype="float64")
     x = rng.standard_normal((5, 2, 3))
@@ -286,8 +297,9 @@ def test_backward_after_a_change_of_parameters_says_so(engine, rng):
         tape.backward(problem.d_output)
 
 
-@pytest.mark.parametrize("unbatched", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@every("unbatched", [False, True])
+@every("cell", CELLS)
+@every("engine")
 def test_cells_take_the_steps_of_layers(engine, cell, unbatched, rng):
     problem = make_problem(engine, cell, rng=rng, bias=True)
     name, extra = LAYERS[cell]

@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 
+from helpers_loops import every
+
 T, B, I, H = 5, 2, 3, 4  # noqa: E741
 
 
@@ -169,14 +171,16 @@ def ids(cases):
     return [re.sub(r"[^a-z_]+", "-", case[-1].lower())[:40] for case in cases]
 
 
-@pytest.mark.parametrize(("sizes", "options", "error", "message"), CONSTRUCTOR)
+@every("sizes, options, error, message", CONSTRUCTOR)
+@every("engine")
 def test_constructor_names_the_bad_argument(engine, sizes, options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         engine.LSTM(*sizes, **options)
 
 
-@pytest.mark.parametrize(("call", "error", "message"), CALL, ids=ids(CALL))
-@pytest.mark.parametrize("method", ["__call__", "record"])
+@every("call, error, message", CALL, ids=ids(CALL))
+@every("method", ["__call__", "record"])
+@every("engine")
 def test_call_names_the_bad_argument(engine, method, call, error, message):
     layer = engine.LSTM(I, H, dtype="float32")
     arguments = {"x": X} | call
@@ -185,7 +189,8 @@ def test_call_names_the_bad_argument(engine, method, call, error, message):
         getattr(layer, method)(arguments.pop("x"), **arguments)
 
 
-@pytest.mark.parametrize(("out", "error", "message"), OUT, ids=ids(OUT))
+@every("out, error, message", OUT, ids=ids(OUT))
+@every("engine")
 def test_out_is_checked_before_anything_runs(engine, out, error, message):
     layer = engine.LSTM(I, H, dtype="float32")
 
@@ -193,7 +198,8 @@ def test_out_is_checked_before_anything_runs(engine, out, error, message):
         layer(X, out=out)
 
 
-@pytest.mark.parametrize("shared", ["x", "state"])
+@every("shared", ["x", "state"])
+@every("engine")
 def test_out_must_not_overlap_what_is_read(engine, shared):
     layer = engine.LSTM(4, 4, dtype="float32")
     memory = floats(6, 1, 4)
@@ -214,8 +220,8 @@ def test_out_may_interleave_with_x(engine):
     np.testing.assert_array_equal(output, layer(floats(5, 2, 4))[0])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+@every(
+    "arguments, error, message",
     [
         ({"d_output": floats(T, B, 5)}, ValueError, "d_output: expected shape (T, B, D*H) ="),
         ({"d_output": np.zeros((T, B, H))}, TypeError, "d_output: expected dtype float32"),
@@ -223,6 +229,7 @@ def test_out_may_interleave_with_x(engine):
         ({"d_state": (None, floats(1, H))}, ValueError, "d_state[1]: expected shape (L*D, B, H)"),
     ],
 )
+@every("engine")
 def test_backward_names_the_bad_argument(engine, arguments, error, message):
     tape = engine.LSTM(I, H, dtype="float32").record(X)
 
@@ -230,7 +237,8 @@ def test_backward_names_the_bad_argument(engine, arguments, error, message):
         tape.backward(**arguments)
 
 
-@pytest.mark.parametrize("kind", ["GRU", "RNN"])
+@every("kind", ["GRU", "RNN"])
+@every("engine")
 def test_a_tuple_for_a_single_state_is_refused(engine, kind):
     layer = getattr(engine, kind)(I, H, dtype="float32")
 
@@ -256,8 +264,9 @@ def test_unbatched_messages_leave_the_batch_out(engine):
         layer(floats(T, I), lengths=[3])
 
 
-@pytest.mark.parametrize("kind", ["GRU", "RNN", "GRUCell", "RNNCell"])
-@pytest.mark.parametrize("option", ["cell_clip", "forget_bias"])
+@every("kind", ["GRU", "RNN", "GRUCell", "RNNCell"])
+@every("option", ["cell_clip", "forget_bias"])
+@every("engine")
 def test_options_of_the_lstm_are_refused_elsewhere(engine, kind, option):
     with pytest.raises(ValueError, match=f"{option}: expected a cell with a"):
         getattr(engine, kind)(3, 4, **{option: 1.0})
@@ -277,8 +286,8 @@ def test_what_a_layer_was_made_with_is_fixed(engine):
         layer.hidden_size = 5
 
 
-@pytest.mark.parametrize(
-    ("x", "state", "error", "message"),
+@every(
+    "x, state, error, message",
     [
         (floats(2, 5), None, ValueError, "x: expected shape (B, 3) or (3,), got (2, 5)"),
         (floats(1, 2, 3), None, ValueError, "x: expected shape (B, 3) or (3,), got (1, 2, 3)"),
@@ -287,6 +296,7 @@ def test_what_a_layer_was_made_with_is_fixed(engine):
         (np.zeros((2, 3)), None, TypeError, "x: expected dtype float32, got float64"),
     ],
 )
+@every("engine")
 def test_cells_name_the_bad_argument(engine, x, state, error, message):
     with pytest.raises(error, match=re.escape(message)):
         engine.GRUCell(3, 4, dtype="float32")(x, state)

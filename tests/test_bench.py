@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers_loops import every
 from simdrnn.bench.cases import ACCEPTANCE, CELLS, QUICK, Case
 from simdrnn.bench.jax_network import from_kernels, to_kernels
 from simdrnn.bench.onnx_model import onnx_weights
@@ -114,8 +115,8 @@ def test_label_names_everything_unusual():
     assert case.label == "gru 10,3,5,7 x2 bi float64"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
+@every(
+    "changes, message",
     [
         ({"cell": "lru"}, "cell: expected one of lstm, gru, rnn, got 'lru'"),
         ({"dtype": "float16"}, "dtype: expected one of float32, float64, got 'float16'"),
@@ -247,7 +248,7 @@ def test_peers_agree_on_the_same_weights(case):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@every("dtype", ["float32", "float64"])
 @over_peer_cases
 def test_jax_agrees_on_the_same_weights(case, dtype):
     pytest.importorskip("simdrnn._core", reason="the extension is not built")
@@ -320,7 +321,7 @@ def test_dead_worker_is_an_error(worker):
         worker.answers()
 
 
-@pytest.mark.parametrize("name", PEERS)
+@every("name", PEERS)
 def test_missing_peer_says_what_to_install(name, monkeypatch):
     monkeypatch.setattr("simdrnn.bench.peers.find_spec", lambda module: None)
 

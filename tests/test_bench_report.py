@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from helpers_loops import every
 from simdrnn.bench import cli
 from simdrnn.bench.cases import QUICK, Case
 from simdrnn.bench.machine import as_json
@@ -135,8 +136,8 @@ def test_report_prints_mismatches(monkeypatch, capsys):
     assert f"{SMALL.label}: they disagree" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("theirs", "start"),
+@every(
+    "theirs, start",
     [
         ([0.5, 0.6], "Do not switch for forward"),
         ([0.9, 1.1], "No reason to switch for forward"),
@@ -207,8 +208,8 @@ def test_plot_says_what_to_install(monkeypatch):
 # the command line
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
+@every(
+    "words, message",
     [
         (["--threads", "0"], "--threads: expected a positive integer, got 0"),
         (["--rounds", "3"], "--rounds: expected an even number"),

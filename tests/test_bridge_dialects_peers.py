@@ -7,6 +7,7 @@ import pytest
 
 import simdrnn as sr
 from helpers_keras import imported_keras
+from helpers_loops import every
 from simdrnn.dialects import convert
 
 pytestmark = pytest.mark.peers
@@ -57,8 +58,8 @@ def disturb(array):
 # PyTorch, Keras, ONNX Runtime
 
 
-@pytest.mark.parametrize("cell", LAYERS)
-@pytest.mark.parametrize(("layers", "both", "bias"), [(1, False, True), (2, True, True),
+@every("cell", LAYERS)
+@every("layers, both, bias", [(1, False, True), (2, True, True),
                                                       (2, False, False)])  # fmt: skip
 def test_torch(torch, cell, layers, both, bias):
     module = getattr(torch.nn, cell.upper())(I, H, layers, bidirectional=both, bias=bias)
@@ -72,10 +73,8 @@ def test_torch(torch, cell, layers, both, bias):
     assert all(np.array_equal(value, back[name]) for name, value in weights.items())
 
 
-@pytest.mark.parametrize(
-    ("cell", "reset_after"), [("lstm", None), ("gru", True), ("gru", False), ("rnn", None)]
-)
-@pytest.mark.parametrize("both", [False, True])
+@every("cell, reset_after", [("lstm", None), ("gru", True), ("gru", False), ("rnn", None)])
+@every("both", [False, True])
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # get_weights()
 def test_keras(keras, cell, reset_after, both):
     kind = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN"}[cell]
@@ -94,10 +93,8 @@ def test_keras(keras, cell, reset_after, both):
     assert all(map(np.array_equal, back, theirs.get_weights()))
 
 
-@pytest.mark.parametrize(
-    ("cell", "reset_after"), [("lstm", None), ("gru", True), ("gru", False), ("rnn", None)]
-)
-@pytest.mark.parametrize("both", [False, True])
+@every("cell, reset_after", [("lstm", None), ("gru", True), ("gru", False), ("rnn", None)])
+@every("both", [False, True])
 def test_onnx(cell, reset_after, both):
     form = {} if reset_after is None else {"reset_after": reset_after}
     layer = LAYERS[cell](I, H, bidirectional=both, seed=0, **form)
@@ -154,7 +151,7 @@ def same_trees(one, other):
     return np.array_equal(one, other)
 
 
-@pytest.mark.parametrize(("cell", "kind"), [("lstm", "LSTMCell"), ("lstm", "OptimizedLSTMCell"),
+@every("cell, kind", [("lstm", "LSTMCell"), ("lstm", "OptimizedLSTMCell"),
                                             ("gru", "GRUCell"), ("rnn", "SimpleCell")])  # fmt: skip
 def test_flax(cell, kind):
     linen = pytest.importorskip("flax.linen", reason="needs flax")
@@ -192,7 +189,7 @@ def test_flax_nnx(cell, kind):
     assert same_trees(convert(layer.state_dict(), "simdrnn", "flax_nnx", cell=cell), weights)
 
 
-@pytest.mark.parametrize(("cell", "kind", "options"), [
+@every("cell, kind, options", [
     ("lstm", "LSTM", {}), ("gru", "GRU", {}), ("rnn", "VanillaRNN", {}),
     ("rnn", "VanillaRNN", {"double_bias": False})])  # fmt: skip
 def test_haiku(cell, kind, options):
@@ -220,10 +217,8 @@ def test_haiku(cell, kind, options):
 # OpenVINO
 
 
-@pytest.mark.parametrize(
-    ("cell", "reset_after"), [("lstm", None), ("gru", True), ("gru", False), ("rnn", None)]
-)
-@pytest.mark.parametrize("both", [False, True])
+@every("cell, reset_after", [("lstm", None), ("gru", True), ("gru", False), ("rnn", None)])
+@every("both", [False, True])
 def test_openvino(cell, reset_after, both):
     openvino = pytest.importorskip("openvino", reason="needs openvino")
     ops = openvino.opset13

@@ -9,6 +9,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import assert_close, make_layer
+from helpers_loops import every
 from helpers_onnx import onnx_parameters
 from helpers_onnx_models import make_model, node_model, run_onnx
 from helpers_peers import allowed
@@ -43,7 +44,7 @@ def node_cases():
     return found
 
 
-@pytest.mark.parametrize("case", node_cases(), ids=lambda case: case.name)
+@every("case", node_cases(), ids=lambda case: case.name)
 def test_onnx_own_node_tests_pass(case):
     assert backend.is_compatible(case.model)
     prepared = backend.prepare(case.model)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
+from helpers_loops import every
 from simdrnn.cli import main
 
 pytestmark = pytest.mark.peers
@@ -90,7 +91,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+@every("name", BAD)
 def test_what_cannot_be_used_is_said_in_a_sentence(name, model, capsys):
     words, message = BAD[name]
 

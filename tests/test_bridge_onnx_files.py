@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simdrnn as sr
+from helpers_loops import every
 from helpers_onnx_models import make_model
 
 onnx = pytest.importorskip("onnx", reason="needs the [test] extra: onnx")
@@ -94,7 +95,7 @@ def damaged_source(made=[]):  # noqa: B006 (made once)
     return made[0]
 
 
-@pytest.mark.parametrize("data", [b"", b"\0" * 100, b"not a model", b"\x08\x07"])
+@every("data", [b"", b"\0" * 100, b"not a model", b"\x08\x07"])
 def test_other_files_are_value_errors(data, tmp_path):
     (tmp_path / "model.onnx").write_bytes(data)
 
@@ -139,8 +140,8 @@ CLAIMS = {
 }
 
 
-@pytest.mark.parametrize("name", CLAIMS)
-@pytest.mark.parametrize("use", [load, backend.prepare], ids=["load", "backend"])
+@every("name", CLAIMS)
+@every("use", [load, backend.prepare], ids=["load", "backend"])
 def test_tensors_have_the_bytes_that_their_shapes_ask_for(name, use, tmp_path):
     shape, message = CLAIMS[name]
     save(sr.LSTM(I, H, seed=0), tmp_path / "model.onnx")
@@ -227,7 +228,7 @@ def growing(name):
     return make_model(nodes, [("x", "float32", [1])], [(output, "float32", ["N"])], constants)
 
 
-@pytest.mark.parametrize(
+@every(
     "name",
     ["ConstantOfShape", "ConstantOfShape of many", "Expand", "Tile", "Add", "Gather", "Concat"],
 )
@@ -344,7 +345,7 @@ LOCATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", LOCATIONS)
+@every("name", LOCATIONS)
 def test_other_places_are_refused(name, external, tmp_path):
     path, _ = external
     inner = tmp_path / "inner"
@@ -371,8 +372,8 @@ def test_links_are_not_followed(external, tmp_path):
         load(inner / "model.onnx")
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
+@every(
+    "key, value, message",
     [
         (
             "length",

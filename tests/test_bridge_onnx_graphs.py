@@ -9,6 +9,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import assert_close
+from helpers_loops import every
 from helpers_onnx import onnx_parameters
 from helpers_onnx_models import make_model, run_chain, run_onnx
 from helpers_peers import allowed, unsorted_lengths
@@ -202,7 +203,7 @@ GRAPHS = (
 )
 
 
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.__name__)
+@every("graph", GRAPHS, ids=lambda graph: graph.__name__)
 def test_exported_graphs_are_recognised(graph, rng):
     layers, model, batch_first, states = graph(rng)
 
@@ -310,7 +311,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@every("name", BROKEN)
 def test_what_is_not_recognised_is_named(name):
     arguments, message = BROKEN[name]
 

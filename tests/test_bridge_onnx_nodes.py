@@ -14,6 +14,7 @@ import pytest
 import simdrnn as sr
 from helpers import INFOS, as_tuple, assert_close, make_layer, make_problem
 from helpers_cover import cover
+from helpers_loops import every
 from helpers_onnx import DIRECTIONS, activation_attributes, onnx_parameters
 from helpers_onnx_models import node_model, run_onnx
 from helpers_peers import allowed, unsorted_lengths
@@ -144,7 +145,7 @@ class Case:
         return output, as_tuple(final)
 
 
-@pytest.mark.parametrize("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
+@every("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
 def test_every_pair_of_attributes_is_loaded_and_run(row):
     rng = np.random.default_rng(zlib.crc32(str(row).encode()))
     case = Case(rng, **row)
@@ -277,7 +278,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+@every("name", BAD)
 def test_attributes_out_of_the_specification_are_refused(name, rng):
     attributes, message = BAD[name]
     parameters = onnx_parameters(make_layer(sr, "rnn_tanh", I, H), "RNN", "h", "forward")
@@ -297,7 +298,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+@every("name", WRONG)
 def test_weights_that_contradict_each_other_are_refused(name):
     layer = make_layer(sr, "lstm_peephole", I, H)
     parameters = onnx_parameters(layer, "LSTM", "ifgo", "forward")

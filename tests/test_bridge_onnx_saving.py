@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import simdrnn as sr
 from helpers import as_tuple, assert_close, make_layer
 from helpers_cover import cover
+from helpers_loops import every
 from helpers_onnx_models import joined, run_chain, run_onnx
 from helpers_peers import allowed, unsorted_lengths
 
@@ -113,7 +114,7 @@ def one_or_both(states):
     return states[0] if states is not None and len(states) == 1 else states
 
 
-@pytest.mark.parametrize("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
+@every("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
 def test_what_is_saved_equals_the_layer_everywhere(row, tmp_path):
     rng = np.random.default_rng(zlib.crc32(str(row).encode()))
     layer, path = build(rng, **row), tmp_path / "model.onnx"
@@ -240,7 +241,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@every("name", REFUSED)
 def test_what_onnx_has_no_counterpart_of_is_named(name, tmp_path):
     make, message = REFUSED[name]
     path = tmp_path / "model.onnx"

@@ -9,6 +9,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import as_tuple, assert_close
+from helpers_loops import every
 from helpers_onnx_models import joined, run_chain
 from helpers_peers import allowed
 
@@ -42,8 +43,8 @@ def export(module, arguments, path, **how):
         torch.onnx.export(module, arguments, path, verbose=False, **how)
 
 
-@pytest.mark.parametrize("name", EXPORTS)
-@pytest.mark.parametrize("dynamo", [False, True], ids=["scripted", "exported"])
+@every("name", EXPORTS)
+@every("dynamo", [False, True], ids=["scripted", "exported"])
 def test_what_torch_exports_is_loaded(name, dynamo, torch, rng, tmp_path, capfd):
     kind, layers, options, free = EXPORTS[name]
     if dynamo:

@@ -10,6 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers_keras import imported_keras
+from helpers_loops import every
 from simdrnn.dialects import convert, permute_gates
 
 pytestmark = pytest.mark.peers
@@ -50,7 +51,7 @@ def torch_twin(torch, layer, **changed):
 # PyTorch
 
 
-@pytest.mark.parametrize("seed", range(12))
+@every("seed", range(12))
 def test_no_false_alarm(torch, seed):
     """Sizes, depths, dtypes and gains at random: whatever both compute correctly agrees."""
     rng = np.random.default_rng(seed)
@@ -140,8 +141,8 @@ def keras_twin(keras, layer, kind, *, both=False, dialect_cell=None, **arguments
     return made
 
 
-@pytest.mark.parametrize("both", [False, True])
-@pytest.mark.parametrize(("cell", "kind"), [("lstm", "LSTM"), ("gru", "GRU"), ("rnn", "SimpleRNN")])
+@every("both", [False, True])
+@every("cell, kind", [("lstm", "LSTM"), ("gru", "GRU"), ("rnn", "SimpleRNN")])
 def test_keras_layers(keras, cell, kind, both):
     layer = LAYERS[cell](4, 5, bidirectional=both, seed=0)
     whole = keras_twin(keras, layer, kind, both=both, return_sequences=True, return_state=True)

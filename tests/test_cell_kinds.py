@@ -21,6 +21,7 @@ from helpers import (
     gates_with_rows,
     make_layer,
 )
+from helpers_loops import every
 from simdrnn import reference
 from simdrnn.cells import CellInfo
 from simdrnn.engine import EngineUser
@@ -39,8 +40,9 @@ def test_the_list_names_every_layer_once():
     assert {"MGU", "LiGRU", "JANET", "UGRNN"} <= {*MADE}
 
 
-@pytest.mark.parametrize("ending", ["", "Cell"])
-@pytest.mark.parametrize("name", MADE)
+@every("ending", ["", "Cell"])
+@every("name", MADE)
+@every("engine")
 def test_classes_are_found_listed_and_the_same_every_time(engine, name, ending):
     found = getattr(engine, name + ending)
 
@@ -55,13 +57,14 @@ def test_the_namespaces_still_list_what_they_hold():
     assert {*reference.__all__} <= {*dir(reference)}
 
 
-@pytest.mark.parametrize("name", ["MGUCells", "Cell", "None", "NoneCell", "Mgu", "rnn_relu"])
+@every("name", ["MGUCells", "Cell", "None", "NoneCell", "Mgu", "rnn_relu"])
+@every("engine")
 def test_other_names_are_refused(engine, name):
     with pytest.raises(AttributeError, match=f"module '{engine.__name__}' has no attribute"):
         getattr(engine, name)
 
 
-@pytest.mark.parametrize("name", MADE)
+@every("name", MADE)
 def test_the_constructor_takes_what_that_of_a_gru_takes(name):
     gated = ["forget_bias"] * (BY_LAYER[name].keep >= 0)
     for ending in ("", "Cell"):
@@ -74,7 +77,8 @@ def test_the_constructor_takes_what_that_of_a_gru_takes(name):
             assert ours[parameter] == gru[parameter]
 
 
-@pytest.mark.parametrize("name", MADE)
+@every("name", MADE)
+@every("engine")
 def test_the_documentation_is_that_of_the_twin(engine, name):
     twin = sys.modules[type(reference.CELLS[BY_LAYER[name].name]).__module__]
     equations = inspect.cleandoc(twin.__doc__)
@@ -86,7 +90,8 @@ def test_the_documentation_is_that_of_the_twin(engine, name):
         assert text.endswith("engine." if engine is sr else "by default in float64.")
 
 
-@pytest.mark.parametrize("name", MADE)
+@every("name", MADE)
+@every("engine")
 def test_layers_are_shown_copied_and_pickled_as_others_are(engine, name, rng):
     layer = getattr(engine, name)(3, 4, 2, dropout=0.5, dtype="float32", gate_clip=2, seed=0)
     x = rng.standard_normal((5, 2, 3)).astype("float32")
@@ -99,14 +104,15 @@ def test_layers_are_shown_copied_and_pickled_as_others_are(engine, name, rng):
     assert repr(layer) == f"{name}(3, 4, num_layers=2, dropout=0.5, gate_clip=2.0)"
 
 
-@pytest.mark.parametrize("name", MADE)
+@every("name", MADE)
 def test_layers_of_the_reference_are_float64_unless_told(name):
     assert getattr(reference, name)(2, 3).dtype == np.float64
     assert getattr(sr, name)(2, 3).dtype == np.float32
 
 
-@pytest.mark.parametrize("ending", ["", "Cell"])
-@pytest.mark.parametrize("name", [name for name in MADE if BY_LAYER[name].keep >= 0])
+@every("ending", ["", "Cell"])
+@every("name", [name for name in MADE if BY_LAYER[name].keep >= 0])
+@every("engine")
 def test_forget_bias_is_that_of_the_gate_that_keeps(engine, name, ending):
     plain, layer = (getattr(engine, name + ending)(3, 4, seed=0, forget_bias=b) for b in (None, 2))
     info, wanted = BY_LAYER[name], 2
@@ -147,8 +153,9 @@ def test_mistakes_are_told_as_by_other_layers(engine):
         engine.MGU(3, 4, bias=False, forget_bias=1.0)
 
 
-@pytest.mark.parametrize("name", sorted(INFOS))
-@pytest.mark.parametrize("bias", [True, False])
+@every("name", sorted(INFOS))
+@every("bias", [True, False])
+@every("engine")
 def test_parameters_have_rows_for_the_gates_that_they_act_on(engine, name, bias):
     layer = make_layer(engine, name, 3, 4, 2, bias=bias, bidirectional=True)
 
@@ -166,7 +173,7 @@ def test_parameters_have_rows_for_the_gates_that_they_act_on(engine, name, bias)
     assert not shapes
 
 
-@pytest.mark.parametrize("name", sorted(INFOS))
+@every("name", sorted(INFOS))
 def test_the_table_names_every_gate_and_points_into_them(name):
     info = INFOS[name]
 

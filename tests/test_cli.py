@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from helpers_loops import every
 from simdrnn._version import __version__
 from simdrnn.cli import main
 from simdrnn.demos import DemoError, digits, text
@@ -45,8 +46,8 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"simdrnn {__version__}\n"
 
 
-@pytest.mark.parametrize(
-    ("argv", "expected"),
+@every(
+    "argv, expected",
     [
         (["--help"], ["info", "bench", "demo"]),
         (["demo", "--help"], ["text", "digits"]),
@@ -62,9 +63,7 @@ def test_help_names_what_there_is(argv, expected, capsys):
     assert all(word in out for word in expected)
 
 
-@pytest.mark.parametrize(
-    "argv", [[], ["demo"], ["train"], ["demo", "cats"], ["demo", "text", "--speed", "9"]]
-)
+@every("argv", [[], ["demo"], ["train"], ["demo", "cats"], ["demo", "text", "--speed", "9"]])
 def test_wrong_usage_exits_with_2_and_a_message(argv, capsys):
     code = stop_code(argv)
 

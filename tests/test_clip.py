@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
+from helpers_loops import every
 from helpers_nn import assert_close, needs_torch, rounding
 from simdrnn.clip import clip_grad_norm_, clip_grad_value_
 from simdrnn.gradients import Gradients
@@ -25,8 +26,8 @@ def flat(gradients):
     return np.concatenate([array.ravel() for array in gradients.params.values()])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("norm_type", NORM_TYPES)
+@every("dtype", DTYPES)
+@every("norm_type", NORM_TYPES)
 def test_norm_is_that_of_all_elements_before_clipping(norm_type, dtype):
     gradients = make_gradients(dtype)
     want = np.linalg.norm(flat(gradients).astype("float64"), norm_type)
@@ -109,7 +110,7 @@ def test_array_of_many_blocks_and_with_gaps():
     assert_close(np.linalg.norm(gradient), 1.0, 2e-6 / want + rounding("float64", 60, 1.0))
 
 
-@pytest.mark.parametrize("norm_type", NORM_TYPES)
+@every("norm_type", NORM_TYPES)
 def test_nan_spreads_to_every_element(norm_type):
     gradients = [np.array([1.0, np.nan]), np.array([2.0])]
 
@@ -154,9 +155,9 @@ def read_only():
     return array
 
 
-@pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
-@pytest.mark.parametrize(
-    ("bad", "error", "message"),
+@every("clip", [clip_grad_norm_, clip_grad_value_])
+@every(
+    "bad, error, message",
     [
         (np.ones(2, "int64"), TypeError, r"grads_or_list\[1\]: expected dtype float32 or float64"),
         (np.ones(2, complex), TypeError, "got complex128"),
@@ -193,9 +194,9 @@ def test_bad_norm_type_is_named(value):
 
 @pytest.mark.peers
 @needs_torch
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("norm_type", NORM_TYPES)
-@pytest.mark.parametrize("max_norm", [0.0, 0.3, 1e3])
+@every("dtype", DTYPES)
+@every("norm_type", NORM_TYPES)
+@every("max_norm", [0.0, 0.3, 1e3])
 def test_equals_pytorch(max_norm, norm_type, dtype):
     import torch
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from helpers_loops import every
 from simdrnn import reference
 from simdrnn.demos import DemoError, corpus, digits, text
 from simdrnn.progress import Bar, Interrupt, PlainLines, open_progress
@@ -98,7 +99,7 @@ def test_chunks_continue_row_by_row_and_targets_are_one_ahead():
         np.testing.assert_array_equal(after[0], before[-1] + 1)
 
 
-@pytest.mark.parametrize("size", [9, 10, 20, 41])
+@every("size", [9, 10, 20, 41])
 def test_chunks_of_a_short_text_have_fewer_rows(size):
     found = list(corpus.chunks(np.arange(size), batch=32, length=8))
 
@@ -106,8 +107,8 @@ def test_chunks_of_a_short_text_have_fewer_rows(size):
     assert found[0][0].shape == (8, (size - 1) // 8)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
+@every(
+    "content, message",
     [
         (b"", "expected at least 90 characters for --length 8, got 0"),
         (b"x" * 89, "expected at least 90 characters for --length 8, got 89"),
@@ -369,8 +370,8 @@ def test_interrupt_does_nothing_outside_the_main_thread():
 # Options.
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
+@every(
+    "given, message",
     [
         (("--seconds", "0"), "argument --seconds: expected a positive number, got '0'"),
         (("--seconds", "nan"), "argument --seconds: expected a positive number, got 'nan'"),

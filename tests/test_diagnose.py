@@ -9,6 +9,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import CELLS, make_layer, tolerance
+from helpers_loops import every
 from simdrnn.diagnosis.measures import row_norms
 from simdrnn.diagnosis.spectrum import KRYLOV, radius_of_matrices, radius_of_products
 
@@ -34,9 +35,8 @@ def positive(rng, size, radius):
 # Norms and verdicts
 
 
-@pytest.mark.parametrize(
-    ("factor", "verdict"), [(0.5, "vanish"), (1.0, "steady"), (1.2, "explode")]
-)
+@every("factor, verdict", [(0.5, "vanish"), (1.0, "steady"), (1.2, "explode")])
+@every("engine")
 def test_growth_of_a_linear_network_is_its_factor(engine, factor, verdict):
     layer, T = linear(engine, factor * np.eye(4)), 41
 
@@ -190,7 +190,8 @@ def test_radii_of_large_matrices_are_within_three_percent(rng):
     np.testing.assert_allclose(got, want, rtol=0.03)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_jacobian_radius_is_that_of_one_step(engine, cell, rng):
     layer = make_layer(engine, cell, 2, 5, dtype="float64", seed=1, hidden_clip=0.4)
     x, T, t = rng.standard_normal((6, 1, 2)), 6, 3
@@ -248,7 +249,8 @@ def test_saturation_counts_real_steps_only(engine):
     assert found.dead.tolist() == [1]
 
 
-@pytest.mark.parametrize("cell", ["gru", "gru_reset_before"])
+@every("cell", ["gru", "gru_reset_before"])
+@every("engine")
 def test_gates_of_a_gru_are_told_apart(engine, cell):
     layer = make_layer(engine, cell, 1, 1, dtype="float64", seed=0)
     for name, array in layer.state_dict().items():

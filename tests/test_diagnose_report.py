@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
+from helpers_loops import every
 
 LINEAR = {"nonlinearity": "relu", "bias": False, "seed": 0}
 
@@ -35,8 +36,9 @@ def test_hidden_clip_is_counted_by_step(engine):
     np.testing.assert_array_equal(found.clips["hidden_clip"], [0.5, 1.0, 0.0, np.nan])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("bound", [0.5, 3.0])
+@every("dtype", ["float32", "float64"])
+@every("bound", [0.5, 3.0])
+@every("engine")
 def test_gate_clip_is_counted_by_gate(engine, dtype, bound):
     layer = engine.LSTM(1, 2, dtype=dtype, seed=0, gate_clip=bound)
     for name, array in layer.state_dict().items():
@@ -281,7 +283,8 @@ def test_plot_leaves_out_what_there_is_not(engine):
     assert set(panels(own)) == {"Norm of the gradient for each state", "Saturated gate values"}
 
 
-@pytest.mark.parametrize("shape", [(0, 2, 2), (3, 0, 2), (1, 1, 2)], ids=str)
+@every("shape", [(0, 2, 2), (3, 0, 2), (1, 1, 2)], ids=str)
+@every("engine")
 def test_plot_draws_nothing_where_there_is_nothing(engine, shape):
     pytest.importorskip("matplotlib")
 

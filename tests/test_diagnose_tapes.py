@@ -9,11 +9,12 @@ import pytest
 
 import simdrnn as sr
 from helpers import CELLS, Case, make_layer
+from helpers_loops import every
 from simdrnn import reference
 
 
 @pytest.mark.usefixtures("built")
-@pytest.mark.parametrize(
+@every(
     "case",
     [
         Case(cell, "float64", pattern=pattern, layers=2, directions=2, dropout=0.4)
@@ -42,8 +43,9 @@ def test_engines_agree(case):
     assert str(ours).splitlines()[0] == str(theirs).splitlines()[0]
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (1, 3), (5, 0), (5, None)], ids=str)
-@pytest.mark.parametrize("cell", CELLS)
+@every("shape", [(0, 3), (1, 3), (5, 0), (5, None)], ids=str)
+@every("cell", CELLS)
+@every("engine")
 def test_any_shape_is_diagnosed(engine, cell, shape):
     layer = make_layer(engine, cell, 2, 3, bidirectional=True, batch_first=True, seed=0)
     T, B = shape

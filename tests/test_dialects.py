@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import simdrnn as sr
 from helpers import assert_close, tolerance
 from helpers_dialects import FORMULAS
+from helpers_loops import every
 from simdrnn import reference
 from simdrnn.dialects import DIALECTS, convert, gate_order, permute_gates
 
@@ -82,14 +83,14 @@ def random_weights(dialect, cell, reset_after, *, I=3, H=4, layers=1, both=False
     return filled(start, np.random.default_rng(seed).standard_normal)
 
 
-@pytest.mark.parametrize("cell", HAVING, ids=str)
+@every("cell", HAVING, ids=str)
 def test_the_table_has_the_cells_that_packages_have(cell):
     found = {name for name, one in DIALECTS.items() if cell[1] in one.layouts.get(cell[0], {})}
 
     assert found == HAVING[cell]
 
 
-@pytest.mark.parametrize(("cell", "form", "source", "target"), PAIRS)
+@every("cell, form, source, target", PAIRS)
 @settings(max_examples=4, deadline=None)
 @given(
     st.integers(1, 5), st.integers(1, 5), st.integers(1, 2), st.booleans(), st.integers(0, 2**32)
@@ -148,7 +149,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("dialect", "cell", "form"), FORMS)
+@every("dialect, cell, form", FORMS)
 def test_a_package_computes_what_our_layer_does(dialect, cell, form, rng):
     T, B, I, H = 6, 3, 5, 4  # noqa: E741
     options = {} if form is None else {"reset_after": form}
@@ -285,8 +286,8 @@ def test_a_json_file_is_read_whole_and_keeps_its_numbers():
     assert second["kernel"].dtype == np.float32
 
 
-@pytest.mark.parametrize("order", ["iofg", "figo", "ogfi"])
-@pytest.mark.parametrize("axis", [0, 1, -1])
+@every("order", ["iofg", "figo", "ogfi"])
+@every("axis", [0, 1, -1])
 def test_gates_of_one_matrix_change_places(order, axis, rng):
     array = rng.standard_normal((8, 12))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
+from helpers_loops import every
 from simdrnn.dialects import convert, gate_order, permute_gates
 
 
@@ -42,8 +43,8 @@ def test_names():
             sr.RNN(3, 4).state_dict(), "torch", "haste", cell="rnn")  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("weights", "source", "message"),
+@every(
+    "weights, source, message",
     [
         ([], "torch", "weights: expected a dict, got list"),
         ({}, "torch", "weights of layer 0: expected weight_ih, weight_hh, got nothing"),
@@ -100,8 +101,8 @@ def test_a_name_does_not_make_a_list_of_any_length():
             {"weight_ih_l9999999999": np.ones((4, 1))}, "torch", "keras", cell="lstm")  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
+@every(
+    "name, value, message",
     [
         ("weight_ih_l0", np.ones((15, 3)), "weight_ih_l0: expected 4*H rows, got shape (15, 3)"),
         ("weight_ih_l0", np.ones((0, 3)), "weight_ih_l0: expected 4*H rows, got shape (0, 3)"),
@@ -196,8 +197,8 @@ def test_other_arguments():
             lstm(), "torch", "tf1", cell="lstm", forget_bias=float("nan"))  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
+@every(
+    "arguments, message",
     [
         ((np.ones(8), "ifgo", "ifg"), "target: expected the letters ifgo in some order, got 'ifg'"),
         ((np.ones(8), "iigo", "iigo"), "source: expected different letters of gates, got 'iigo'"),

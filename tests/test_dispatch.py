@@ -10,6 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import CELLS, Case, assert_same_bits, printed, results, run_python
+from helpers_loops import every
 
 CPUINFO = Path("/proc/cpuinfo")
 # What each instruction set needs, in the words of the Linux kernel, which leaves out what it does
@@ -85,7 +86,7 @@ def test_the_chosen_one_runs(name):
     assert chosen > 3 * scalar
 
 
-@pytest.mark.parametrize("name", [" ", "avx", "AVX2", "neon", "scalar ", "avx2,scalar"])
+@every("name", [" ", "avx", "AVX2", "neon", "scalar ", "avx2,scalar"])
 def test_unknown_names_fail_the_import(name):
     done = run_python("import simdrnn", SIMDRNN_ISA=name)
 
@@ -110,7 +111,8 @@ def test_use_switches(isa):
     assert active == isa
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("isa")
 def test_layers_follow_switches_back_and_forth(isa, cell):
     problem = Case(cell, layers=2, directions=2, pattern="all", clip="every").draw(sr)
     layer = problem.layer
@@ -123,7 +125,8 @@ def test_layers_follow_switches_back_and_forth(isa, cell):
         assert_same_bits(got, want, name)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("isa")
 def test_a_tape_may_be_played_back_by_another_instruction_set(isa, cell):
     problem = Case(cell, layers=2, directions=2, pattern="all").draw(sr)
     want = results(problem)
@@ -151,7 +154,7 @@ def test_new_parameters_after_a_switch_count(isa, rng):
     assert_same_bits(layer(x)[0], before)
 
 
-@pytest.mark.parametrize("name", ["", "avx", "AVX2", "neon", "scalar\0"])
+@every("name", ["", "avx", "AVX2", "neon", "scalar\0"])
 def test_use_of_an_unknown_name_lists_the_choices(name):
     before = sr.isa.active()
 
@@ -161,7 +164,7 @@ def test_use_of_an_unknown_name_lists_the_choices(name):
     assert sr.isa.active() == before
 
 
-@pytest.mark.parametrize("name", [None, 2, b"avx2", ["avx2"], np.str_])
+@every("name", [None, 2, b"avx2", ["avx2"], np.str_])
 def test_use_of_another_type_says_so(name):
     with pytest.raises(TypeError, match=f"isa: expected a string, got {type(name).__name__}"):
         sr.isa.use(name)

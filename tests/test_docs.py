@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import simdrnn as sr
+from helpers_loops import every
 from simdrnn import cell_kinds, cli, reference
 from simdrnn.cells import compiled_cells
 
@@ -63,7 +64,7 @@ ENGINE = reference.Network  # reached through layers; what an engine does is sai
 # Docstrings
 
 
-@pytest.mark.parametrize("name", ["simdrnn", *MODULES])
+@every("name", ["simdrnn", *MODULES])
 def test_examples_in_docstrings_run(name):
     failed, _ = doctest.testmod(
         import_module(name), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -86,7 +87,7 @@ def test_there_are_examples_to_run():
     assert {name.rsplit(".", 1)[1] for name in found} >= layers | {"Linear", "Adam", "mse"}
 
 
-@pytest.mark.parametrize("name", ["simdrnn", *MODULES])
+@every("name", ["simdrnn", *MODULES])
 def test_modules_are_described(name):
     module = import_module(name)
 
@@ -135,7 +136,7 @@ def described(text, name):
     return {entry.strip(" *") for entries_line in entries for entry in entries_line.split(",")}
 
 
-@pytest.mark.parametrize("label", PUBLIC)
+@every("label", PUBLIC)
 def test_public_objects_are_described(label):
     text = inspect.getdoc(PUBLIC[label])
 
@@ -153,7 +154,7 @@ def has_own_signature(thing):
     return not (is_record or passes_on) and is_ours(thing.__init__)
 
 
-@pytest.mark.parametrize("label", [name for name in PUBLIC if has_own_signature(PUBLIC[name])])
+@every("label", [name for name in PUBLIC if has_own_signature(PUBLIC[name])])
 def test_every_parameter_is_described(label):
     thing = PUBLIC[label]
     text = inspect.getdoc(thing)
@@ -170,7 +171,7 @@ def test_every_parameter_is_described(label):
     assert found <= {p.name for p in parameters}
 
 
-@pytest.mark.parametrize("label", [name for name in PUBLIC if not inspect.isclass(PUBLIC[name])])
+@every("label", [name for name in PUBLIC if not inspect.isclass(PUBLIC[name])])
 def test_what_comes_back_is_described(label):
     thing = PUBLIC[label]
     text = inspect.getdoc(thing)
@@ -220,7 +221,7 @@ def test_the_readme_shows_how_to_install_try_and_test():
 
 
 @needs_readme
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@every("words", commands(), ids=" ".join)
 def test_commands_in_the_readme_exist(words, capsys):
     program, *arguments = words
 

@@ -24,13 +24,14 @@ from helpers_files import (
     skip_without_package,
     stack,
 )
+from helpers_loops import every
 from helpers_pairs import FACTORS, build, covering_rows
 from simdrnn import files, reference
 from simdrnn.engine import EngineUser
 from simdrnn.parameters import Parametrised
 
 OBJECTS = CLASSES | STACKS
-all_objects = pytest.mark.parametrize("make", OBJECTS.values(), ids=OBJECTS)
+all_objects = every("make", OBJECTS.values(), ids=OBJECTS)
 
 
 def inputs_of(layer, rng):
@@ -106,7 +107,7 @@ def test_activations_keep_their_parameters(activation, tmp_path):
     assert twin.options == layer.options
 
 
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU", "MGU", "LSTMCell", "RNNCell", "MGUCell"])
+@every("kind", ["RNN", "LSTM", "GRU", "MGU", "LSTMCell", "RNNCell", "MGUCell"])
 def test_every_argument_of_the_constructor_is_in_the_file(kind):
     layer = getattr(sr, kind)(3, 4)
 
@@ -242,7 +243,7 @@ def test_a_state_dict_of_pytorch_goes_through_load_state_dict(tmp_path, torch):
 # What is refused
 
 
-@pytest.mark.parametrize("name", ["lstm", "lstm.pt", "lstm.NPZ", "lstm.npz.gz"])
+@every("name", ["lstm", "lstm.pt", "lstm.NPZ", "lstm.npz.gz"])
 def test_other_endings_are_refused_before_anything_is_written(name, tmp_path):
     with pytest.raises(ValueError, match=r"path: expected a name that ends with \.safetensors or"):
         sr.GRU(3, 4).save(tmp_path / name)
@@ -250,7 +251,7 @@ def test_other_endings_are_refused_before_anything_is_written(name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", [3, None, b"a.npz", True, ["a.npz"]])
+@every("path", [3, None, b"a.npz", True, ["a.npz"]])
 def test_no_path_is_a_type_error(path):
     for act in (sr.GRU(3, 4).save, sr.load):
         with pytest.raises(TypeError, match="path: expected a str or a path, got "):
@@ -373,7 +374,7 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+@every("copied", COPIES.values(), ids=COPIES)
 @all_objects
 def test_every_class_pickles_and_copies(make, copied, rng):
     layer = make()

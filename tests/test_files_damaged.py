@@ -30,6 +30,7 @@ from helpers_files import (
     written,
     zipped,
 )
+from helpers_loops import every
 from simdrnn import reference
 
 # What a small file may cost: the interpreter's own objects, and modules loaded on the first call.
@@ -216,7 +217,7 @@ DESCRIPTIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("document", "match"), DESCRIPTIONS.values(), ids=DESCRIPTIONS)
+@every("document, match", DESCRIPTIONS.values(), ids=DESCRIPTIONS)
 def test_descriptions_of_nothing_are_refused(document, match, tmp_path):
     path = changed(tmp_path / "lstm.npz", sr.LSTM(2, 3), **document)
 
@@ -224,7 +225,7 @@ def test_descriptions_of_nothing_are_refused(document, match, tmp_path):
 
 
 @all_formats
-@pytest.mark.parametrize(
+@every(
     "sizes",
     [
         {"hidden_size": 2**20},
@@ -248,8 +249,8 @@ def test_absurd_sizes_ask_for_no_memory(sizes, ending, tmp_path):
         refused(path)
 
 
-@pytest.mark.parametrize(
-    ("make", "sizes"),
+@every(
+    "make, sizes",
     [
         (lambda: sr.Linear(2, 3), {"in_features": 10**8, "out_features": 10**5}),
         (lambda: sr.Embedding(2, 3), {"num_embeddings": 10**12}),
@@ -277,7 +278,7 @@ ARRAYS = {
 
 
 @all_formats
-@pytest.mark.parametrize(("arrays", "match"), ARRAYS.values(), ids=ARRAYS)
+@every("arrays, match", ARRAYS.values(), ids=ARRAYS)
 def test_arrays_that_are_not_the_layers_are_refused(arrays, match, ending, tmp_path):
     skip_without_package(ending)
     path = changed(tmp_path / f"lstm{ending}", sr.LSTM(2, 3), arrays=arrays)
@@ -394,7 +395,7 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+@every("header", HEADERS.values(), ids=HEADERS)
 def test_headers_of_arrays_are_not_believed(header, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     member = npy_header(header, b"\0" * 16)

@@ -9,6 +9,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import CELLS, CLIPS, INFOS, assert_same_bits, clip_options, make_layer
+from helpers_loops import every
 from simdrnn.tape import Tape
 
 RANDOM = {"lengths": "random", "mask": "random", "reset": "random"}
@@ -16,9 +17,10 @@ RANDOM = {"lengths": "random", "mask": "random", "reset": "random"}
 FORWARD_CLIPS = ("unclipped", "gate", "cell", "hidden")
 
 
-@pytest.mark.parametrize("masked_output", ["zero", "hold"])
-@pytest.mark.parametrize("clip", FORWARD_CLIPS)
-@pytest.mark.parametrize("cell", CELLS)
+@every("masked_output", ["zero", "hold"])
+@every("clip", FORWARD_CLIPS)
+@every("cell", CELLS)
+@every("engine")
 def test_every_cell_and_option(engine, cell, clip, masked_output):
     layer = make_layer(engine, cell, 2, 5, dtype="float64", seed=1, **clip_options(cell, clip))
 
@@ -33,7 +35,8 @@ def test_every_cell_and_option(engine, cell, clip, masked_output):
         assert check.compared + check.skipped >= min(5, sizes.get(name, 5))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_stacks_directions_and_dropout(engine, cell):
     layer = make_layer(
         engine, cell, 2, 3, 2, dtype="float64", seed=0, bidirectional=True, batch_first=True,
@@ -43,7 +46,8 @@ def test_stacks_directions_and_dropout(engine, cell):
     assert sr.gradcheck(layer, T=4, B=3, **RANDOM, entries=8).ok
 
 
-@pytest.mark.parametrize("radius", [1.5, 3.0])
+@every("radius", [1.5, 3.0])
+@every("engine")
 def test_layers_that_amplify(engine, radius):
     layer = engine.RNN(2, 20, dtype="float64", seed=0)
     sr.init.apply(layer, weight_hh=sr.init.spectral_radius(radius))
@@ -51,7 +55,8 @@ def test_layers_that_amplify(engine, radius):
     assert sr.gradcheck(layer, T=10, B=2).ok
 
 
-@pytest.mark.parametrize(("T", "B"), [(0, 2), (3, 0), (0, 0), (1, 1)])
+@every("T, B", [(0, 2), (3, 0), (0, 0), (1, 1)])
+@every("engine")
 def test_few_steps_and_rows(engine, T, B):
     report = sr.gradcheck(engine.LSTM(2, 3, dtype="float64", seed=0), T, B)
 
@@ -83,7 +88,8 @@ def tensor(grads, name):
 TENSORS = ("x", "state[0]", "state[1]", "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
-@pytest.mark.parametrize("name", TENSORS)
+@every("name", TENSORS)
+@every("engine")
 def test_a_wrong_entry_is_named(engine, name, monkeypatch):
     layer = engine.LSTM(2, 3, dtype="float64", seed=0)
     entry = {"x": (3, 1, 0), "s": (0, 1, 2), "w": (7, 1), "b": (7,)}[name[0]]
@@ -101,7 +107,7 @@ def test_a_wrong_entry_is_named(engine, name, monkeypatch):
     assert ";" not in str(error.value)  # the other tensors are right
 
 
-@pytest.mark.parametrize("name", TENSORS)
+@every("name", TENSORS)
 def test_random_directions_see_an_entry_that_was_not_chosen(name, monkeypatch):
     layer = sr.LSTM(2, 3, dtype="float64", seed=0)
 
@@ -116,7 +122,7 @@ def test_random_directions_see_an_entry_that_was_not_chosen(name, monkeypatch):
     assert not report.ok
 
 
-@pytest.mark.parametrize("factor", [0.0, -1.0, 1 + 1e-4, 1e12, np.inf, np.nan])
+@every("factor", [0.0, -1.0, 1 + 1e-4, 1e12, np.inf, np.nan])
 def test_wrong_factors_are_seen_where_there_are_kinks(factor, monkeypatch):
     layer = sr.RNN(2, 8, nonlinearity="relu", dtype="float64", seed=0, hidden_clip=0.5)
 
@@ -229,7 +235,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@every("case", REFUSED)
 def test_what_is_refused(case):
     arguments, options, error, message = REFUSED[case]
 

@@ -17,6 +17,7 @@ from helpers import (
     gates_with_rows,
     make_layer,
 )
+from helpers_loops import every
 from simdrnn import init, reference
 
 FORGETFUL = [cell for cell in CELLS if INFOS[cell].keep >= 0]
@@ -64,7 +65,9 @@ def orthogonality(dtype, rows, columns):
     return 2 * 6 * unit("float64") * math.sqrt(rows * columns) + 2 * unit(dtype)
 
 
-@pytest.mark.parametrize("cell", RECURRENT)
+@every("cell", RECURRENT)
+@every("dtype")
+@every("engine")
 def test_orthogonal_gates_in_every_layer_and_direction(engine, cell, dtype):
     H = 16
     layer = make_layer(engine, cell, 5, H, 2, bidirectional=True, dtype=dtype)
@@ -127,8 +130,10 @@ def test_biases_of_the_cells_own_are_biases(engine):
     assert not any(layer.parameters()[name].any() for name in changed)
 
 
-@pytest.mark.parametrize("cell", RECURRENT)
-@pytest.mark.parametrize("value", [0.5, 1.25])
+@every("cell", RECURRENT)
+@every("value", [0.5, 1.25])
+@every("dtype")
+@every("engine")
 def test_spectral_radius_of_every_gate(engine, cell, dtype, value):
     H = 12
     layer = make_layer(engine, cell, 3, H, 2, dtype=dtype)
@@ -156,6 +161,8 @@ def test_spectral_radius_scales_what_is_there():
     assert len(np.unique(ratio.round(6))) == 3  # each gate by a factor of its own
 
 
+@every("dtype")
+@every("engine")
 def test_uniform_reaches_its_bounds_and_not_beyond(engine, dtype):
     H, n = 64, 4 * 64 * 64
     layer = engine.LSTM(3, H, dtype=dtype)
@@ -172,10 +179,8 @@ def test_uniform_reaches_its_bounds_and_not_beyond(engine, dtype):
     assert biases.any(axis=1).all()  # PyTorch draws both
 
 
-@pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize(
-    ("make", "kurtosis"), [(init.glorot_uniform, 1.8), (init.glorot_normal, 3)]
-)
+@every("fused", [False, True])
+@every("make, kurtosis", [(init.glorot_uniform, 1.8), (init.glorot_normal, 3)])
 def test_glorot_variance(make, kurtosis, fused):
     I, H, G, gain = 200, 300, 3, 1.5  # noqa: E741
     layer = sr.GRU(I, H, dtype="float64")
@@ -191,7 +196,9 @@ def test_glorot_variance(make, kurtosis, fused):
         assert np.abs(weight).max() <= math.sqrt(3 * variance)
 
 
-@pytest.mark.parametrize("cell", RECURRENT)
+@every("cell", RECURRENT)
+@every("dtype")
+@every("engine")
 def test_identity_in_every_gate(engine, cell, dtype):
     layer = make_layer(engine, cell, 3, 4, bidirectional=True, dtype=dtype)
 
@@ -202,8 +209,10 @@ def test_identity_in_every_gate(engine, cell, dtype):
         np.testing.assert_array_equal(weight, want)
 
 
-@pytest.mark.parametrize("cell", FORGETFUL)
-@pytest.mark.parametrize("suffix", ["_l0", "_l1_reverse"])
+@every("cell", FORGETFUL)
+@every("suffix", ["_l0", "_l1_reverse"])
+@every("dtype")
+@every("engine")
 def test_forget_bias_is_the_sum_of_both(engine, cell, dtype, suffix):
     layer = make_layer(engine, cell, 3, 4, 2, bidirectional=True, dtype=dtype, seed=0)
     before, keep = layer.state_dict(), INFOS[cell].keep
@@ -218,7 +227,7 @@ def test_forget_bias_is_the_sum_of_both(engine, cell, dtype, suffix):
         np.testing.assert_array_equal(value[others], before[name][others])
 
 
-@pytest.mark.parametrize("cell", [c for c in FORGETFUL if not c.startswith("gru")])
+@every("cell", [c for c in FORGETFUL if not c.startswith("gru")])
 def test_forget_bias_is_that_of_the_constructor(cell):
     by_hand = make_layer(sr, cell, 3, 4, seed=0, forget_bias=1.5)
 
@@ -228,7 +237,8 @@ def test_forget_bias_is_that_of_the_constructor(cell):
 
 
 # sLSTM adds to what it keeps, and to its normaliser: tests/test_slstm.py.
-@pytest.mark.parametrize("cell", [cell for cell in FORGETFUL if INFOS[cell].states < 4])
+@every("cell", [cell for cell in FORGETFUL if INFOS[cell].states < 4])
+@every("engine")
 def test_a_large_forget_bias_keeps_the_state(engine, cell, rng):
     # The gate that the table names is the one that keeps: with it open the state stays.
     layer = make_layer(engine, cell, 3, 4, dtype="float64", seed=0)
@@ -245,7 +255,9 @@ def test_a_large_forget_bias_keeps_the_state(engine, cell, rng):
     np.testing.assert_allclose(kept, start, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", FORGETFUL)
+@every("cell", FORGETFUL)
+@every("dtype")
+@every("engine")
 def test_chrono_ranges(engine, cell, dtype):
     H, t_max = 1000, 100.0
     layer = make_layer(engine, cell, 3, H, dtype=dtype)
@@ -277,7 +289,7 @@ def test_chrono_may_leave_the_input_gate():
     assert not total_bias(layer, 0).any()
 
 
-@pytest.mark.parametrize("cell", FORGETFUL)
+@every("cell", FORGETFUL)
 def test_power_law_time_scales(cell):
     H, alpha, scale = 4000, 0.56, 2.0
     layer = make_layer(sr, cell, 1, H, dtype="float64")
@@ -357,7 +369,8 @@ def test_kinds_do_not_draw_the_same_numbers():
     assert not np.isin(layer.weight_ih_l0, layer.weight_hh_l0).any()
 
 
-@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+@every("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+@every("engine")
 def test_single_cells_get_what_layers_get(engine, kind):
     arguments = {"weight_ih": init.glorot_normal(), "weight_hh": init.orthogonal(), "seed": 8}
     layer = init.apply(getattr(engine, kind.removesuffix("Cell"))(3, 4), **arguments)
@@ -446,7 +459,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@every("case", REFUSED)
 def test_what_is_refused(case):
     call, error, message = REFUSED[case]
 

@@ -25,6 +25,7 @@ from helpers_inputs import (
     twins,
     values,
 )
+from helpers_loops import every
 
 SIZES = values([1, 2, np.int64(3)], [0, *NO_COUNT])
 DTYPES = values(
@@ -74,7 +75,7 @@ for name, (sizes, own) in MODULES.items():
     CONSTRUCTORS[name] = sizes | own | {key: COMMON[key] for key in ("dtype", "seed")}
 
 
-@pytest.mark.parametrize("kind", CONSTRUCTORS)
+@every("kind", CONSTRUCTORS)
 @given(data=st.data())
 def test_constructors(kind, data):
     required = MODULES[kind][0] if kind in MODULES else dict.fromkeys(
@@ -112,9 +113,9 @@ def test_constructors(kind, data):
 ABSURD = [2**40, 2**62, 2**63, 2**64, 10**30]
 
 
-@pytest.mark.parametrize("size", ABSURD)
-@pytest.mark.parametrize(
-    ("kind", "name", "arguments"),
+@every("size", ABSURD)
+@every(
+    "kind, name, arguments",
     [
         ("LSTM", "input_size", {"hidden_size": 4096}),
         ("GRU", "hidden_size", {"input_size": 4096}),

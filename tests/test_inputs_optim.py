@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from helpers_inputs import (
     snapshot,
     values,
 )
+from helpers_loops import every
 
 
 @st.composite
@@ -80,7 +80,7 @@ def test_clip_grad(data):
             assert_close(one, other, tolerance(dtype, 1, 7))
 
 
-@pytest.mark.parametrize("bad", [value for form, value in OBJECTS.items() if form != "dict"])
+@every("bad", [value for form, value in OBJECTS.items() if form != "dict"])
 def test_clip_grad_of_anything_else(bad):
     for function in (sr.clip_grad_norm_, sr.clip_grad_value_):
         error = refusal(function, bad, 1.0)
@@ -104,7 +104,7 @@ OPTIMISERS["RMSprop"]["alpha"] = values([0, 0.5, 1], NO_RATES)
 OPTIMISERS["AdamW"] = OPTIMISERS["Adam"]
 
 
-@pytest.mark.parametrize("kind", OPTIMISERS)
+@every("kind", OPTIMISERS)
 @given(data=st.data())
 def test_optimisers(kind, data):
     rng = np.random.default_rng(data.draw(SEEDS))

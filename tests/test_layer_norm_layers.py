@@ -8,6 +8,7 @@ import pytest
 import simdrnn as sr
 from helpers import as_tuple, assert_same_bits, make_problem
 from helpers_layer_norm import PLACEMENTS, scattered
+from helpers_loops import every
 
 pytestmark = pytest.mark.usefixtures("built")
 
@@ -36,8 +37,8 @@ def drawn(placement, rng, module=sr, **options):
     return scattered(problem)
 
 
-@pytest.mark.parametrize("k", [1, 4])
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@every("k", [1, 4])
+@every("placement", PLACEMENTS)
 def test_chunks_are_the_bits_of_one_call(placement, k, rng):
     problem = drawn(placement, rng, num_layers=2)
     output, state = problem.layer(problem.x, problem.state, **problem.call)

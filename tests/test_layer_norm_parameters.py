@@ -9,6 +9,7 @@ import pytest
 
 from helpers import assert_same_bits, make_problem
 from helpers_layer_norm import PLACEMENTS, scattered
+from helpers_loops import every
 
 BIASES = ["bias_ih", "bias_hh"]
 NORMS = ["weight_ln_ih", "weight_ln_hh"]
@@ -17,8 +18,9 @@ STATE = ["weight_ln_c", "bias_ln_c"]
 NAMES = {"haste": [*BIASES, *NORMS], "torch": [*NORMS, *OFFSETS], "tf": [*BIASES, *NORMS, *OFFSETS]}
 
 
-@pytest.mark.parametrize("cell", ["LSTM", "GRU", "MGU"])
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@every("cell", ["LSTM", "GRU", "MGU"])
+@every("placement", PLACEMENTS)
+@every("engine")
 def test_parameters_have_these_names_shapes_and_values(engine, placement, cell):
     layer = getattr(engine, cell)(3, 4, num_layers=2, bidirectional=True, layer_norm=placement)
     gates = layer._info.gates
@@ -58,7 +60,8 @@ def test_true_is_haste_and_false_is_off(engine):
     assert repr(engine.GRU(3, 4, layer_norm="tf")).endswith("layer_norm='tf')")
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@every("placement", PLACEMENTS)
+@every("engine")
 def test_the_forget_bias_is_the_whole_of_it(engine, placement):
     layer = engine.LSTM(3, 4, layer_norm=placement, forget_bias=2.0, seed=0)
 
@@ -67,14 +70,16 @@ def test_the_forget_bias_is_the_whole_of_it(engine, placement):
     assert (total == 2.0).all()
 
 
-@pytest.mark.parametrize("value", ["batch", "", "HASTE"])
+@every("value", ["batch", "", "HASTE"])
+@every("engine")
 def test_other_placements_are_refused(engine, value):
     text = f"layer_norm: expected True, False, 'haste' or 'torch' or 'tf', got '{value}'"
     with pytest.raises(ValueError, match=text):
         engine.LSTM(3, 4, layer_norm=value)
 
 
-@pytest.mark.parametrize("value", [1, 1e-5, ["haste"]])
+@every("value", [1, 1e-5, ["haste"]])
+@every("engine")
 def test_what_names_no_placement_is_refused(engine, value):
     with pytest.raises(TypeError, match="layer_norm: expected True, False, 'haste'"):
         engine.LSTM(3, 4, layer_norm=value)
@@ -96,7 +101,8 @@ def test_a_layer_survives_pickling_and_loading(engine, rng):
         assert_same_bits(twin(x)[0], layer(x)[0])
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@every("placement", PLACEMENTS)
+@every("engine")
 def test_projections_are_refused(engine, placement):
     text = "layer_norm: expected an LSTM with proj_size=0, whose h is not projected, got "
     with pytest.raises(ValueError, match=f"{text}'{placement}'"):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from helpers_loops import every
 from helpers_nn import (
     assert_close,
     central_difference,
@@ -42,8 +43,8 @@ def make_mask(leading=(4, 3)):
 # Cross entropy.
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("leading", LEADING)
+@every("dtype", DTYPES)
+@every("leading", LEADING)
 def test_cross_entropy_is_mean_of_minus_log_probability(leading, dtype):
     logits, targets = make_classes(dtype, leading)
     exponential = np.exp(logits.astype("f8"))
@@ -119,8 +120,8 @@ def test_masked_positions_may_hold_anything():
 # Mean squared error.
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("leading", LEADING)
+@every("dtype", DTYPES)
+@every("leading", LEADING)
 def test_mse_is_mean_of_squares(leading, dtype):
     prediction, target = make_pair(dtype, leading)
 
@@ -205,8 +206,8 @@ def test_arguments_are_not_written():
 LOGITS, TARGETS = np.zeros((2, 3, 4), "float32"), np.zeros((2, 3), "int64")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "mask", "error", "message"),
+@every(
+    "arguments, mask, error, message",
     [
         (
             (LOGITS.astype(int), TARGETS),
@@ -244,8 +245,8 @@ def test_cross_entropy_names_bad_arguments(arguments, mask, error, message):
         softmax_cross_entropy(*arguments, mask=mask)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "mask", "error", "message"),
+@every(
+    "arguments, mask, error, message",
     [
         ((TARGETS, TARGETS), None, TypeError, "prediction: expected dtype float32 or float64"),
         (

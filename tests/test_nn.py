@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+from helpers_loops import every
 from helpers_nn import (
     assert_close,
     central_difference,
@@ -34,8 +35,8 @@ def make_linear(dtype="float64", bias=True, leading=(4, 3)):
 # Linear.
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("leading", LEADING)
+@every("dtype", DTYPES)
+@every("leading", LEADING)
 def test_linear_multiplies_any_leading_dimensions(leading, dtype):
     layer, x, _ = make_linear(dtype, leading=leading)
 
@@ -131,8 +132,8 @@ def test_seed_fixes_the_values_for_both_dtypes(kind):
 # Embedding.
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("leading", LEADING)
+@every("dtype", DTYPES)
+@every("leading", LEADING)
 def test_embedding_looks_up_any_leading_dimensions(leading, dtype):
     embedding = Embedding(10, 4, dtype=dtype, seed=0)
     x = np.random.default_rng(1).integers(0, 10, leading)
@@ -143,7 +144,7 @@ def test_embedding_looks_up_any_leading_dimensions(leading, dtype):
     np.testing.assert_array_equal(output, embedding.weight[x])
 
 
-@pytest.mark.parametrize("integer", ["int8", "uint8", "int32", "uint64"])
+@every("integer", ["int8", "uint8", "int32", "uint64"])
 def test_embedding_takes_any_integers(integer):
     embedding = Embedding(10, 4, seed=0)
 
@@ -152,8 +153,8 @@ def test_embedding_takes_any_integers(integer):
     np.testing.assert_array_equal(output, embedding.weight[[9, 0]])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("leading", LEADING)
+@every("dtype", DTYPES)
+@every("leading", LEADING)
 def test_embedding_gradient_sums_over_equal_integers(leading, dtype):
     embedding = Embedding(5, 4, dtype=dtype, seed=0)
     rng = np.random.default_rng(2)
@@ -225,12 +226,8 @@ def test_linear_without_bias_takes_none():
         layer.bias = np.ones(3, "float32")
 
 
-@pytest.mark.parametrize(
-    "clone", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))]
-)
-@pytest.mark.parametrize(
-    "module", [Linear(2, 3, seed=0), Linear(2, 3, bias=False), Embedding(4, 2)]
-)
+@every("clone", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+@every("module", [Linear(2, 3, seed=0), Linear(2, 3, bias=False), Embedding(4, 2)])
 def test_clone_is_equal_and_independent(module, clone):
     other = clone(module)
 
@@ -259,8 +256,8 @@ def test_sizes_are_counted_and_shown():
 # Errors.
 
 
-@pytest.mark.parametrize(
-    ("x", "error", "message"),
+@every(
+    "x, error, message",
     [
         (
             np.ones((4, 3), "f4"),
@@ -279,8 +276,8 @@ def test_linear_names_bad_input(x, error, message):
         Linear(2, 3)(x)
 
 
-@pytest.mark.parametrize(
-    ("x", "error", "message"),
+@every(
+    "x, error, message",
     [
         (np.array([0, 4]), ValueError, r"x: expected integers in \[0, 4\), got 4"),
         (np.array([-1, 9]), ValueError, r"x: expected integers in \[0, 4\), got -1"),
@@ -304,9 +301,9 @@ def test_bad_output_gradient_is_named():
         embedding.backward(np.ones((1, 2)))
 
 
-@pytest.mark.parametrize("kind", [Linear, Embedding])
-@pytest.mark.parametrize(
-    ("arguments", "options", "error", "message"),
+@every("kind", [Linear, Embedding])
+@every(
+    "arguments, options, error, message",
     [
         ((0, 3), {}, ValueError, "expected a positive integer, got 0"),
         ((2.0, 3), {}, TypeError, "expected a positive integer, got 2.0"),
@@ -326,8 +323,8 @@ def test_bad_constructor_argument_is_named(kind, arguments, options, error, mess
 
 @pytest.mark.peers
 @needs_torch
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("leading", [(), (7,), (4, 3)])
+@every("dtype", DTYPES)
+@every("leading", [(), (7,), (4, 3)])
 def test_linear_equals_pytorch(leading, dtype):
     import torch
 

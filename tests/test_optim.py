@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from helpers_loops import every
 from helpers_nn import assert_close, needs_torch, optimizer_tolerance
 from simdrnn.gradients import Gradients
 from simdrnn.nn import Embedding, Linear
@@ -110,7 +111,7 @@ def test_equals_formula_for_one_number(kind, options):
 
 @pytest.mark.peers
 @needs_torch
-@pytest.mark.parametrize("dtype", DTYPES)
+@every("dtype", DTYPES)
 @all_cases
 def test_equals_pytorch(kind, options, dtype):
     import torch
@@ -148,7 +149,7 @@ def test_layers_dicts_arrays_and_lists_are_updated_alike(kind):
 
 
 @all_kinds
-@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (2**14,), (2**14 + 1,), (3, 2**14 - 5)])
+@every("shape", [(), (0, 3), (1,), (2**14,), (2**14 + 1,), (3, 2**14 - 5)])
 def test_every_element_is_updated_whatever_the_size(kind, shape):
     parameter, other = np.ones(shape), np.ones(1)
 
@@ -282,8 +283,8 @@ def test_pickled_optimizer_continues_with_its_own_layer():
     assert copy._owners[0] is not linear
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
+@every(
+    "change, error, message",
     [
         ({"kind": "SGD"}, ValueError, "kind: expected 'Adam', got 'SGD'"),
         ({"betas": (0.5, 0.9)}, ValueError, r"betas: expected \(0.9, 0.999\), got \(0.5, 0.9\)"),
@@ -312,8 +313,8 @@ def test_bad_state_is_named_and_changes_nothing(change, error, message):
 # Errors.
 
 
-@pytest.mark.parametrize(
-    ("grads", "error", "message"),
+@every(
+    "grads, error, message",
     [
         ([np.ones(2)], ValueError, "grads: expected a list of 2, one for each of layers, got 1"),
         (
@@ -356,8 +357,8 @@ def read_only():
     return array
 
 
-@pytest.mark.parametrize(
-    ("layers", "error", "message"),
+@every(
+    "layers, error, message",
     [
         (np.ones(2, "int64"), TypeError, "layers: expected dtype float32 or float64, got int64"),
         ([1.0], TypeError, r"layers\[0\]: expected a layer, a module, a float array"),
@@ -382,8 +383,8 @@ def test_nothing_may_be_listed_twice():
         SGD([array, {"w": array}])
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "message"),
+@every(
+    "kind, options, message",
     [
         (SGD, {"lr": -1.0}, r"lr: expected a number in \[0, inf\), got -1.0"),
         (SGD, {"lr": math.nan}, "lr: expected"),
@@ -402,8 +403,8 @@ def test_option_out_of_range_is_named(kind, options, message):
         kind(np.ones(2), **options)
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "message"),
+@every(
+    "kind, options, message",
     [
         (SGD, {"lr": "0.1"}, "lr: expected a number"),
         (SGD, {"nesterov": 1}, "nesterov: expected True or False"),

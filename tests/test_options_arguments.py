@@ -10,20 +10,23 @@ import numpy as np
 import pytest
 
 from helpers import CELLS, assert_same_bits, make_layer
+from helpers_loops import every
 from helpers_options import every_option
 
 CHANCES = ("input_dropout", "recurrent_dropout", "candidate_dropout", "zoneout", "weight_dropout")
 
 
-@pytest.mark.parametrize("value", [1.0, 1, -0.1, 1.5, math.nan, math.inf])
-@pytest.mark.parametrize("name", CHANCES)
+@every("value", [1.0, 1, -0.1, 1.5, math.nan, math.inf])
+@every("name", CHANCES)
+@every("engine")
 def test_a_probability_is_from_0_to_below_1(engine, name, value):
     with pytest.raises(ValueError, match=rf"^{name}: expected a number in \[0, 1\), got {value}"):
         engine.LSTM(2, 3, **{name: value})
 
 
-@pytest.mark.parametrize("value", ["0.5", True, 1j, {}, np.ones(2)])
-@pytest.mark.parametrize("name", CHANCES)
+@every("value", ["0.5", True, 1j, {}, np.ones(2)])
+@every("name", CHANCES)
+@every("engine")
 def test_a_probability_is_a_number(engine, name, value):
     with pytest.raises(TypeError, match=rf"^{name}: expected a number in \[0, 1\), got "):
         engine.LSTM(2, 3, **{name: value})
@@ -99,7 +102,8 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", MISTAKES)
+@every("case", MISTAKES)
+@every("engine")
 def test_mistakes(engine, case):
     name, options, error, message = MISTAKES[case]
 
@@ -116,7 +120,8 @@ def test_none_is_off(engine):
     assert layer.options.active() == {}
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_layers_with_every_option_are_shown_copied_and_pickled(engine, cell, rng):
     options = every_option(cell)
     layer = make_layer(engine, cell, 3, 4, dtype="float64", seed=2, **options)
@@ -135,8 +140,8 @@ def test_layers_with_every_option_are_shown_copied_and_pickled(engine, cell, rng
         assert_same_bits(twin(x)[0], layer(x)[0])
 
 
-@pytest.mark.parametrize(
-    ("options", "shown"),
+@every(
+    "options, shown",
     [
         ({"zoneout": 0.25}, "zoneout=0.25"),
         ({"zoneout": [0.25, 0.5]}, "zoneout=(0.25, 0.5)"),
@@ -150,6 +155,7 @@ def test_layers_with_every_option_are_shown_copied_and_pickled(engine, cell, rng
          "input_dropout=0.5, output_activation='relu'"),
     ],
 )  # fmt: skip
+@every("engine")
 def test_options_are_shown_as_they_are_given(engine, options, shown):
     text = repr(engine.LSTM(2, 3, dtype="float64", seed=0, **options))
 
@@ -165,7 +171,8 @@ def test_options_are_fixed(engine):
         layer.options.zoneout = 0.1
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_single_cells_take_them_and_act_as_a_layer_does_at_inference(engine, cell, rng):
     options = every_option(cell)
     layer = make_layer(engine, cell, 3, 5, dtype="float64", seed=2, **options)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
+from helpers_loops import every
 from simdrnn import reference
 from simdrnn.dialects import permute_gates
 from simdrnn.parity import ParityReport
@@ -86,9 +87,9 @@ def test_nothing_and_zeros_agree():
 # Verdicts
 
 
-@pytest.mark.parametrize("cell", LAYERS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("structure", [{}, {"num_layers": 2, "bidirectional": True},
+@every("cell", LAYERS)
+@every("dtype", ["float32", "float64"])
+@every("structure", [{}, {"num_layers": 2, "bidirectional": True},
                                        {"batch_first": True, "reverse": True}])  # fmt: skip
 def test_both_engines_agree(cell, dtype, structure):
     layer = LAYERS[cell](5, 7, dtype=dtype, seed=0, **structure)
@@ -111,8 +112,8 @@ def test_other_cells_are_compared_too(cell):
     assert not report(layer, getattr(reference, cell)(5, 6, seed=1, dtype="float32")).ok
 
 
-@pytest.mark.parametrize("cell", LAYERS)
-@pytest.mark.parametrize("gain", [1.0, 4.0])
+@every("cell", LAYERS)
+@every("gain", [1.0, 4.0])
 def test_tolerances_are_those_of_roundings(cell, gain, rng):
     """They hold for correct results, and not for a thousand times the roundings.
 
@@ -280,7 +281,7 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("cell", "mistake", "text"), MISTAKES)
+@every("cell, mistake, text", MISTAKES)
 def test_mistakes_are_found_on_their_side(cell, mistake, text):
     layer = LAYERS[cell](3, 5, seed=0)
 
@@ -301,8 +302,8 @@ def test_a_candidate_bias_in_the_wrong_place_is_found():
     assert "the recurrent bias of n is added to its input bias" in found.hints[0]
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "text"),
+@every(
+    "ours, theirs, text",
     [
         (sr.GRU(3, 5, seed=0), {"reset_after": False}, "ours has reset_after=False"),
         (sr.GRU(3, 5, seed=0, reset_after=False), {"reset_after": True}, "reset_after=True"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers import as_tuple, assert_close, make_layer, make_problem, tolerance
+from helpers_loops import every
 from helpers_peers import allowed, unsorted_lengths
 
 pytestmark = pytest.mark.peers
@@ -96,7 +97,9 @@ def assert_equal_to_torch(torch, cell, problem):
 
 @twins
 @variants
-@pytest.mark.parametrize("with_state", [True, False], ids=["state", "no-state"])
+@every("with_state", [True, False], ids=["state", "no-state"])
+@every("dtype")
+@every("engine")
 def test_layers_equal_pytorch(engine, torch, cell, variant, with_state, dtype, rng):
     problem = make_problem(
         engine, cell, rng=rng, T=7, B=5, I=6, H=9, dtype=dtype,
@@ -107,7 +110,8 @@ def test_layers_equal_pytorch(engine, torch, cell, variant, with_state, dtype, r
 
 
 @twins
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (3, 33, 17, 31), (40, 2, 3, 65)], ids=str)
+@every("sizes", [(1, 1, 1, 1), (3, 33, 17, 31), (40, 2, 3, 65)], ids=str)
+@every("dtype")
 def test_other_sizes_equal_pytorch(torch, cell, sizes, dtype, rng):
     import simdrnn
 
@@ -132,8 +136,10 @@ def batch_first(problem):
     return problem
 
 
-@pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru"])
-@pytest.mark.parametrize("pattern", ["plain", "lengths"])
+@every("cell", ["rnn_tanh", "lstm", "gru"])
+@every("pattern", ["plain", "lengths"])
+@every("dtype")
+@every("engine")
 def test_batch_first_equals_pytorch(engine, torch, cell, pattern, dtype, rng):
     problem = make_problem(
         engine, cell, rng=rng, T=7, B=5, dtype=dtype, num_layers=2, bidirectional=True
@@ -145,6 +151,8 @@ def test_batch_first_equals_pytorch(engine, torch, cell, pattern, dtype, rng):
 
 
 @twins
+@every("dtype")
+@every("engine")
 def test_unbatched_calls_equal_pytorch(engine, torch, cell, dtype, rng):
     problem = make_problem(engine, cell, rng=rng, B=1, dtype=dtype, num_layers=2)
     squeezed = tuple(member[:, 0] for member in as_tuple(problem.state))
@@ -159,6 +167,8 @@ def test_unbatched_calls_equal_pytorch(engine, torch, cell, dtype, rng):
 
 @twins
 @variants
+@every("dtype")
+@every("engine")
 def test_lengths_equal_packed_sequences(engine, torch, cell, variant, dtype, rng):
     problem = make_problem(
         engine, cell, rng=rng, T=8, B=7, I=5, H=9, dtype=dtype, **VARIANTS[variant]
@@ -170,8 +180,10 @@ def test_lengths_equal_packed_sequences(engine, torch, cell, variant, dtype, rng
 
 @variants
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
-@pytest.mark.parametrize("sizes", [(5, 1), (9, 8), (19, 17), (32, 8)], ids=str)
-@pytest.mark.parametrize("pattern", ["plain", "lengths"])
+@every("sizes", [(5, 1), (9, 8), (19, 17), (32, 8)], ids=str)
+@every("pattern", ["plain", "lengths"])
+@every("dtype")
+@every("engine")
 def test_projections_equal_pytorch(engine, torch, variant, sizes, pattern, dtype, rng):
     hidden, projected = sizes
     problem = make_problem(
@@ -185,6 +197,8 @@ def test_projections_equal_pytorch(engine, torch, variant, sizes, pattern, dtype
 
 
 @twins
+@every("dtype")
+@every("engine")
 def test_empty_batches_equal_pytorch(engine, torch, cell, dtype, rng):
     problem = make_problem(engine, cell, rng=rng, T=4, B=0, dtype=dtype, bidirectional=True)
 
@@ -192,8 +206,10 @@ def test_empty_batches_equal_pytorch(engine, torch, cell, dtype, rng):
 
 
 @twins
-@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])
-@pytest.mark.parametrize("leading", [(5,), (), (0,)], ids=["batch", "unbatched", "empty"])
+@every("bias", [True, False], ids=["bias", "no-bias"])
+@every("leading", [(5,), (), (0,)], ids=["batch", "unbatched", "empty"])
+@every("dtype")
+@every("engine")
 def test_cells_equal_pytorch(engine, torch, cell, bias, leading, dtype, rng):
     extra = {"nonlinearity": "relu"} if cell == "rnn_relu" else {}
     name = TWINS[cell] + "Cell"
@@ -215,6 +231,8 @@ def test_cells_equal_pytorch(engine, torch, cell, bias, leading, dtype, rng):
 
 @twins
 @variants
+@every("dtype")
+@every("engine")
 def test_state_dicts_move_both_ways(engine, torch, cell, variant, dtype):
     layer = make_layer(engine, cell, 6, 9, dtype=dtype, seed=1, **VARIANTS[variant])
     twin = torch_twin(torch, cell, make_layer(engine, cell, 6, 9, dtype=dtype, **VARIANTS[variant]))
@@ -242,6 +260,7 @@ def largest_distance(one, other):
 
 
 @twins
+@every("engine")
 def test_initial_weights_are_distributed_as_in_pytorch(engine, torch, cell):
     torch.manual_seed(0)
     layer = make_layer(engine, cell, 20, 64, num_layers=2, dtype="float64", seed=0)

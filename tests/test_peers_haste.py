@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from helpers import as_tuple, assert_close, make_problem
+from helpers_loops import every
 from helpers_peers import allowed
 from simdrnn.dropout import Feature, call_key, happens
 
@@ -48,9 +49,10 @@ def haste_gru(torch, x, state, kernel, recurrent, bias, recurrent_bias, p, masks
     return torch.stack(outputs), (h,)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-@pytest.mark.parametrize("p", [0.1, 0.5])
+@every("cell", ["lstm", "gru"])
+@every("training", [True, False], ids=["training", "evaluation"])
+@every("p", [0.1, 0.5])
+@every("engine")
 def test_zoneout_equals_haste(torch, engine, cell, training, p, rng):
     zoneout = (p, 0.0) if cell == "lstm" else p
     problem = make_problem(

@@ -17,6 +17,7 @@ import simdrnn as sr
 from helpers import INFOS, as_tuple, assert_close, make_problem
 from helpers_cover import cover
 from helpers_keras import ACTIVATIONS, imported_keras, make_keras, our_gradients
+from helpers_loops import every
 from helpers_peers import allowed
 
 pytestmark = pytest.mark.peers
@@ -206,17 +207,17 @@ def assert_equal_to_keras(
 PAIRS = cover(FACTORS, frozenset())
 
 
-@pytest.mark.parametrize("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
+@every("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
 def test_every_pair_of_arguments_equals_ours(keras, row):
     rng = np.random.default_rng(zlib.crc32(str(row).encode()))
 
     assert_equal_to_keras(keras, rng=rng, **row)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("structure", ["forward", "backward", "concat"])
-@pytest.mark.parametrize("masked_output", ["hold", "zero"])
-@pytest.mark.parametrize("state", [True, False], ids=["state", "no-state"])
+@every("cell", CELLS)
+@every("structure", ["forward", "backward", "concat"])
+@every("masked_output", ["hold", "zero"])
+@every("state", [True, False], ids=["state", "no-state"])
 def test_masks_with_holes_equal_ours(keras, cell, structure, masked_output, state, rng):
     sequences = structure in ALONE or masked_output == "zero"  # both directions choose by that
 
@@ -229,8 +230,8 @@ def test_masks_with_holes_equal_ours(keras, cell, structure, masked_output, stat
 PLACES = [(cell, place) for cell in CELLS for place in range(1 if cell == "rnn_tanh" else 2)]
 
 
-@pytest.mark.parametrize(("cell", "place"), PLACES, ids=str)
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@every("cell, place", PLACES, ids=str)
+@every("name", ACTIVATIONS)
 def test_every_activation_equals_ours(keras, cell, place, name, rng):
     activations = ["tanh", "sigmoid"]
     activations[place] = name

@@ -17,6 +17,7 @@ import pytest
 
 from helpers import as_tuple, make_problem, results
 from helpers_layer_norm import EPSILON, PLACEMENTS, allowed, distance, scattered
+from helpers_loops import every
 
 pytestmark = pytest.mark.peers
 
@@ -65,9 +66,10 @@ def gru(norms, placement, x, h):
     return (z * h + (1 - z) * n,)
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("step", [lstm, gru], ids=["lstm", "gru"])
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@every("bias", [True, False])
+@every("step", [lstm, gru], ids=["lstm", "gru"])
+@every("placement", PLACEMENTS)
+@every("engine")
 def test_results_and_gradients_equal_torch_modules(torch, engine, placement, step, bias, rng):
     sizes = {"T": T, "B": B, "I": I, "H": H}
     problem = scattered(

@@ -16,6 +16,7 @@ import pytest
 import simdrnn as sr
 from helpers import INFOS, as_tuple, assert_close, make_layer, make_problem
 from helpers_cover import cover
+from helpers_loops import every
 from helpers_onnx import (
     ACTIVATIONS,
     DIRECTIONS,
@@ -131,7 +132,8 @@ def assert_equal_to_onnx(
 PAIRS = cover(FACTORS, frozenset())
 
 
-@pytest.mark.parametrize("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
+@every("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
+@every("engine")
 def test_every_pair_of_attributes_equals_ours(engine, row):
     rng = np.random.default_rng(zlib.crc32(str(row).encode()))
 
@@ -145,8 +147,9 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "place"), PLACES, ids=str)
-@pytest.mark.parametrize("argument", ACTIVATIONS, ids=str)
+@every("cell, place", PLACES, ids=str)
+@every("argument", ACTIVATIONS, ids=str)
+@every("engine")
 def test_every_activation_in_every_place_equals_ours(engine, cell, place, argument, rng):
     activations = list(SLOTS[CELLS[cell][0]][1])
     activations[place] = argument
@@ -154,13 +157,14 @@ def test_every_activation_in_every_place_equals_ours(engine, cell, place, argume
     assert_equal_to_onnx(engine, cell, "bidirectional", rng, activations=tuple(activations))
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("direction", DIRECTIONS)
+@every("cell", CELLS)
+@every("direction", DIRECTIONS)
+@every("engine")
 def test_lengths_with_clip_and_states_equal_ours(engine, cell, direction, rng):
     assert_equal_to_onnx(engine, cell, direction, rng, lengths="ragged", clip=0.25)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
 def test_one_direction_of_two_equals_a_reversed_layer(cell, rng):
     """The peer's reverse direction, ours, and the reverse half of our two directions agree."""
     both = make_problem(sr, cell, rng=rng, T=T, B=B, I=I, H=H, dtype="float32", bidirectional=True)

@@ -14,6 +14,7 @@ import pytest
 import simdrnn as sr
 from helpers import INFOS, as_tuple, assert_close, make_problem
 from helpers_cover import cover
+from helpers_loops import every
 from helpers_peers import allowed
 from simdrnn.dropout import Feature
 
@@ -144,25 +145,28 @@ SINGLE = [
 ]
 
 
-@pytest.mark.parametrize("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
+@every("row", PAIRS, ids=lambda row: "-".join(map(str, row.values())))
+@every("engine")
 def test_every_pair_of_options_equals_autograd(torch, engine, row):
     rng = np.random.default_rng(zlib.crc32(str(row).encode()))
 
     assert_equal_to_torch(torch, engine, rng=rng, **row)
 
 
-@pytest.mark.parametrize(("cell", "name", "value", "training"), SINGLE, ids=str)
+@every("cell, name, value, training", SINGLE, ids=str)
 def test_every_option_alone_equals_autograd(torch, cell, name, value, training, rng):
     assert_equal_to_torch(torch, sr, cell, rng, training=training, **{name: value})
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_recurrent_dropout_by_gate_equals_autograd(torch, engine, cell, rng):
     options = {"recurrent_dropout": 0.4, "recurrent_dropout_per_gate": True}
 
     assert_equal_to_torch(torch, engine, cell, rng, **options)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_cells_without_options_equal_autograd(torch, engine, cell, rng):
     assert_equal_to_torch(torch, engine, cell, rng)

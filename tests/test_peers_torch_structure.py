@@ -12,6 +12,7 @@ import pytest
 
 from helpers import as_tuple, assert_close, make_problem
 from helpers_cover import cover
+from helpers_loops import every
 from helpers_peers import allowed, unsorted_lengths
 from simdrnn.dropout import call_key, happens
 
@@ -129,9 +130,8 @@ def torch_results(torch, cell, problem, structure, residual, dropout):
     return (below.detach().numpy(), tuple(f.detach().numpy() for f in final)), gradients
 
 
-@pytest.mark.parametrize(
-    "row", cover(FACTORS, frozenset()), ids=lambda row: "-".join(map(str, row.values()))
-)
+@every("row", cover(FACTORS, frozenset()), ids=lambda row: "-".join(map(str, row.values())))
+@every("engine")
 def test_every_pair_of_structures_equals_layers_composed(torch, engine, row):
     rng = np.random.default_rng(zlib.crc32(str(row).encode()))
     cell, structure, residual = row["cell"], row["structure"], row["residual"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import simdrnn as sr
 from helpers import CELLS, RECURRENT, Case, make_layer, printed
+from helpers_loops import every
 
 FLOPS_PER_THREAD = 4e6
 
@@ -147,12 +148,14 @@ def test_threads_share_rows_or_split_them(call):
     assert plan["gang"] == 1 or len(slices(plan)) == 1
 
 
+@every("threads")
 def test_threads_share_the_units_of_few_rows(threads):
     plan = make_plan(100, 2, 128, 1024, 4, threads)
 
     assert plan["gang"] == threads
 
 
+@every("threads")
 def test_every_thread_is_used_when_there_is_work(threads):
     plan = make_plan(100, 32, 128, 128, 4, threads)
 
@@ -170,10 +173,11 @@ def test_little_work_is_for_one_thread():
 STEPS = 2000  # more than the engine works on at once, and enough for threads to share
 
 
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("batch", [1, 3, 32])
-@pytest.mark.parametrize("cell", CELLS)
+@every("training", [False, True])
+@every("directions", [1, 2])
+@every("batch", [1, 3, 32])
+@every("cell", CELLS)
+@every("dtype")
 def test_workspace_of_one_layer_does_not_grow_with_time(dtype, cell, batch, directions, training):
     layer = make_layer(sr, cell, 20, 30, bidirectional=directions == 2, dtype=dtype)
 
@@ -183,9 +187,10 @@ def test_workspace_of_one_layer_does_not_grow_with_time(dtype, cell, batch, dire
     assert long == short
 
 
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("layers", [2, 3, 5])
-@pytest.mark.parametrize("cell", CELLS)
+@every("training", [False, True])
+@every("layers", [2, 3, 5])
+@every("cell", CELLS)
+@every("dtype")
 def test_workspace_of_stacks_grows_by_two_sequences_at_most(dtype, cell, layers, training):
     layer = make_layer(sr, cell, 20, 30, layers, dtype=dtype)
 
@@ -195,7 +200,7 @@ def test_workspace_of_stacks_grows_by_two_sequences_at_most(dtype, cell, layers,
     assert 0 < long - short <= min(2, layers - 1) * sequence
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
 def test_workspace_grows_with_steps_and_batch(cell):
     layer = make_layer(sr, cell, 20, 30, 2)
 
@@ -207,7 +212,7 @@ def test_workspace_grows_with_steps_and_batch(cell):
     assert (np.diff(grid, axis=1) >= 0).all()
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
 def test_workspace_of_training_is_that_of_inference_at_least_for_one_layer(cell):
     layer = make_layer(sr, cell, 20, 30)
 
@@ -216,8 +221,9 @@ def test_workspace_of_training_is_that_of_inference_at_least_for_one_layer(cell)
     assert training >= inference
 
 
-@pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("cell", CELLS)
+@every("directions", [1, 2])
+@every("cell", CELLS)
+@every("dtype")
 def test_tapes_keep_saved_values_and_outputs_only(dtype, cell, directions):
     case = Case(cell, dtype, T=11, B=5, H=19, layers=3, directions=directions, pattern="all")
 

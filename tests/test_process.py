@@ -12,6 +12,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import assert_same_bits, printed, program
+from helpers_loops import every
 
 has_tasks = pytest.mark.skipif(
     not Path("/proc/self/task").exists(), reason="counts threads in /proc/self/task"
@@ -242,12 +243,18 @@ def keep_subnormals():
     sr.set_flush_denormals(True)
 
 
+@every("threads")
+@every("dtype")
+@every("isa")
 def test_subnormals_survive_in_every_thread_when_asked_to(isa, dtype, threads, keep_subnormals):
     x, output = subnormals_through(dtype, threads)
 
     assert_same_bits(output, x)
 
 
+@every("threads")
+@every("dtype")
+@every("isa")
 def test_subnormals_are_zeros_in_every_thread_by_default(isa, dtype, threads):
     _, output = subnormals_through(dtype, threads)
 

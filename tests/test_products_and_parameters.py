@@ -7,6 +7,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import assert_close, assert_same_bits, tolerance
+from helpers_loops import every
 from simdrnn import reference
 
 H, B = 19, 3  # a last vector that is not full, on every instruction set
@@ -23,6 +24,8 @@ def one_step(layer, rng):
     return x[0], h[0], d[0], layer.record(x, h).backward(d).params
 
 
+@every("dtype")
+@every("engine")
 def test_gradients_of_what_units_share_are_sums_over_units_and_rows(engine, dtype, rng):
     layer = engine.FastRNN(4, H, dtype=dtype, seed=0)
     x, h, d, found = one_step(layer, rng)
@@ -64,6 +67,8 @@ def test_shared_parameters_are_one_number_each_and_begin_as_in_the_paper(engine)
     assert (gated.zeta_l0.tolist(), gated.nu_l0.tolist()) == ([1.0], [-4.0])
 
 
+@every("dtype")
+@every("engine")
 def test_a_new_value_of_a_shared_parameter_is_used(engine, dtype, rng):
     layer = engine.FastRNN(4, H, dtype=dtype, seed=0)
     x, h = (rng.standard_normal(shape).astype(dtype) for shape in ((1, B, 4), (1, B, H)))
@@ -75,6 +80,8 @@ def test_a_new_value_of_a_shared_parameter_is_used(engine, dtype, rng):
         layer.alpha_l0 = np.zeros(H, dtype)
 
 
+@every("dtype")
+@every("engine")
 def test_biases_of_its_own_are_left_out_with_the_others(engine, dtype, rng):
     bare, full = (engine.FastGRNN(4, H, bias=b, dtype=dtype, seed=0) for b in (False, True))
     assert list(bare.parameters()) == ["weight_ih_l0", "weight_hh_l0", "zeta_l0", "nu_l0"]
@@ -91,6 +98,8 @@ def test_biases_of_its_own_are_left_out_with_the_others(engine, dtype, rng):
     assert {*found[1].params} - {*found[0].params} == {"bias_z_l0", "bias_h_l0"}
 
 
+@every("dtype")
+@every("engine")
 def test_units_of_an_independent_network_do_not_meet(engine, dtype, rng):
     layer = engine.IndRNN(4, H, dtype=dtype, seed=0)
     x, h = (rng.standard_normal(shape).astype(dtype) for shape in ((9, B, 4), (1, B, H)))
@@ -116,7 +125,8 @@ def test_gradients_do_not_grow_where_the_weight_of_the_old_state_is_bounded(engi
     np.testing.assert_allclose(d_state, 2.0, rtol=2 * T * np.finfo("float64").eps)
 
 
-@pytest.mark.parametrize("option", ["recurrent_dropout", "weight_dropout"])
+@every("option", ["recurrent_dropout", "weight_dropout"])
+@every("engine")
 def test_what_drops_for_the_recurrent_product_needs_one(engine, option):
     with pytest.raises(
         ValueError, match=f"{option}: expected a cell with a recurrent product, got"

@@ -21,6 +21,7 @@ from helpers import (
     results,
     tolerance,
 )
+from helpers_loops import every
 from simdrnn import reference
 
 I, H, P = 4, 7, 3  # noqa: E741
@@ -49,8 +50,9 @@ def lstm(module, **kwargs):
 # -- gradients -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["hold", "reset"])
-@pytest.mark.parametrize("name", GRADCHECKS)
+@every("call", ["hold", "reset"])
+@every("name", GRADCHECKS)
+@every("engine")
 def test_gradients_are_finite_differences(engine, name, call):
     patterns = {
         "hold": {"lengths": "random", "mask": "random", "masked_output": "hold"},
@@ -70,8 +72,8 @@ def test_inference_differs_by_the_mean_of_zoneout(engine):
     assert sr.gradcheck(lstm(engine, zoneout=(0.3, 0.2)), 4, 2, training=False).ok
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("name", ["plain", "zoneout-clips", "peephole"])
+@every("pattern", PATTERNS)
+@every("name", ["plain", "zoneout-clips", "peephole"])
 def test_traces_are_p_wide_where_h_is(pattern, name):
     problems = [
         make_problem(
@@ -105,8 +107,8 @@ def test_a_trace_of_another_width_is_refused():
 # -- states ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["plain", "stack", "zoneout", "learned", "sum", "reverse"])
-@pytest.mark.parametrize("pattern", PATTERNS)
+@every("name", ["plain", "stack", "zoneout", "learned", "sum", "reverse"])
+@every("pattern", PATTERNS)
 def test_states_over_time_are_those_of_both_engines(name, pattern):
     found = []
     for module in (sr, reference):
@@ -134,7 +136,8 @@ def test_learned_states_have_the_widths_of_their_states(engine):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("batch_first", [False, True])
+@every("batch_first", [False, True])
+@every("engine")
 def test_layouts(engine, batch_first, rng):
     layer, plain = (lstm(engine, batch_first=first) for first in (batch_first, False))
     x = rng.standard_normal((5, 2, I))
@@ -250,9 +253,8 @@ def test_copies_and_their_text(engine):
         layer.proj_size = 2
 
 
-@pytest.mark.parametrize(
-    ("kind", "proj_size"), [("GRU", 2), ("RNN", 0), ("MGU", 1), ("LSTMCell", 2), ("GRUCell", 2)]
-)
+@every("kind, proj_size", [("GRU", 2), ("RNN", 0), ("MGU", 1), ("LSTMCell", 2), ("GRUCell", 2)])
+@every("engine")
 def test_other_kinds_say_whose_projections_are(engine, kind, proj_size):
     message = f"proj_size: expected the layer LSTM, which alone has projections, got {proj_size}"
 
@@ -262,8 +264,8 @@ def test_other_kinds_say_whose_projections_are(engine, kind, proj_size):
         getattr(engine, kind)(3, 4, proj_clip=1.0)
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
+@every(
+    "call, message",
     [
         (lambda layer, x: layer(x, (np.zeros((1, 2, H)), np.zeros((1, 2, H)))), "state[0]: expect"
          "ed shape (L*D, B, P) = (1, 2, 3), got (1, 2, 7)"),
@@ -278,6 +280,7 @@ def test_other_kinds_say_whose_projections_are(engine, kind, proj_size):
          "xpected shape (4*H, P) = (28, 3), got (28, 7)"),
     ],
 )  # fmt: skip
+@every("engine")
 def test_what_does_not_fit_is_told_in_its_letters(engine, call, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011
         call(lstm(engine), np.zeros((5, 2, I)))

@@ -24,6 +24,7 @@ from helpers import (
     tolerance,
     variables,
 )
+from helpers_loops import every
 from simdrnn import reference
 from simdrnn.options import Options
 from simdrnn.reference.options import StepOptions
@@ -62,9 +63,9 @@ def assert_gradients_match_differences(problem: Problem, rng: np.random.Generato
         assert abs((ahead - behind) / (2 * step) - analytic) <= allowed, name
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize(("layers", "both"), STACKS, ids=STACK_IDS)
-@pytest.mark.parametrize("cell", CELLS)
+@every("pattern", PATTERNS)
+@every("layers, both", STACKS, ids=STACK_IDS)
+@every("cell", CELLS)
 def test_gradients_match_differences(cell, layers, both, pattern, rng):
     problem = make_problem(
         reference, cell, rng=rng, pattern=pattern, num_layers=layers, bidirectional=both
@@ -73,7 +74,7 @@ def test_gradients_match_differences(cell, layers, both, pattern, rng):
     assert_gradients_match_differences(problem, rng)
 
 
-@pytest.mark.parametrize(("cell", "clip"), FORWARD_CLIPS)
+@every("cell, clip", FORWARD_CLIPS)
 def test_gradients_match_differences_where_clips_are_reached(cell, clip, rng):
     problem = make_problem(reference, cell, rng=rng, pattern="reset", bidirectional=True)
     clipped = make_problem(
@@ -86,7 +87,7 @@ def test_gradients_match_differences_where_clips_are_reached(cell, clip, rng):
     assert_gradients_match_differences(same_arguments, rng)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
 def test_gradients_match_differences_with_dropout(cell, rng):
     problem = make_problem(
         reference, cell, rng=rng, num_layers=3, bidirectional=True, dropout=0.4, pattern="lengths"
@@ -95,15 +96,15 @@ def test_gradients_match_differences_with_dropout(cell, rng):
     assert_gradients_match_differences(problem, rng)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
 def test_gradients_match_differences_without_bias_and_states(cell, rng):
     problem = make_problem(reference, cell, rng=rng, with_state=False, bias=False, pattern="all")
 
     assert_gradients_match_differences(problem, rng)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", CELLS)
+@every("pattern", PATTERNS)
+@every("cell", CELLS)
 def test_backward_is_the_adjoint_of_the_derivative(cell, pattern, rng):
     problem = make_problem(
         reference, cell, rng=rng, pattern=pattern, num_layers=2, bidirectional=True
@@ -119,8 +120,8 @@ def test_backward_is_the_adjoint_of_the_derivative(cell, pattern, rng):
     assert abs(pushed - pulled) <= difference_tolerance(loss_scale(problem))
 
 
-@pytest.mark.parametrize("missing", ["d_output", "d_state", "both"])
-@pytest.mark.parametrize("cell", CELLS)
+@every("missing", ["d_output", "d_state", "both"])
+@every("cell", CELLS)
 def test_missing_gradients_are_zero(cell, missing, rng):
     problem = make_problem(reference, cell, rng=rng)
     names = ("d_output", "d_state") if missing == "both" else (missing,)
@@ -155,8 +156,8 @@ def stepwise_gradients(problem: Problem, limit: Any) -> dict[str, Any]:
     return {"x": np.concatenate(d_x), "state": d_state} | params
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("option", ["step_grad_clip", "step_grad_norm"])
+@every("cell", CELLS)
+@every("option", ["step_grad_clip", "step_grad_norm"])
 def test_step_gradient_is_limited_before_the_output_gradient_is_added(cell, option, rng):
     bound = 0.3
     problem = make_problem(reference, cell, rng=rng, **{option: bound})
@@ -176,8 +177,8 @@ def test_step_gradient_is_limited_before_the_output_gradient_is_added(cell, opti
     assert_close(got, want, tolerance("float64", 5, 5 * 4))
 
 
-@pytest.mark.parametrize("option", ["step_grad_clip", "step_grad_norm"])
-@pytest.mark.parametrize("cell", CELLS)
+@every("option", ["step_grad_clip", "step_grad_norm"])
+@every("cell", CELLS)
 def test_step_limits_leave_gradients_the_same_for_any_chunks(cell, option, rng):
     problem = make_problem(reference, cell, rng=rng, T=6, **{option: 0.2})
 
@@ -194,7 +195,7 @@ def test_step_limits_leave_gradients_the_same_for_any_chunks(cell, option, rng):
     assert_close(sums, grads.params, allowed)
 
 
-@pytest.mark.parametrize("name", sorted(reference.CELLS))
+@every("name", sorted(reference.CELLS))
 def test_cells_save_what_their_info_counts(name, rng):
     cell = reference.CELLS[name]
     info = cell.info

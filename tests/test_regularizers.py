@@ -16,6 +16,7 @@ from helpers import (
     gates_with_rows,
     make_layer,
 )
+from helpers_loops import every
 from simdrnn import regularizers
 
 PENALTIES = {
@@ -32,8 +33,10 @@ PENALTIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("cell", RECURRENT)
-@pytest.mark.parametrize("kind", PENALTIES)
+@every("cell", RECURRENT)
+@every("kind", PENALTIES)
+@every("dtype")
+@every("engine")
 def test_values_are_those_of_the_definition(engine, cell, dtype, kind):
     H = 4
     layer = make_layer(engine, cell, 6, H, 2, bidirectional=True, dtype=dtype, seed=0)
@@ -61,8 +64,8 @@ def central(function, array, index, step):
     return (ends[0] - ends[1]) / (2 * step)
 
 
-@pytest.mark.parametrize("I", [3, 7])
-@pytest.mark.parametrize("kind", PENALTIES)
+@every("I", [3, 7])
+@every("kind", PENALTIES)
 def test_gradients_of_weights_are_those_of_finite_differences(kind, I):  # noqa: E741
     layer = sr.GRU(I, 5, dtype="float64", seed=0)  # no |weight| as small as the step
     penalty, _ = PENALTIES[kind]
@@ -137,8 +140,10 @@ def unit_norms(layer, name, per):
     return np.sqrt((weight**2).sum(1))
 
 
-@pytest.mark.parametrize("cell", RECURRENT)
-@pytest.mark.parametrize("per", ["row", "unit"])
+@every("cell", RECURRENT)
+@every("per", ["row", "unit"])
+@every("dtype")
+@every("engine")
 def test_max_norm(engine, cell, dtype, per):
     layer = make_layer(engine, cell, 6, 5, bidirectional=True, dtype=dtype, seed=1)
     before = layer.state_dict()
@@ -244,8 +249,8 @@ OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("kind", OUTPUTS)
+@every("masked", [False, True])
+@every("kind", OUTPUTS)
 def test_output_penalties_and_their_gradients(kind, masked, rng):
     penalty, terms, names = OUTPUTS[kind]
     h = rng.standard_normal((6, 3, 2))
@@ -278,7 +283,8 @@ def test_batch_first_output_penalties_are_transposed(kind, rng):
     np.testing.assert_allclose(d_output.swapaxes(0, 1), want.d_output, rtol=1e-14)
 
 
-@pytest.mark.parametrize("kind", OUTPUTS)
+@every("kind", OUTPUTS)
+@every("dtype")
 def test_unbatched_outputs_and_padding_of_any_value(kind, dtype, rng):
     penalty, _, _ = OUTPUTS[kind]
     h = rng.standard_normal((6, 1, 2)).astype(dtype)
@@ -293,8 +299,8 @@ def test_unbatched_outputs_and_padding_of_any_value(kind, dtype, rng):
     assert not d_output[4:].any()
 
 
-@pytest.mark.parametrize("kind", OUTPUTS)
-@pytest.mark.parametrize("shape", [(0, 3, 2), (1, 3, 2), (4, 0, 2)])
+@every("kind", OUTPUTS)
+@every("shape", [(0, 3, 2), (1, 3, 2), (4, 0, 2)])
 def test_output_penalties_of_nothing(kind, shape):
     value, d_output = OUTPUTS[kind][0](np.ones(shape), 1.0)
 
@@ -371,7 +377,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@every("case", REFUSED)
 def test_what_is_refused(case):
     call, error, message = REFUSED[case]
 

@@ -11,6 +11,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import assert_same_bits
+from helpers_loops import every
 from simdrnn import reference
 
 X = np.ones((4, 2, 3), "float32")
@@ -59,8 +60,8 @@ def test_loading_is_checked_as_a_whole():
     assert (len(keys.missing_keys), keys.unexpected_keys) == (len(before) - 1, ["y"])
 
 
-@pytest.mark.parametrize("skip", [None, "residual", "highway"])
-@pytest.mark.parametrize("engine", [sr, reference], ids=["compiled", "reference"])
+@every("skip", [None, "residual", "highway"])
+@every("engine", [sr, reference], ids=["compiled", "reference"])
 def test_training(skip, engine):
     stack = make(skip, engine=engine)
     optimizer = sr.optim.Adam(stack, lr=0.05)
@@ -190,7 +191,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@every("case", REFUSED)
 def test_what_is_no_stack(case):
     call, error, message = REFUSED[case]
 
@@ -237,7 +238,7 @@ CALLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CALLS)
+@every("case", CALLS)
 def test_what_stacks_refuse_before_anything_runs(case):
     call, error, message = CALLS[case]
     stack = make()

@@ -11,6 +11,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import assert_same_bits
+from helpers_loops import every
 from helpers_structure import ALL, build, draw
 from simdrnn.structure import Structure
 
@@ -38,7 +39,8 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@every("case", REFUSED)
+@every("engine")
 def test_what_does_not_go_together(engine, case):
     options, message = REFUSED[case]
 
@@ -46,8 +48,9 @@ def test_what_does_not_go_together(engine, case):
         engine.GRU(2, 3, **options)
 
 
-@pytest.mark.parametrize("name", ["residual", "reverse", "keep_order", "learn_initial_state"])
-@pytest.mark.parametrize("value", [None, 1, "yes"])
+@every("name", ["residual", "reverse", "keep_order", "learn_initial_state"])
+@every("value", [None, 1, "yes"])
+@every("engine")
 def test_switches_are_true_or_false(engine, name, value):
     with pytest.raises(TypeError, match=f"{name}: expected True or False, got {value!r}"):
         engine.LSTM(3, 3, **{name: value})
@@ -60,7 +63,8 @@ def test_unknown_options_are_still_unknown(engine):
         engine.GRUCell(2, 3, merge="sum")
 
 
-@pytest.mark.parametrize("name", ALL)
+@every("name", ALL)
+@every("engine")
 def test_layers_are_shown_copied_and_fixed(engine, name, rng):
     layer = build(engine, "gru", name)
     x, state, call = draw(layer, "all", rng)

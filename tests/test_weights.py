@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers import CELLS, INFOS, RECURRENT, gates_with_rows, make_layer, tolerance
+from helpers_loops import every
 from simdrnn import reference
 
 
@@ -22,7 +23,8 @@ def test_names_come_in_the_order_of_pytorch(engine):
     assert names == [kind + end for end in ends for kind in kinds]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_shapes_are_those_of_pytorch(engine, cell):
     layer = make_layer(engine, cell, 3, 4, num_layers=2, bidirectional=True)
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -50,7 +52,8 @@ def test_cells_have_names_without_suffix(engine):
     assert list(cell.parameters()) == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@every("cell", CELLS)
+@every("engine")
 def test_uniform_fills_the_range_of_pytorch(engine, cell):
     layer = make_layer(engine, cell, 40, 64, seed=1)
 
@@ -66,7 +69,8 @@ def test_uniform_fills_the_range_of_pytorch(engine, cell):
     assert np.ptp(drawn) > 2 / np.sqrt(64) * (1 - 20 / drawn.size)
 
 
-@pytest.mark.parametrize("initializer", ["glorot", "orthogonal"])
+@every("initializer", ["glorot", "orthogonal"])
+@every("engine")
 def test_glorot_weights_fill_their_range_and_biases_are_zero(engine, initializer):
     layer = engine.LSTM(40, 64, initializer=initializer, seed=1, dtype="float64")
     bound = np.sqrt(6 / (40 + 64))
@@ -78,7 +82,8 @@ def test_glorot_weights_fill_their_range_and_biases_are_zero(engine, initializer
     assert not layer.bias_hh_l0.any()
 
 
-@pytest.mark.parametrize("cell", RECURRENT)
+@every("cell", RECURRENT)
+@every("engine")
 def test_orthogonal_recurrent_weights_are_orthogonal_gate_by_gate(engine, cell):
     size = 16
     layer = make_layer(engine, cell, 3, size, initializer="orthogonal", dtype="float64")
@@ -88,7 +93,8 @@ def test_orthogonal_recurrent_weights_are_orthogonal_gate_by_gate(engine, cell):
         assert error <= tolerance("float64", size, size)  # QR: a step for each column
 
 
-@pytest.mark.parametrize("initializer", ["uniform", "glorot", "orthogonal"])
+@every("initializer", ["uniform", "glorot", "orthogonal"])
+@every("engine")
 def test_forget_bias_is_the_total_bias_of_the_forget_gate(engine, initializer):
     layer = engine.LSTM(3, 4, num_layers=2, forget_bias=1.5, initializer=initializer, seed=0)
     plain = engine.LSTM(3, 4, num_layers=2, initializer=initializer, seed=0)
@@ -255,7 +261,8 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+@every("copied", COPIES.values(), ids=COPIES)
+@every("engine")
 def test_copies_run_alike_and_live_apart(engine, copied, rng):
     layer = engine.LSTM(3, 4, num_layers=2, batch_first=True, cell_clip=0.5, seed=0)
     x = rng.standard_normal((2, 5, 3)).astype(layer.dtype)
