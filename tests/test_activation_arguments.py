@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers_loops import every
-from simdrnn.activations import ACTIVATIONS, Activation, parse_activation
+from simdrnn.spec.activations import ACTIVATIONS, Activation, parse_activation
 
 WITHOUT = ("sigmoid", "tanh", "relu", "softsign", "softplus", "identity")
 ONNX = {

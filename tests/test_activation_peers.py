@@ -7,8 +7,8 @@ import pytest
 
 import simdrnn as sr
 from helpers_loops import every
-from simdrnn.activations import parse_activation
 from simdrnn.reference.activations import activation_of, log_sigmoid
+from simdrnn.spec.activations import parse_activation
 
 pytestmark = pytest.mark.peers
 

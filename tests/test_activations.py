@@ -12,8 +12,8 @@ import simdrnn as sr
 from helpers import assert_same_bits, difference_step, difference_tolerance
 from helpers_loops import every, instruction_set
 from helpers_ulp import WIDER, last_place
-from simdrnn.activations import ACTIVATIONS, Activation
 from simdrnn.reference.activations import activation_of, log_sigmoid, softplus
+from simdrnn.spec.activations import ACTIVATIONS, Activation
 
 HEADER = Path(__file__).parents[1] / "csrc" / "simd" / "activations.hpp"
 
@@ -32,9 +32,7 @@ if np.finfo(np.longdouble).nmant < 60:
     pytest.skip("long double here is no wider than double", allow_module_level=True)
 
 
-every_case = every(
-    "case", CASES, ids=lambda case: f"{case.name}-{case.alpha:.3g}-{case.beta:.3g}"
-)
+every_case = every("case", CASES, ids=lambda case: f"{case.name}-{case.alpha:.3g}-{case.beta:.3g}")
 
 
 def compiled(case, x):

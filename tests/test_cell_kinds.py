@@ -23,9 +23,9 @@ from helpers import (
 )
 from helpers_loops import every
 from simdrnn import reference
-from simdrnn.cells import CellInfo
-from simdrnn.engine import EngineUser
-from simdrnn.layers import Compiled
+from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.on_compiled import Compiled
+from simdrnn.spec.cell import CellInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cells.md"

@@ -12,9 +12,9 @@ import pytest
 
 import simdrnn as sr
 from helpers import INFOS, make_layer
-from simdrnn.activations import ACTIVATIONS
-from simdrnn.options import Options
-from simdrnn.structure import Structure
+from simdrnn.spec.activations import ACTIVATIONS
+from simdrnn.spec.options import Options
+from simdrnn.spec.structure import Structure
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, TOOL = ROOT / "docs" / "features.md", ROOT / "tools" / "write_features_page.py"

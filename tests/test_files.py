@@ -27,8 +27,8 @@ from helpers_files import (
 from helpers_loops import every
 from helpers_pairs import FACTORS, build, covering_rows
 from simdrnn import files, reference
-from simdrnn.engine import EngineUser
-from simdrnn.parameters import Parametrised
+from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.parametrised import Parametrised
 
 OBJECTS = CLASSES | STACKS
 all_objects = every("make", OBJECTS.values(), ids=OBJECTS)
@@ -164,7 +164,7 @@ def test_nothing_is_drawn_while_loading(ending, tmp_path, monkeypatch):
     def drawn(*args, **kwargs):
         raise AssertionError("parameters were drawn")
 
-    monkeypatch.setattr("simdrnn.engine.initialise", drawn)
+    monkeypatch.setattr("simdrnn.layers.bound.initialise", drawn)
 
     same_parameters(sr.load(tmp_path / f"lstm{ending}"), layer)
     with pytest.raises(AssertionError, match="drawn"):

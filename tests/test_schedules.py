@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import simdrnn as sr
 from helpers import BLOCKS, GATES, KINDS, RECURRENT, Case, assert_same_bits, results
-from simdrnn.explanation import _REASONS, _SCHEDULES, _broken
+from simdrnn.layers.explanation import _REASONS, _SCHEDULES, _broken
 
 PATTERNS = ("plain", "all")
 
