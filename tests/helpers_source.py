@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,12 +42,14 @@ def blank(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", match.group())
 
 
+@cache
 def code_of(path: Path) -> str:
     """Return C++ source without comments and the contents of strings."""
     text = path.read_text(encoding="utf-8")
     return re.sub(r'//[^\n]*|/\*.*?\*/|(?<=")(?:\\.|[^"\\\n])*(?=")', blank, text, flags=re.S)
 
 
+@cache
 def includes_of(path: Path) -> list[tuple[str, str]]:
     """Return (opening bracket, name) of every include."""
     text = re.sub(r"//[^\n]*", "", path.read_text(encoding="utf-8"))
@@ -77,6 +80,7 @@ def cpp_functions(path: Path) -> Iterator[tuple[str, int, int]]:
 # Python
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     """Return the syntax tree of a module."""
     return ast.parse(path.read_text(encoding="utf-8"))
@@ -99,6 +103,7 @@ class Import(NamedTuple):
     at_import: bool
 
 
+@cache
 def imports_of(path: Path) -> list[Import]:
     """Return every import of a module: of functions, and those for types alone, too."""
     tree = tree_of(path)
