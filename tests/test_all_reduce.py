@@ -15,7 +15,7 @@ from helpers_workers import B, H, I, T, in_processes, in_threads, train
 from simdrnn.optim import SGD, Adam, AdamW, RMSprop
 
 KINDS = [SGD, Adam, AdamW, RMSprop]
-all_kinds = pytest.mark.parametrize("kind", KINDS)
+all_kinds = every("kind", KINDS)
 STEPS = 4
 MOMENTUM = {"lr": 0.1, "momentum": 0.9}
 

@@ -10,6 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import INFOS, assert_same_bits
+from helpers_loops import every
 
 pytestmark = pytest.mark.peers
 
@@ -117,8 +118,8 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("traced", [False, True], ids=["eager", "jit"])
-@pytest.mark.parametrize("name", REFUSED)
+@every("traced", [False, True], ids=["eager", "jit"])
+@every("name", REFUSED)
 def test_what_does_not_fit_is_said_before_anything_runs(name, traced):
     error, changes, sentence = REFUSED[name]
     call = {"params": PARAMS, "x": X} | changes
@@ -197,7 +198,7 @@ def test_parameters_taken_from_a_layer_are_its_no_more():
 TAKEN = sorted({i.layer for i in INFOS.values() if i.sums_alone and i.layer})
 
 
-@pytest.mark.parametrize("cell", TAKEN)
+@every("cell", TAKEN)
 def test_parameters_are_those_of_a_layer(cell):
     layer = getattr(sr, cell)(I, H, 2, bidirectional=True)
 

@@ -17,6 +17,7 @@ from helpers import (
     make_problem,
     tolerance,
 )
+from helpers_loops import every
 
 pytestmark = pytest.mark.peers
 
@@ -44,7 +45,7 @@ OF_EACH_KIND = tuple(
 )
 
 
-@pytest.mark.parametrize("cell", TAKEN)
+@every("cell", TAKEN)
 def test_every_cell_is_the_layers(cell, way, rng):  # noqa: F811
     problem = make_problem(sr, cell, rng=rng, dtype="float32", pattern="all")
 
@@ -53,8 +54,8 @@ def test_every_cell_is_the_layers(cell, way, rng):  # noqa: F811
     assert_same_as_layer(problem, results, gradients)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@every("pattern", PATTERNS)
+@every("cell", ["lstm", "gru"])
 def test_stacks_in_both_directions_are_the_layers(cell, pattern, x64, rng):  # noqa: F811
     problem = make_problem(
         sr, cell, rng=rng, T=7, H=9, pattern=pattern, num_layers=3, bidirectional=True
@@ -123,7 +124,7 @@ RANDOM = {
 }
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@every("name", RANDOM)
 def test_keys_switch_on_what_is_random(name, way, rng):  # noqa: F811
     options = RANDOM[name]
     problem = make_problem(sr, "gru", rng=rng, dtype="float32", num_layers=2, **options)
@@ -141,7 +142,7 @@ def test_keys_switch_on_what_is_random(name, way, rng):  # noqa: F811
     assert not np.array_equal(without[0], results[0])
 
 
-@pytest.mark.parametrize("cell", OF_EACH_KIND)
+@every("cell", OF_EACH_KIND)
 def test_checkpoints_change_no_bit(cell, rng):
     problem = make_problem(sr, cell, rng=rng, T=12, dtype="float32", num_layers=2)
 
@@ -150,9 +151,9 @@ def test_checkpoints_change_no_bit(cell, rng):
     assert_same_as_layer(problem, results, gradients)
 
 
-@pytest.mark.parametrize("pattern", ["plain", "all-hold"])
-@pytest.mark.parametrize("cell", OF_EACH_KIND)
-@pytest.mark.parametrize("threads", [1, 2])
+@every("pattern", ["plain", "all-hold"])
+@every("cell", OF_EACH_KIND)
+@every("threads", [1, 2])
 def test_gradients_of_parameters_alone_have_the_same_bits(cell, pattern, threads, rng):
     problem = make_problem(
         sr, cell, rng=rng, T=12, B=5, H=17, dtype="float32", pattern=pattern, bidirectional=True
@@ -213,7 +214,7 @@ def test_learned_states_are_used_and_get_gradients(rng):
         assert_close(gradients["params"][name], value, near, name)
 
 
-@pytest.mark.parametrize("layout", ["batch first", "unbatched", "unbatched, batch first"])
+@every("layout", ["batch first", "unbatched", "unbatched, batch first"])
 def test_layouts_are_the_layers(layout, way, rng):  # noqa: F811
     batch_first = "first" in layout
     layer = sr.LSTM(3, 5, num_layers=2, bidirectional=True, batch_first=batch_first, seed=1)
@@ -286,8 +287,8 @@ def test_single_steps_are_the_cells(rng):
     assert srj.rnn_cell(dict(sr.RNNCell(3, 4).parameters()), jnp.asarray(x)).shape == (2, 4)
 
 
-@pytest.mark.parametrize("clip", [{}, {"proj_clip": 0.1}], ids=["", "clipped"])
-@pytest.mark.parametrize("pattern", ["plain", "all"])
+@every("clip", [{}, {"proj_clip": 0.1}], ids=["", "clipped"])
+@every("pattern", ["plain", "all"])
 def test_projections_are_the_layers(clip, pattern, way, x64, rng):  # noqa: F811
     problem = make_problem(
         sr, "lstm", rng=rng, T=7, H=9, proj_size=4, pattern=pattern, num_layers=2,

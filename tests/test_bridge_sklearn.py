@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers_loops import every
+
 pytest.importorskip("sklearn", reason="needs the [sklearn] extra: scikit-learn")
 
 from sklearn.base import clone
@@ -44,7 +46,7 @@ def fitted(kind=RNNClassifier, ragged=True, **arguments):
 # What is learned
 
 
-@pytest.mark.parametrize("cell", [*cell_names()])
+@every("cell", [*cell_names()])
 def test_every_cell_learns(cell, rng):
     X, y = sums(rng, 200)
     model = RNNRegressor(cell, hidden_size=16, learning_rate=0.02, max_iter=60, random_state=0)
@@ -52,7 +54,7 @@ def test_every_cell_learns(cell, rng):
     assert model.fit(X[:150], y[:150]).score(X[150:], y[150:]) > 0.7
 
 
-@pytest.mark.parametrize(
+@every(
     "arguments",
     [
         {"pooling": "mean"},
@@ -191,7 +193,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "message"), WRONG, ids=lambda v: str(v)[:40])
+@every("arguments, error, message", WRONG, ids=lambda v: str(v)[:40])
 def test_wrong_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         fitted(**arguments)

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers_loops import every
+
 pytest.importorskip("sklearn", reason="needs the [sklearn] extra: scikit-learn")
 
 from sklearn.exceptions import NotFittedError
@@ -39,7 +41,7 @@ def season(steps, targets=1, seed=0, noise=0.02):
 # What is learned
 
 
-@pytest.mark.parametrize(
+@every(
     "arguments",
     [
         {},
@@ -166,7 +168,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "message"), WRONG, ids=lambda v: str(v)[:40])
+@every("arguments, error, message", WRONG, ids=lambda v: str(v)[:40])
 def test_wrong_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         SequenceForecaster(**{**QUICK, **arguments}).fit(season(40))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers_loops import every
 from helpers_nn import central_difference, difference_tolerance, dot_tolerance
 
 pytest.importorskip("sklearn", reason="needs the [sklearn] extra: scikit-learn")
@@ -30,9 +31,9 @@ def network(pooling, hidden=3, outputs=2, dtype="float64", **options):
     return Network(layers, outputs, pooling, rng)
 
 
-@pytest.mark.parametrize("lengths", [None, [4, 1, 3]], ids=["whole", "ragged"])
-@pytest.mark.parametrize("arguments", [{}, {"bidirectional": True}, {"hidden": (3, 2)}], ids=str)
-@pytest.mark.parametrize("pooling", ["last", "mean", "max", "none"])
+@every("lengths", [None, [4, 1, 3]], ids=["whole", "ragged"])
+@every("arguments", [{}, {"bidirectional": True}, {"hidden": (3, 2)}], ids=str)
+@every("pooling", ["last", "mean", "max", "none"])
 def test_gradients_are_those_of_what_is_predicted(pooling, arguments, lengths, rng):
     model = network(pooling, **arguments)
     x = rng.normal(size=(4, 3, 2))
@@ -66,7 +67,8 @@ def test_gradients_are_those_of_what_is_predicted(pooling, arguments, lengths, r
             np.testing.assert_allclose(own.params[name], found, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("outputs", [1, 64, 65, 200])
+@every("outputs", [1, 64, 65, 200])
+@every("dtype")
 def test_many_outputs_are_those_of_the_head(outputs, dtype, rng):
     head = Linear(5, outputs, dtype=dtype, seed=0)
     rows = rng.normal(size=(7, 5)).astype(dtype)
@@ -78,8 +80,8 @@ def test_many_outputs_are_those_of_the_head(outputs, dtype, rng):
     assert np.array_equal(apply_head(head, rows[3:4], None), found[3:4])
 
 
-@pytest.mark.parametrize("weights", [None, [1.0, 0.0, 2.5], [0.0, 0.0, 0.0]], ids=str)
-@pytest.mark.parametrize("objective", [cross_entropy, squared_error])
+@every("weights", [None, [1.0, 0.0, 2.5], [0.0, 0.0, 0.0]], ids=str)
+@every("objective", [cross_entropy, squared_error])
 def test_objectives_are_weighted_means(objective, weights, rng):
     scores = rng.normal(size=(3, 4))
     classes = objective is cross_entropy
@@ -161,8 +163,8 @@ def test_batches_are_the_sequences_side_by_side(lengths, data):
     )
 
 
-@pytest.mark.parametrize(
-    ("given_as", "count"),
+@every(
+    "given_as, count",
     [
         ([np.zeros((2, 1)), np.zeros((3, 1))], 2),
         ([np.zeros(2), np.zeros(2)], 2),

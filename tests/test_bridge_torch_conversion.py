@@ -12,6 +12,8 @@ import warnings
 
 import pytest
 
+from helpers_loops import every
+
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
 
@@ -81,7 +83,7 @@ def test_children_are_changed_in_place_and_back():
     assert torch.equal(model(X), want)
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@every("name", CLASSES)
 def test_a_model_that_is_one_recurrent_module(name):
     module = getattr(nn, name)(3, 5)
     want = repr(module)
@@ -190,8 +192,8 @@ def saved(module):
     return torch.load(file, weights_only=False)
 
 
-@pytest.mark.parametrize("name", CLASSES)
-@pytest.mark.parametrize(
+@every("name", CLASSES)
+@every(
     "copied",
     [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), saved],
     ids=["deepcopy", "pickle", "save"],
@@ -211,7 +213,7 @@ def test_copies(name, copied):
     assert not torch.equal(*(r[0] if isinstance(r, tuple) else r for r in (result, want)))
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@every("name", CLASSES)
 def test_state_dicts_go_both_ways(name):
     ours, theirs = getattr(simdrnn.torch, name)(3, 5), getattr(nn, name)(3, 5)
     file = io.BytesIO()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from helpers_loops import every
+
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
 
@@ -49,8 +51,8 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("packed", [False, True], ids=["padded", "packed"])
+@every("layer", LAYERS)
+@every("packed", [False, True], ids=["padded", "packed"])
 def test_gradcheck(layer, packed):
     torch.manual_seed(0)
     lengths = torch.tensor([2, 2, 1]) if packed else None
@@ -58,8 +60,8 @@ def test_gradcheck(layer, packed):
     assert gradcheck(*function_of(LAYERS[layer](), lengths), fast_mode=layer == "lstm")
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("packed", [False, True], ids=["padded", "packed"])
+@every("layer", LAYERS)
+@every("packed", [False, True], ids=["padded", "packed"])
 def test_second_derivatives(layer, packed):
     torch.manual_seed(0)
     lengths = torch.tensor([2, 2, 1]) if packed else None

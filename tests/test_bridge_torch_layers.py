@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers_loops import every
+
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
 
@@ -130,7 +132,7 @@ def test_small_batches(shape):
     assert_same(theirs, ours, Arguments(torch.randn(shape), None))
 
 
-@pytest.mark.parametrize(
+@every(
     "view",
     [
         lambda x: x.transpose(0, 1),
@@ -224,7 +226,7 @@ def error_of(call, *arguments, **options):
     pytest.fail("nothing was raised")
 
 
-@pytest.mark.parametrize("case", BAD_CALLS)
+@every("case", BAD_CALLS)
 def test_bad_arguments_raise_what_pytorch_raises(case):
     arguments, cell = BAD_CALLS[case]()
     theirs, ours = pair(cell, 3, 5)

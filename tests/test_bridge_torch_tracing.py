@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from helpers_loops import every
+
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
 
@@ -87,7 +89,7 @@ def detached(thing):
 
 
 @variants
-@pytest.mark.parametrize("needs_x", [True, False], ids=["x", "no-x"])
+@every("needs_x", [True, False], ids=["x", "no-x"])
 def test_opcheck_of_backward(variant, needs_x):
     opcheck(recurrent_backward, detached(list(backward_arguments(needs_x, **variant))))
 

@@ -6,6 +6,8 @@ import gc
 
 import pytest
 
+from helpers_loops import every
+
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
 
@@ -75,7 +77,7 @@ CHANGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@every("change", CHANGES)
 def test_weights_are_packed_again_when_they_change(change, packings):
     active = simdrnn.isa.active()
     theirs, ours = pair("lstm", 3, 5)

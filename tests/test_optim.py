@@ -33,10 +33,10 @@ CASES = [
     (RMSprop, {"lr": 0.1, "centered": True, "alpha": 0.5}),
     (RMSprop, {"lr": 0.1, "centered": True, "alpha": 0.5, "momentum": 0.9, "weight_decay": 0.2}),
 ]
-all_cases = pytest.mark.parametrize(
-    ("kind", "options"), CASES, ids=[f"{kind.__name__}-{'-'.join(o)}" for kind, o in CASES]
+all_cases = every(
+    "kind, options", CASES, ids=[f"{kind.__name__}-{'-'.join(o)}" for kind, o in CASES]
 )
-all_kinds = pytest.mark.parametrize("kind", [SGD, Adam, AdamW, RMSprop])
+all_kinds = every("kind", [SGD, Adam, AdamW, RMSprop])
 
 
 def make_problem(dtype, shape=(4, 3)):

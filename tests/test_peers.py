@@ -22,8 +22,8 @@ VARIANTS = {
     "layers-both": {"num_layers": 2, "bidirectional": True},
     "no-bias": {"num_layers": 2, "bidirectional": True, "bias": False},
 }
-variants = pytest.mark.parametrize("variant", VARIANTS)
-twins = pytest.mark.parametrize("cell", TWINS)
+variants = every("variant", VARIANTS)
+twins = every("cell", TWINS)
 
 
 def torch_twin(torch, cell, layer):
