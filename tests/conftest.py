@@ -19,6 +19,21 @@ settings.register_profile("explore", deadline=None, max_examples=5000, print_blo
 settings.load_profile("ci")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for what takes too long to be run at every change."""
+    parser.addoption(
+        "--exhaustive", action="store_true", help="run the whole products, which take hours"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for --exhaustive alone."""
+    if not config.getoption("--exhaustive"):
+        left = [item for item in items if item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
 def pytest_collection_finish():
     """Take the tests themselves, tens of thousands, out of what every garbage collection visits."""
     gc.collect()

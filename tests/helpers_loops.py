@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 Values = dict[str, Any]
+Rows = Callable[[bool], list[tuple[Any, ...]]]
 
 
 def engines() -> list[Any]:
@@ -125,29 +128,83 @@ def run_rows(body: Callable[..., Any], rows: list[tuple[str, Values]], fixtures:
         raise skipped[0]
 
 
+def in_turn(factors: dict[str, Sequence[Any]], rounds: int = 1) -> tuple[str, Rows]:
+    """
+    Return the names and a table in which every factor's values take turns, for `every`.
+
+    The longest factor goes through all of its values, `rounds` times. With --exhaustive the table
+    is the whole product.
+    """
+    names = ", ".join(factors)
+    longest = max(map(len, factors.values()))
+    short = [name for name, values in factors.items() if len(values) < longest]
+
+    def place(name: str, index: int) -> int:
+        count = len(factors[name])
+        if name not in short:
+            return index % count
+        # Shifted by one each time that the factors before it have had all their turns: counts with
+        # a common divisor would keep meeting the same partners.
+        before = [len(factors[other]) for other in short[: short.index(name)]]
+        turns = [math.prod(before[:end]) for end in range(1, len(before) + 1)]
+        return (index + index // longest + sum(index // turn for turn in turns)) % count
+
+    def rows(whole: bool) -> list[tuple[Any, ...]]:
+        if whole:
+            chosen = list(itertools.product(*factors.values()))
+        else:
+            chosen = [
+                tuple(values[place(name, index)] for name, values in factors.items())
+                for index in range(rounds * longest)
+            ]
+        return [tuple(flat(factors, row)) for row in chosen]
+
+    return names, rows
+
+
+def flat(factors: dict[str, Sequence[Any]], row: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield the values of a row one by one: a factor may have several names."""
+    for name, value in zip(factors, row, strict=True):
+        if "," in name:
+            yield from value
+        else:
+            yield value
+
+
 def every(names: str, table: Any = None, ids: Any = None) -> Callable[..., Any]:
     """
     Run a test for each row of a table, inside one test that names all rows that fail.
 
     Written like `pytest.mark.parametrize`, and for the same: but a table of forty messages is one
     thing to know, not forty. Each row gets an `rng`, a `tmp_path` and a `monkeypatch` of its own.
-    `isa`, `dtype`, `threads` and `engine` need no table.
+    `isa`, `dtype`, `threads` and `engine` need no table; `in_turn` makes tables of few rows.
     """
     split = [name.strip() for name in names.split(",")]
-    fixed = None if table is None else list(table)
+    fixed = None if table is None or callable(table) else list(table)
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(body)
         assert set(split) <= set(signature.parameters), f"{body.__name__} takes no {names}"
 
+        lends_config = callable(table) and "pytestconfig" not in signature.parameters
+
         @functools.wraps(body)
         def test(**fixtures: Any) -> None:
-            values = TABLES[names]() if fixed is None else fixed
+            if fixed is not None:
+                values = fixed
+            elif table is None:
+                values = list(TABLES[names]())
+            else:
+                values = table(fixtures["pytestconfig"].getoption("--exhaustive"))
+            if lends_config:
+                del fixtures["pytestconfig"]
             rows = list(rows_of(split, values, ids))
             assert rows, f"no rows for {names}"
             run_rows(body, rows, fixtures)
 
         kept = [p for name, p in signature.parameters.items() if name not in split]
+        if lends_config:
+            kept.append(inspect.Parameter("pytestconfig", inspect.Parameter.KEYWORD_ONLY))
         test.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
         return test
 

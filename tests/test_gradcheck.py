@@ -9,18 +9,22 @@ import pytest
 
 import simdrnn as sr
 from helpers import CELLS, CLIPS, INFOS, assert_same_bits, clip_options, make_layer
-from helpers_loops import every
+from helpers_loops import every, in_turn
+from simdrnn import reference
 from simdrnn.layers.tape import Tape
 
 RANDOM = {"lengths": "random", "mask": "random", "reset": "random"}
 # Clips of the forward pass; those inside back-propagation are no derivatives.
+ENGINES = (reference, sr)
+MASKED = ("zero", "hold")
 FORWARD_CLIPS = ("unclipped", "gate", "cell", "hidden")
 
 
-@every("masked_output", ["zero", "hold"])
-@every("clip", FORWARD_CLIPS)
-@every("cell", CELLS)
-@every("engine")
+@every(
+    *in_turn(
+        {"cell": CELLS, "engine": ENGINES, "clip": FORWARD_CLIPS, "masked_output": MASKED}, rounds=2
+    )
+)
 def test_every_cell_and_option(engine, cell, clip, masked_output):
     layer = make_layer(engine, cell, 2, 5, dtype="float64", seed=1, **clip_options(cell, clip))
 
@@ -35,8 +39,7 @@ def test_every_cell_and_option(engine, cell, clip, masked_output):
         assert check.compared + check.skipped >= min(5, sizes.get(name, 5))
 
 
-@every("cell", CELLS)
-@every("engine")
+@every(*in_turn({"cell": CELLS[::2], "engine": ENGINES}))
 def test_stacks_directions_and_dropout(engine, cell):
     layer = make_layer(
         engine, cell, 2, 3, 2, dtype="float64", seed=0, bidirectional=True, batch_first=True,

@@ -289,20 +289,28 @@ def test_chrono_may_leave_the_input_gate():
     assert not total_bias(layer, 0).any()
 
 
-@every("cell", FORGETFUL)
-def test_power_law_time_scales(cell):
+def test_power_law_time_scales():
     H, alpha, scale = 4000, 0.56, 2.0
-    layer = make_layer(sr, cell, 1, H, dtype="float64")
+    layer = sr.GRU(1, H)
 
     init.apply(layer, bias=[init.zeros(), init.power_law_forget_bias(alpha, scale)], seed=6)
 
-    info = INFOS[cell]
-    keep = total_bias(layer, info.keep)
-    rate = np.logaddexp(0, -keep)  # 1 / T = -log sigmoid(bias), which is gamma distributed
+    # 1 / T = -log sigmoid(bias), which is gamma distributed.
+    rate = np.logaddexp(0, -total_bias(layer, INFOS["gru"].keep).astype("float64"))
     assert abs(rate.mean() - alpha / scale) < SIGMAS * math.sqrt(alpha / H) / scale
     # log(rate) has mean digamma(alpha) - log(scale) and variance trigamma(alpha).
     wanted = digamma(alpha) - math.log(scale)
     assert abs(np.log(rate).mean() - wanted) < SIGMAS * math.sqrt(trigamma(alpha) / H)
+
+
+@every("cell", FORGETFUL)
+def test_power_law_biases_are_those_of_the_gates_that_keep_and_write(cell):
+    info, layer = INFOS[cell], make_layer(sr, cell, 1, 100, dtype="float64")
+
+    init.apply(layer, bias=[init.zeros(), init.power_law_forget_bias(0.56, 2.0)], seed=6)
+
+    keep = total_bias(layer, info.keep)
+    assert len(np.unique(keep)) == 100
     for gate in {*range(info.gates)} - {info.keep}:
         want = -keep if gate == info.write else 0 * keep
         np.testing.assert_array_equal(total_bias(layer, gate), want)

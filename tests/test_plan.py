@@ -263,6 +263,7 @@ PEAK = """
 
 
 @on_linux
+@pytest.mark.quiet
 def test_calls_take_the_memory_they_say():
     taken, said = (int(word) for word in printed(PEAK).split())
 
@@ -299,6 +300,7 @@ REPEATED = """
 
 
 @on_linux
+@pytest.mark.quiet
 def test_repeated_calls_do_not_grow():
     growths = [int(line) for line in printed(REPEATED).splitlines()]
 

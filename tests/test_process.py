@@ -131,6 +131,21 @@ def test_import_starts_no_thread():
     assert started == "0"
 
 
+def test_import_loads_few_modules():
+    loaded = printed("""
+        import sys
+        import numpy, numpy.typing
+        before = set(sys.modules)
+        import simdrnn
+        print(*sorted(set(sys.modules) - before))
+    """).split()
+
+    assert sum(name.startswith("simdrnn") for name in loaded) <= 39, loaded
+    others = {name for name in loaded if not name.startswith("simdrnn")}
+    assert others <= {"__future__", "copy", "dataclasses", "threading"}
+
+
+@pytest.mark.quiet
 def test_import_is_quick():
     code = """
         import time
@@ -160,11 +175,11 @@ def test_import_needs_numpy_only():
 
 def test_import_leaves_for_later_what_most_programs_never_ask_for():
     later = {
-        "gradcheck": "gradient_check",
+        "gradcheck": "training.gradcheck",
         "init": "init",
         "reference": "reference",
         "regularizers": "regularizers",
-        "tbptt": "truncated",
+        "tbptt": "training.truncated",
     }
 
     loaded = printed(f"""
@@ -263,8 +278,8 @@ def test_subnormals_are_zeros_in_every_thread_by_default(isa, dtype, threads):
 
 # -- Ctrl-C ----------------------------------------------------------------------------------------
 
-# Calls of some 3 seconds, and SIGINT after 0.3. For each: what came of it, whether the layer then
-# computes what another with the same weights does, and how long after the signal it came back.
+# Calls of some SECONDS, and SIGINT after a twentieth of that. For each: what came of it, whether
+# the layer then computes what another with the same weights does, and how long it took to return.
 INTERRUPTED = """
     layer, twin = (sr.LSTM(1024, 1024, seed=0) for _ in range(2))
     row = np.random.default_rng(0).standard_normal((8, 1024)).astype("float32")
@@ -276,13 +291,16 @@ INTERRUPTED = """
         tape = layer.record(sequence(3))
         return tape.output, tape.backward(tape.output).x
 
-    def timed(function):
-        begin = time.perf_counter()
-        function()
-        return time.perf_counter() - begin
+    def timed(function):  # the least of three: a busy machine must not make calls look long
+        def once():
+            begin = time.perf_counter()
+            function()
+            return time.perf_counter() - begin
+
+        return min(once() for _ in range(3))
 
     def interrupt(sent):
-        time.sleep(0.3)
+        time.sleep(SECONDS / 20)
         sent.append(time.perf_counter())
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -302,16 +320,29 @@ INTERRUPTED = """
     few = layer.record(sequence(20), num_threads=1)
     forward = timed(lambda: layer(sequence(20), num_threads=1)) / 20
     backward = timed(lambda: few.backward(few.output)) / 20
-    many = sequence(int(3 / forward))
+    many = sequence(int(SECONDS / forward))
     stop(lambda: layer(many, num_threads=COUNT))
-    tape = layer.record(sequence(int(3 / backward)), num_threads=COUNT)
+    tape = layer.record(sequence(int(SECONDS / backward)), num_threads=COUNT)
     stop(lambda: tape.backward(tape.output))
 """
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_ctrl_c_stops_long_calls_within_a_second(count):
-    lines = printed(program(INTERRUPTED.replace("COUNT", str(count)))).splitlines()
+def interrupted(count, seconds):
+    """Return what came of both calls on some threads, as lists of words."""
+    code = INTERRUPTED.replace("COUNT", str(count)).replace("SECONDS", str(seconds))
+    return [line.split() for line in printed(program(code)).splitlines()]
 
-    assert [line.split()[:2] for line in lines] == [["stopped", "True"]] * 2
-    assert all(float(line.split()[2]) < 1 for line in lines)
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_ctrl_c_stops_long_calls(count):
+    lines = interrupted(count, seconds=1)
+
+    assert [words[:2] for words in lines] == [["stopped", "True"]] * 2
+
+
+@pytest.mark.quiet
+def test_ctrl_c_stops_long_calls_within_a_second():
+    lines = [words for count in (1, 2) for words in interrupted(count, seconds=3)]
+
+    assert [words[:2] for words in lines] == [["stopped", "True"]] * 4
+    assert all(float(words[2]) < 1 for words in lines)

@@ -21,7 +21,7 @@ from helpers import (
     results,
     tolerance,
 )
-from helpers_loops import every
+from helpers_loops import every, in_turn
 from simdrnn import reference
 
 I, H, P = 4, 7, 3  # noqa: E741
@@ -50,9 +50,11 @@ def lstm(module, **kwargs):
 # -- gradients -------------------------------------------------------------------------------------
 
 
-@every("call", ["hold", "reset"])
-@every("name", GRADCHECKS)
-@every("engine")
+@every(
+    *in_turn(
+        {"name": [*GRADCHECKS], "engine": [reference, sr], "call": ["hold", "reset"]}, rounds=2
+    )
+)
 def test_gradients_are_finite_differences(engine, name, call):
     patterns = {
         "hold": {"lengths": "random", "mask": "random", "masked_output": "hold"},

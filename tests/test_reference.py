@@ -24,13 +24,12 @@ from helpers import (
     tolerance,
     variables,
 )
-from helpers_loops import every
+from helpers_loops import every, in_turn
 from simdrnn import reference
 from simdrnn.reference.options import StepOptions
 from simdrnn.spec.options import Options
 
 STACKS = [(1, False), (1, True), (2, True)]
-STACK_IDS = ["one-layer", "bidirectional", "stack"]
 FORWARD_CLIPS = [(cell, clip) for cell in CELLS for clip in ("gate_clip", "hidden_clip")]
 FORWARD_CLIPS.append(("lstm", "cell_clip"))
 
@@ -63,9 +62,7 @@ def assert_gradients_match_differences(problem: Problem, rng: np.random.Generato
         assert abs((ahead - behind) / (2 * step) - analytic) <= allowed, name
 
 
-@every("pattern", PATTERNS)
-@every("layers, both", STACKS, ids=STACK_IDS)
-@every("cell", CELLS)
+@every(*in_turn({"cell": CELLS, "pattern": PATTERNS, "layers, both": STACKS}, rounds=2))
 def test_gradients_match_differences(cell, layers, both, pattern, rng):
     problem = make_problem(
         reference, cell, rng=rng, pattern=pattern, num_layers=layers, bidirectional=both
@@ -87,7 +84,7 @@ def test_gradients_match_differences_where_clips_are_reached(cell, clip, rng):
     assert_gradients_match_differences(same_arguments, rng)
 
 
-@every("cell", CELLS)
+@every("cell", CELLS[::3])
 def test_gradients_match_differences_with_dropout(cell, rng):
     problem = make_problem(
         reference, cell, rng=rng, num_layers=3, bidirectional=True, dropout=0.4, pattern="lengths"
@@ -103,8 +100,7 @@ def test_gradients_match_differences_without_bias_and_states(cell, rng):
     assert_gradients_match_differences(problem, rng)
 
 
-@every("pattern", PATTERNS)
-@every("cell", CELLS)
+@every(*in_turn({"cell": CELLS, "pattern": PATTERNS}))
 def test_backward_is_the_adjoint_of_the_derivative(cell, pattern, rng):
     problem = make_problem(
         reference, cell, rng=rng, pattern=pattern, num_layers=2, bidirectional=True

@@ -294,7 +294,8 @@ def test_unbatched_outputs_and_padding_of_any_value(kind, dtype, rng):
 
     value, d_output = penalty(h[:, 0], 1.0, mask=mask)
 
-    assert (value, d_output.dtype) == (want.value, np.dtype(dtype))
+    assert math.isclose(value, want.value, rel_tol=1e-14)  # sums of other lengths: other orders
+    assert d_output.dtype == dtype
     np.testing.assert_array_equal(d_output[:4], want.d_output[:, 0])
     assert not d_output[4:].any()
 

@@ -1,8 +1,9 @@
 """Objects of one instruction set share no symbol with the rest of the program.
 
 Where two objects define the same inline function, the linker keeps one copy for all: an AVX-512
-copy would then run on CPUs without it. So the objects are compiled as CMakeLists.txt says, once
-more without optimisation (which hides such functions by inlining them), and looked at with nm.
+copy would then run on CPUs without it. So the objects are compiled without optimisation (which
+hides such functions by inlining them) and, `--exhaustive`, as CMakeLists.txt says, and looked at
+with nm.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import re
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from helpers_source import ROOT
+
 CMAKE = ROOT / "CMakeLists.txt"
 COMPILER = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
 NM = shutil.which("nm")
@@ -64,8 +65,8 @@ def test_cmake_lists_every_object():
     assert not re.search(r"-ffast-math|-Ofast|-march=native|-funsafe|-ffinite", cmake_text())
 
 
-def compile_object(name, optimise, folder):
-    """Compile one instruction set's file and return [(kind, symbol), ...] as nm lists them."""
+def compiled(name, optimise, folder):
+    """Compile one instruction set's file."""
     target = folder / f"{name}.o"
     command = [
         *shlex.split(COMPILER), "-std=c++20", "-fPIC",
@@ -75,17 +76,35 @@ def compile_object(name, optimise, folder):
         "-c", str(ROOT / "csrc" / "kernels" / f"isa_{name}.cpp"), "-o", str(target),
     ]  # fmt: skip
     subprocess.run(command, check=True)
+    return target
+
+
+def symbols_of(target):
+    """Return [(kind, symbol), ...] of an object, as nm lists them."""
     listing = subprocess.run([NM, str(target)], check=True, capture_output=True, text=True).stdout
     return [tuple(line.split()[-2:]) for line in listing.splitlines()]
 
 
-@pytest.fixture(scope="module", params=[(n, o) for n in ISAS for o in ("-O0", "release")],
-                ids=lambda case: f"{case[0]}-{case[1].strip('-')}")  # fmt: skip
+# The first is built anyway, to try a new cell. The others take minutes, and the rules for the
+# sources (test_seam.py) leave little for them to find.
+OBJECTS = [
+    pytest.param((name, level), id=f"{name}-{level.strip('-')}", marks=marks)
+    for name in ISAS
+    for level in ("-O0", "release")
+    for marks in [() if (name, level) == ("scalar", "-O0") else pytest.mark.exhaustive]
+]
+
+
+@pytest.fixture(scope="module", params=OBJECTS)
 def built(request, tmp_path_factory):
     """Name of an instruction set, and the symbols of its object."""
     name, level = request.param
+    if (name, level) == ("scalar", "-O0"):
+        tree = request.getfixturevalue("built_tree")
+        [target] = (tree / "build").rglob("*scalar.cpp.o")
+        return name, symbols_of(target)
     optimise = cmake_list("SIMDRNN_OPTIMISE") if level == "release" else [level]
-    return name, compile_object(name, optimise, tmp_path_factory.mktemp("objects"))
+    return name, symbols_of(compiled(name, optimise, tmp_path_factory.mktemp("objects")))
 
 
 def own(name):

@@ -4,78 +4,20 @@ from __future__ import annotations
 
 import difflib
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from helpers import tolerance
-
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "custom_cell"
+from helpers_build import EXAMPLE, NEW_FILES, NEW_LINES
+from helpers_source import ROOT
 
 pytestmark = pytest.mark.skipif(
     not (EXAMPLE.is_dir() and (ROOT / "csrc").is_dir()), reason="no sources beside the tests"
 )
-
-NEW_FILES = {"csrc/cells/atr.hpp": "atr.hpp", "python/simdrnn/reference/atr.py": "atr.py"}
-# File -> (the new line, the line it goes in front of).
-NEW_LINES = {
-    "csrc/cells/all.hpp": ('#include "cells/atr.hpp"\n', '#include "cells/elman.hpp"\n'),
-    "python/simdrnn/reference/network.py": ('    "atr",\n', '    "elman",\n'),
-}
-
-
-def copy_sources(to: Path) -> None:
-    """Copy what a build and an import need."""
-    ignore = shutil.ignore_patterns("*.so", "__pycache__")
-    for name in ("csrc", "python", "tools"):
-        shutil.copytree(ROOT / name, to / name, ignore=ignore)
-    shutil.copy(ROOT / "CMakeLists.txt", to)
-
-
-def add_cell(tree: Path) -> None:
-    """Do what the example's README says."""
-    for path, name in NEW_FILES.items():
-        shutil.copy(EXAMPLE / name, tree / path)
-    for path, (line, before) in NEW_LINES.items():
-        text = (tree / path).read_text(encoding="utf-8")
-        assert text.count(before) == 1
-        (tree / path).write_text(text.replace(before, line + before), encoding="utf-8")
-
-
-def tool(name: str) -> str | None:
-    """Find a program beside the interpreter, or else where the shell would."""
-    return shutil.which(name, path=Path(sys.executable).parent) or shutil.which(name)
-
-
-def build(tree: Path) -> None:
-    """Build the extension with what is compiled soonest: scalar kernels, not optimised."""
-    cmake, ninja = tool("cmake"), tool("ninja")
-    if cmake is None or not any(map(tool, ("c++", "g++", "clang++"))) or not find_spec("pybind11"):
-        pytest.skip("building takes a C++ compiler, cmake and pybind11: pip install '.[test]'")
-    import pybind11
-
-    arguments = {
-        "SKBUILD_PROJECT_NAME": "simdrnn",
-        "SKBUILD_PROJECT_VERSION": "0",
-        "CMAKE_LIBRARY_OUTPUT_DIRECTORY": tree / "python" / "simdrnn",
-        "SIMDRNN_QUICK": "ON",
-        "Python_EXECUTABLE": sys.executable,
-        "pybind11_DIR": pybind11.get_cmake_dir(),
-    }
-    defined = [f"-D{name}={value}" for name, value in arguments.items()]
-    generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja else []
-    for command in (
-        [cmake, "-S", tree, "-B", tree / "build", *generator, *defined],
-        [cmake, "--build", tree / "build", "--parallel", "2"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 
 def python(tree: Path, *arguments: str) -> str:
@@ -92,22 +34,6 @@ def python(tree: Path, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copy of the sources with the cell added."""
-    place = tmp_path_factory.mktemp("tree")
-    copy_sources(place)
-    add_cell(place)
-    return place
-
-
-@pytest.fixture(scope="module")
-def built_tree(tree: Path) -> Path:
-    """Build the copy."""
-    build(tree)
-    return tree
 
 
 def contents(tree: Path) -> dict[str, str]:
