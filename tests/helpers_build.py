@@ -13,10 +13,16 @@ import pytest
 from helpers_source import ROOT
 
 EXAMPLE = ROOT / "examples" / "custom_cell"
-NEW_FILES = {"csrc/cells/atr.hpp": "atr.hpp", "python/simdrnn/reference/atr.py": "atr.py"}
+NEW_FILES = {
+    "csrc/kernels/cells/atr.hpp": "atr.hpp",
+    "python/simdrnn/reference/atr.py": "atr.py",
+}
 # File -> (the new line, the line it goes in front of).
 NEW_LINES = {
-    "csrc/cells/all.hpp": ('#include "cells/atr.hpp"\n', '#include "cells/elman.hpp"\n'),
+    "csrc/kernels/cells/all.hpp": (
+        '#include "kernels/cells/atr.hpp"\n',
+        '#include "kernels/cells/elman.hpp"\n',
+    ),
     "python/simdrnn/reference/network.py": ('    "atr",\n', '    "elman",\n'),
 }
 

@@ -284,6 +284,8 @@ INTERRUPTED = """
     layer, twin = (sr.LSTM(1024, 1024, seed=0) for _ in range(2))
     row = np.random.default_rng(0).standard_normal((8, 1024)).astype("float32")
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell chose for us
+
     def sequence(steps):
         return np.broadcast_to(row, (steps, *row.shape))
 
