@@ -23,7 +23,7 @@ _DEMOS = {
     "digits": ("simdrnn.demos.digits", "handwritten digits, row by row (needs scikit-learn)"),
 }
 _ONNX = {
-    "run": ("simdrnn.onnx.command", "run an ONNX model on arrays from files (needs onnx)"),
+    "run": ("simdrnn.cli.onnx_run", "run an ONNX model on arrays from files (needs onnx)"),
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
