@@ -398,6 +398,15 @@ def test_alpha_makes_weights_smaller():
     assert held.loss_curve_[0] > free.loss_curve_[0]  # the penalty is part of the loss
 
 
+@pytest.fixture
+def default_interrupt():
+    """Python's own handler of Ctrl-C, whatever the process was started with."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_interrupt")
 def test_ctrl_c_keeps_what_was_learned(monkeypatch):
     steps = []
     step = training.Trainer._step
