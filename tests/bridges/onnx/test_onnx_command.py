@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import simdrnn as sr
 from helpers_loops import every
+from helpers_source import ROOT
 from simdrnn.cli import main
 
 pytestmark = pytest.mark.peers
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture

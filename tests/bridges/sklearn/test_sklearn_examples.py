@@ -6,19 +6,21 @@ import re
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from helpers_source import ROOT
+
 pytest.importorskip("sklearn", reason="needs the [sklearn] extra: scikit-learn")
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sklearn_digits.py"
+EXAMPLE = ROOT / "examples" / "sklearn_digits.py"
 
 pytestmark = pytest.mark.peers
 
 WITHOUT = """
 import sys
 sys.modules["sklearn"] = None  # as if it were not installed
+from helpers_source import ROOT
 import simdrnn
 try:
     import simdrnn.sklearn

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from helpers_source import ROOT
+
 pytestmark = pytest.mark.peers
 torch = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 
 if not EXAMPLES.is_dir():
     pytest.skip("the examples are not beside the tests", allow_module_level=True)

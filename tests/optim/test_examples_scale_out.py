@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
+from helpers_source import ROOT
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 
 pytestmark = [
     pytest.mark.peers,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from helpers_source import ROOT
 from simdrnn.dialects import DIALECTS
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE, TOOL = ROOT / "docs" / "dialects.md", ROOT / "tools" / "write_dialects_page.py"
 
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="the documents are not beside the tests")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +12,10 @@ import pytest
 import simdrnn as sr
 from helpers import assert_same_bits
 from helpers_loops import every, instruction_set
+from helpers_source import ROOT
 from helpers_ulp import WIDER, last_place
 
-SIMD = Path(__file__).parents[1] / "csrc" / "kernels" / "simd"
+SIMD = ROOT / "csrc" / "kernels" / "simd"
 HEADERS = [SIMD / "math.hpp", SIMD / "log.hpp"]
 LOGARITHMS = ("log", "log1p")
 NAMES = ("exp", "sigmoid", "tanh", "expm1_below_zero", *LOGARITHMS, "softplus", "log_sigmoid")

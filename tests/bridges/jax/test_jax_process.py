@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import runpy
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers import printed, program
+from helpers_source import ROOT
 from simdrnn.engine import pooled as shared
 
 pytestmark = pytest.mark.peers
@@ -20,7 +20,7 @@ import simdrnn.jax as srj  # noqa: E402
 from helpers_jax import assert_same, way  # noqa: E402, F401
 from simdrnn.jax import execution  # noqa: E402
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "jax_training.py"
+EXAMPLE = ROOT / "examples" / "jax_training.py"
 
 
 def members(count, key=0):

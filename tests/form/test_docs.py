@@ -8,17 +8,16 @@ import pkgutil
 import re
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
 import simdrnn as sr
 from helpers_loops import every
+from helpers_source import ROOT
 from simdrnn import cli, reference
 from simdrnn.layers import from_table as cell_kinds
 from simdrnn.spec.cell import compiled_cells
 
-ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 
 needs_readme = pytest.mark.skipif(not README.is_file(), reason="README.md is not beside the tests")
@@ -31,7 +30,7 @@ BRIDGES = {
     "simdrnn.torch": "torch",
 }
 # Keras is made for one of its backends when it is imported, so its bridge runs in processes of its
-# own (tests/test_bridge_keras.py).
+# own (tests/bridges/keras/test_keras.py).
 APART = {"simdrnn.keras"}
 
 

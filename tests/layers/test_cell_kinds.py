@@ -7,7 +7,6 @@ import inspect
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,13 +21,13 @@ from helpers import (
     make_layer,
 )
 from helpers_loops import every
+from helpers_source import ROOT
 from simdrnn import reference
 from simdrnn.layers import from_table
 from simdrnn.layers.bound import EngineUser
 from simdrnn.layers.on_compiled import Compiled
 from simdrnn.spec.cell import CellInfo
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cells.md"
 
 WRITTEN = ("GRU", "LSTM", "RNN")

@@ -6,17 +6,16 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
 import simdrnn as sr
 from helpers import INFOS, make_layer
+from helpers_source import ROOT
 from simdrnn.spec.activations import ACTIVATIONS
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE, TOOL = ROOT / "docs" / "features.md", ROOT / "tools" / "write_features_page.py"
 
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="the documents are not beside the tests")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +10,12 @@ import pytest
 import simdrnn as sr
 from helpers import assert_same_bits, difference_step, difference_tolerance
 from helpers_loops import every, instruction_set
+from helpers_source import ROOT
 from helpers_ulp import WIDER, last_place
 from simdrnn.reference.activations import activation_of, log_sigmoid, softplus
 from simdrnn.spec.activations import ACTIVATIONS, Activation
 
-HEADER = Path(__file__).parents[1] / "csrc" / "kernels" / "simd" / "activations.hpp"
+HEADER = ROOT / "csrc" / "kernels" / "simd" / "activations.hpp"
 
 PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "identity")
 CASES = [

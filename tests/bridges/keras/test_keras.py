@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers import printed
+from helpers_source import ROOT
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = {"numpy": ("keras",), "torch": ("keras", "torch"), "jax": ("keras", "jax")}
@@ -41,7 +42,7 @@ def in_process(arguments, backend, home, *, timeout=900):
     }
     done = subprocess.run(
         [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False,
-        timeout=timeout, cwd=HERE.parent,
+        timeout=timeout, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-20000:]}\n{done.stderr[-5000:]}"
     return done.stdout
@@ -63,7 +64,7 @@ def test_checks_pass(backend, tmp_path):
 @pytest.mark.peers
 def test_the_example_runs(tmp_path):
     skip_without("torch")
-    said = in_process([str(HERE.parent / "examples" / "keras_convert.py")], "torch", tmp_path)
+    said = in_process([str(ROOT / "examples" / "keras_convert.py")], "torch", tmp_path)
 
     first, second, difference, losses = said.splitlines()
     assert [line.split("_")[0].split(":")[0] for line in (first, second)] == ["gru", "lstm"]
