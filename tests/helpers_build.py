@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,6 +45,19 @@ def add_cell(tree: Path) -> None:
         text = (tree / path).read_text(encoding="utf-8")
         assert text.count(before) == 1
         (tree / path).write_text(text.replace(before, line + before), encoding="utf-8")
+
+
+def leave_out_cells(tree: Path, kept: Collection[str] = ("atr", "elman", "gru", "lstm")) -> None:
+    """Take most cells out of the list, so that the kernels of a copy are soon compiled."""
+    path = tree / "csrc/kernels/cells/all.hpp"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if is_kept(line, kept)), encoding="utf-8")
+
+
+def is_kept(line: str, kept: Collection[str]) -> bool:
+    """Tell a line of all.hpp that is no cell's, or one of those kept."""
+    name = re.fullmatch(r'#include "kernels/cells/(\w+)\.hpp"\n', line)
+    return name is None or name[1] in kept
 
 
 def tool(name: str) -> str | None:

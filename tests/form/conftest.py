@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from helpers_build import add_cell, build, copy_sources
+from helpers_build import add_cell, build, copy_sources, leave_out_cells
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built_tree(tree: Path) -> Path:
-    """Build the copy."""
-    build(tree)
-    return tree
+def built_tree(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a copy of the copy, with few other cells."""
+    place = tmp_path_factory.mktemp("built") / "tree"
+    shutil.copytree(tree, place)
+    leave_out_cells(place)
+    build(place)
+    return place
