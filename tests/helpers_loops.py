@@ -80,13 +80,19 @@ def instruction_set(name: str) -> Iterator[None]:
         choice.use(before)
 
 
+_running: list[str] = []  # names of the rows that run just now: of the outer table, of the inner
+
+
 @contextmanager
 def fresh(fixtures: Values, test: str, row: str, index: int) -> Iterator[Values]:
-    """Give a row fixtures that no other row has touched."""
+    """Give a row fixtures that no other row has touched, and the same in every run."""
     own = dict(fixtures)
+    _running.append(row)
     with ExitStack() as stack:
+        stack.callback(_running.pop)
         if "rng" in own:
-            own["rng"] = np.random.default_rng(zlib.crc32(f"{test}[{row}]".encode()))
+            name = f"{test}[{'-'.join(_running)}]"
+            own["rng"] = np.random.default_rng(zlib.crc32(name.encode()))
         if "tmp_path" in own:
             own["tmp_path"] = own["tmp_path"] / f"row{index}"
             own["tmp_path"].mkdir()
@@ -143,11 +149,12 @@ def in_turn(factors: dict[str, Sequence[Any]], rounds: int = 1) -> tuple[str, Ro
         count = len(factors[name])
         if name not in short:
             return index % count
-        # Shifted by one each time that the factors before it have had all their turns: counts with
-        # a common divisor would keep meeting the same partners.
+        # Shifted by one in each round, and each time that the factors before it have had all their
+        # turns: counts with a common divisor would keep meeting the same partners.
+        done, at = divmod(index, longest)
         before = [len(factors[other]) for other in short[: short.index(name)]]
         turns = [math.prod(before[:end]) for end in range(1, len(before) + 1)]
-        return (index + index // longest + sum(index // turn for turn in turns)) % count
+        return (at + done + sum(at // turn for turn in turns)) % count
 
     def rows(whole: bool) -> list[tuple[Any, ...]]:
         if whole:
