@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simdrnn as sr
@@ -76,6 +76,7 @@ for name, (sizes, own) in MODULES.items():
 
 
 @every("kind", CONSTRUCTORS)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_constructors(kind, data):
     required = MODULES[kind][0] if kind in MODULES else dict.fromkeys(

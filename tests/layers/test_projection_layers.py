@@ -50,11 +50,7 @@ def lstm(module, **kwargs):
 # -- gradients -------------------------------------------------------------------------------------
 
 
-@every(
-    *in_turn(
-        {"name": [*GRADCHECKS], "engine": [reference, sr], "call": ["hold", "reset"]}, rounds=2
-    )
-)
+@every(*in_turn({"name": [*GRADCHECKS], "engine": [reference, sr], "call": ["hold", "reset"]}))
 def test_gradients_are_finite_differences(engine, name, call):
     patterns = {
         "hold": {"lengths": "random", "mask": "random", "masked_output": "hold"},

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simdrnn as sr
@@ -105,6 +105,7 @@ OPTIMISERS["AdamW"] = OPTIMISERS["Adam"]
 
 
 @every("kind", OPTIMISERS)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_optimisers(kind, data):
     rng = np.random.default_rng(data.draw(SEEDS))
