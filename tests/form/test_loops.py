@@ -85,3 +85,18 @@ def test_tables_without_rows_and_wrong_names_are_mistakes():
         body()
     with pytest.raises(AssertionError, match="body takes no column"):
         every("column", [1])(body)
+
+
+@every("whole", [True, False])
+def test_the_option_for_everything_reaches_the_table(whole, pytestconfig, monkeypatch):
+    seen = []
+
+    @every("last", [0])
+    @every(*in_turn({"one": [1, 2, 3], "two": [1, 2]}))
+    def body(one, two, last):
+        seen.append((one, two))
+
+    monkeypatch.setattr(pytestconfig.option, "exhaustive", whole)
+    body(pytestconfig=pytestconfig)
+
+    assert len(seen) == (6 if whole else 3)
