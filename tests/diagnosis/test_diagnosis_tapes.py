@@ -11,6 +11,7 @@ import simdrnn as sr
 from helpers import CELLS, Case, make_layer
 from helpers_loops import every
 from simdrnn import reference
+from simdrnn.diagnosis.recorded import Recorded
 
 
 @pytest.mark.usefixtures("built")
@@ -41,6 +42,46 @@ def test_engines_agree(case):
             np.testing.assert_array_equal(gate.left_by_unit, b.saturation[name].left_by_unit)
             np.testing.assert_array_equal(gate.right_by_unit, b.saturation[name].right_by_unit)
     assert str(ours).splitlines()[0] == str(theirs).splitlines()[0]
+
+
+# What decides where the input of a layer comes from, which steps follow which, and what is drawn.
+STRUCTURES = {
+    "layers": {"bidirectional": True, "dropout": 0.3, "input_dropout": 0.3},
+    "merged": {"bidirectional": True, "merge": "mul", "dropout": 0.3, "input_dropout": 0.3},
+    "residual": {"residual": True, "dropout": 0.3},
+    "reversed": {"reverse": True, "dropout": 0.3},
+    "turned": {"reverse": True, "keep_order": False, "residual": True},
+}
+DRAWN = {"recurrent_dropout": 0.3, "candidate_dropout": 0.3, "zoneout": 0.2, "weight_noise": 0.1}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_jacobians_are_those_that_back_propagation_goes_through(engine, name, rng):
+    T, B, H = 5, 3, 4
+    layer = engine.LSTM(
+        4, H, num_layers=2, seed=0, dtype="float64", step_grad_clip=9.0, **STRUCTURES[name], **DRAWN
+    )
+    state = rng.standard_normal((2, 2 * (1 + layer.bidirectional), B, H))
+    reset = rng.random((T, B)) < 0.3
+    tape = layer.record(
+        rng.standard_normal((T, B, 4)), tuple(state), lengths=[5, 4, 2], reset=reset,
+        reset_state=tuple(2.0 * state),
+    )  # fmt: skip
+    traces = [np.zeros((T, B, 3 * H)) for _ in layer._groups]
+    tape._backward(tape.output, None, trace=traces)
+    compared = 0
+
+    for index, trace in enumerate(traces):
+        recorded = Recorded.of(tape, index)
+        sample, steps = recorded.sample(np.arange(B)), recorded.steps
+        previous = steps.previous()
+        for t, row in zip(*np.nonzero(steps.real & (previous >= 0)), strict=True):
+            found = sample.way_back(np.array([t]), np.array([row]))(trace[t, row][None, : 2 * H])
+            want = trace[previous[t, row], row]
+            np.testing.assert_allclose(found[0, H:], want[H : 2 * H], rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(found[0, :H], want[2 * H :], rtol=1e-12, atol=1e-12)
+            compared += 1
+    assert compared > 5
 
 
 @every("shape", [(0, 3), (1, 3), (5, 0), (5, None)], ids=str)

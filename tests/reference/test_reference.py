@@ -195,16 +195,14 @@ def test_step_limits_leave_gradients_the_same_for_any_chunks(cell, option, rng):
 def test_cells_save_what_their_info_counts(name, rng):
     cell = reference.CELLS[name]
     info = cell.info
-    own = rng.standard_normal((info.params + info.step_inputs, 2, 3))
-    pre = np.concatenate([rng.standard_normal((info.gates + info.separate, 2, 3)), own])
+    taken = info.pre + info.params + info.step_inputs
+    pre = tuple(rng.standard_normal((2, 3)) for _ in range(taken))
     state = tuple(rng.standard_normal((2, 3)) for _ in range(info.states))
     options = StepOptions(Options.parse(info, {}))
 
     following, saved = cell.forward(pre, state, options)
-    d_pre, d_state = cell.backward((*saved, *own), state, following, following, options)
 
     assert (len(following), len(saved)) == (info.states, info.saved)
-    assert (len(d_pre), len(d_state)) == (info.pre + len(own), info.states)
 
 
 def test_both_engines_count_alike():

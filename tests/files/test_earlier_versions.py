@@ -12,7 +12,7 @@ import pytest
 import simdrnn as sr
 from helpers import as_tuple, assert_same_bits
 
-DATA = Path(__file__).parent / "data" / "version_0_1_0"
+DATA = Path(__file__).parents[1] / "data" / "version_0_1_0"
 # Layers and modules, each beside what it put out for `drawn_input`. Highway gates' last bits have
 # changed since.
 LAYERS = [
