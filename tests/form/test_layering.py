@@ -70,7 +70,7 @@ CEILINGS = {
     # A layer makes tapes, which hold it; so do stacks. Reports draw themselves.
     "modules in circles": 19,
     # Diagnosis, tapes and bridges read what layers keep for themselves.
-    "private names of other objects": 222,
+    "private names of other objects": 221,
     "functions that are too long": 0,
     "files that are too long": 0,
 }
