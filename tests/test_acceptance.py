@@ -11,7 +11,7 @@ import pytest
 from helpers_bench import ONE, SMALL, exactly, quiet
 from simdrnn.bench import acceptance, cli, curves, options
 from simdrnn.bench.acceptance import ROWS, Acceptance, run_acceptance
-from simdrnn.bench.cases import ACCEPTANCE, Case
+from simdrnn.bench.cases import GRID, Case
 from simdrnn.bench.grid import grid_points
 from simdrnn.bench.machine import as_json
 from simdrnn.bench.plot import plot_reports
@@ -38,7 +38,7 @@ def a_result(case, ours=0.01, **peers):
     return result
 
 
-def asked(rows=ROWS, *, threads=(1,), peers=("pytorch",), cases=ACCEPTANCE):
+def asked(rows=ROWS, *, threads=(1,), peers=("pytorch",), cases=GRID):
     return Acceptance(threads, 2, tuple(rows), peers, cases)
 
 
@@ -341,7 +341,7 @@ def test_json_holds_targets_and_their_points():
 
 def test_the_plot_of_the_grid_is_a_png_per_number_of_threads(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    results = [a_result(case, pytorch=0.02, onnxruntime=0.03, jax=0.04) for case in ACCEPTANCE]
+    results = [a_result(case, pytorch=0.02, onnxruntime=0.03, jax=0.04) for case in GRID]
     for result in results:
         result.bandwidth = [500.0, 500.0] if result.case.B == 1 else []
     peers = tuple(name for name in curves.COLORS if name not in ("ours", "reference"))
@@ -402,7 +402,7 @@ def test_one_thread_and_two_are_measured(cores, threads, monkeypatch):
 
     assert made.threads == threads
     assert (made.rounds, made.rows, made.peers) == (4, ROWS, ("pytorch", "onnxruntime", "jax"))
-    assert made.cases == list(ACCEPTANCE)
+    assert made.cases == list(GRID)
 
 
 def test_one_number_of_threads_is_measured_where_asked_for():

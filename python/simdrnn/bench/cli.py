@@ -6,10 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from simdrnn.bench.acceptance import Acceptance, run_acceptance
@@ -17,6 +14,7 @@ from simdrnn.bench.cases import Case
 from simdrnn.bench.machine import as_json, machine_facts
 from simdrnn.bench.options import add_arguments, plan, plan_acceptance
 from simdrnn.bench.plot import plot_reports
+from simdrnn.bench.progress import Progress
 from simdrnn.bench.report import advice, print_report
 from simdrnn.bench.run import Report, run_cases
 from simdrnn.bench.verdicts import print_acceptance
@@ -46,7 +44,7 @@ def _run_cases(args: argparse.Namespace, cases: Sequence[Case], report: Report) 
     """Time the quick list, the grid or the user's shape."""
     code = _FINE
     try:
-        with _Progress() as progress:
+        with Progress() as progress:
             run_cases(cases, report, progress.say)
     except KeyboardInterrupt:
         report.note(_STOPPED)
@@ -74,7 +72,7 @@ def _run_acceptance(args: argparse.Namespace, acceptance: Acceptance) -> int:
     """Measure the table of targets. Falling short is a result, not a failure."""
     code = _FINE
     try:
-        with _Progress() as progress:
+        with Progress() as progress:
             run_acceptance(acceptance, progress.say)
     except KeyboardInterrupt:
         acceptance.notes.append(_STOPPED)
@@ -101,40 +99,3 @@ def _write(args: argparse.Namespace, reports: Sequence[Report], **table: Any) ->
         Path(args.json).write_text(text + "\n", encoding="utf-8")
     if args.plot is not None:
         plot_reports(reports, Path(args.plot))
-
-
-class _Progress:
-    """One line on the terminal that says what is being measured; silent elsewhere.
-
-    It changes only when told to: an animation would use the core that is being timed.
-    """
-
-    def __init__(self) -> None:
-        self._live: Any = None
-
-    def __enter__(self) -> _Progress:
-        if sys.stderr.isatty() and find_spec("rich") is not None:
-            console: Any = import_module("rich.console").Console(stderr=True)
-            live: Any = import_module("rich.live")
-            self._live = live.Live(console=console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-        elif sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")
-
-    def say(self, text: str) -> None:
-        """Replace the line."""
-        if self._live is not None:
-            self._live.update(text, refresh=True)
-        elif sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()

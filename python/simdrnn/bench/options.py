@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from simdrnn.bench.acceptance import ROWS, Acceptance
-from simdrnn.bench.cases import ACCEPTANCE, CELLS, DTYPES, QUICK, Case
+from simdrnn.bench.cases import CELLS, DTYPES, GRID, QUICK, Case
 from simdrnn.bench.machine import usable_cores
 from simdrnn.bench.peers import BASELINE, PEERS
 from simdrnn.bench.plot import plot_unavailable
@@ -140,7 +140,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
         if max(steps * batch, CELLS[case.cell] * hidden) * (inputs + hidden) > _LARGEST:
             raise _BadArgument(f"--shape: {args.shape} does not fit into memory several times")
         return [case]
-    listed = QUICK if args.quick else ACCEPTANCE
+    listed = QUICK if args.quick else GRID
     cases = [replace(case, dtype=args.dtype) for case in listed if args.cell in (None, case.cell)]
     if not cases:
         raise _BadArgument(f"--cell: expected one of {', '.join(CELLS)}, got {args.cell!r}")
