@@ -13,12 +13,9 @@ from pathlib import Path
 from bench.builds.compare import Build, BuildError, Comparison, compare
 from bench.builds.rows import SECTIONS, Row, rows_of
 from bench.builds.table import as_json, print_comparison
-from simdrnn.bench.progress import Progress
+from simdrnn.bench.cli import FAILED, FINE, USAGE, measured
 
 __all__ = ["main"]
-
-# Exit codes: everything timed; a build failed; a bad argument; Ctrl-C.
-_FINE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = _rows(args)
     except ValueError as error:
         print(f"bench.builds: {error}", file=sys.stderr)
-        return _USAGE
-    comparison, code = Comparison(args.rounds), _FINE
+        return USAGE
+    comparison = Comparison(args.rounds)
     with (
         closing(Build("before", args.before)) as before,
         closing(Build("after", args.after)) as after,
@@ -38,20 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             builds = {side.name: side.identify() for side in (before, after)}
         except BuildError as error:
             print(f"bench.builds: {error}", file=sys.stderr)
-            return _FAILED
+            return FAILED
         if builds["before"]["place"] == builds["after"]["place"]:
             comparison.notes.append("Both sides are the same build: this shows the noise.")
-        try:
-            with Progress() as progress:
-                compare(before, after, rows, comparison, progress.say)
-        except KeyboardInterrupt:
-            comparison.notes.append("Stopped by Ctrl-C: the rest was not measured.")
-            code = _INTERRUPTED
+        code = measured(
+            lambda say: compare(before, after, rows, comparison, say), comparison.notes.append
+        )
     print_comparison(builds, comparison)
     if args.json is not None:
         text = json.dumps(as_json(builds, comparison), indent=1)
         Path(args.json).write_text(text + "\n", encoding="utf-8")
-    return code or (_FAILED if len(comparison.results) < len(rows) else _FINE)
+    return code or (FAILED if len(comparison.results) < len(rows) else FINE)
 
 
 def _parser() -> argparse.ArgumentParser:

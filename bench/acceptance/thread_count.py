@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from simdrnn.bench.alternate import Call, Settings, alternate
+from bench.acceptance.alternate import Call, Settings, alternate
+from bench.acceptance.layers import Say, input_of, layer_of, passes
+from bench.acceptance.targets import Point
 from simdrnn.bench.cases import GRID, Case
-from simdrnn.bench.special import Say, input_of, layer_of, passes
 from simdrnn.bench.stats import PASSES
-from simdrnn.bench.targets import Point
 
 __all__ = ["measure_choice", "measure_stack"]
 
