@@ -17,7 +17,7 @@ from simdrnn.engine.steps import Steps, in_processing_order, reversed_run
 from simdrnn.spec.merge import join, join_backward
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, readable
+from simdrnn.validate import Array, dense, readable
 
 __all__ = ["Composed"]
 
@@ -181,10 +181,11 @@ class Composed:
             d_attention[...] = 0.0
         for layer in reversed(range(len(self._networks))):
             dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None
-            below = tape.outputs[layer - 1] if layer else run.x
-            below = below if dropped is None else below * dropped
+            below = self._below(run, tape, layer, dropped)
             raw, own = tape.hidden[layer], self._indices(layer)
             direct = layer == 0 and not self._adds[0]
+            # Engines take traces in one piece.
+            traced = None if trace is None else [dense(plan.turn(one)) for one in trace[own]]
             d_below = d_x if direct else np.empty(below.shape, self.arithmetic)
             self._networks[layer].backward(
                 self._inner(plan, below, layer),
@@ -202,9 +203,11 @@ class Composed:
                 d_reset_states=(
                     None if d_reset_states is None else self._of_layer(d_reset_states, layer)
                 ),
-                trace=None if trace is None else [plan.turn(one) for one in trace[own]],
+                trace=traced,
                 d_attention=d_scores,
             )
+            for one, made in zip(trace[own] if trace else (), traced or (), strict=True):
+                plan.turn(one)[...] = made
             if d_attention is not None and d_scores is not None:  # all layers see the same
                 d_attention += plan.turn(d_scores)
             if self._adds[layer]:
@@ -212,6 +215,20 @@ class Composed:
             d_above = d_below if dropped is None else d_below * dropped
         if self._adds[0]:
             d_x[...] = d_above
+
+    def run_of(self, run: Run, tape: TapeArrays, layer: int) -> Run:
+        """Return the run of one layer by itself, at the times of the whole, of what was recorded.
+
+        A network that is reversed takes its steps in the other order.
+        """
+        dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None
+        return self._inner(_Plan(run, False), self._below(run, tape, layer, dropped), layer)
+
+    @staticmethod
+    def _below(run: Run, tape: TapeArrays, layer: int, dropped: Array | None) -> Array:
+        """Return what a recorded layer was given: with dropout, times what that multiplies by."""
+        below = tape.outputs[layer - 1] if layer else run.x
+        return below if dropped is None else below * dropped
 
     def _indices(self, layer: int) -> slice:
         """Return the indices of a layer's directions."""
