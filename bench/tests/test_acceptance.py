@@ -16,6 +16,7 @@ from bench.acceptance.record import acceptance_as_json
 from bench.acceptance.run import ROWS, Acceptance, run_acceptance
 from bench.acceptance.targets import TARGETS, Point, Target, judge, show
 from bench.acceptance.verdicts import print_acceptance, short_lines, verdict_table
+from helpers_loops import every
 from simdrnn.bench.cases import GRID, Case
 from simdrnn.bench.run import Report
 from simdrnn.bench.stats import Band, CaseResult
@@ -65,8 +66,8 @@ def test_the_bound_itself_is_enough():
         assert judge(target, points(target.key, [value]), 1).reached is reached
 
 
-@pytest.mark.parametrize(
-    ("target", "values", "text", "short"),
+@every(
+    "target, values, text, short",
     [
         (LEAST, [9.0, 1.2, 1.4, 1.5], "short by 0.30", ["at 1.2", "at 1.4"]),
         (MOST, [1.0, 3.0, 2.5], "short by 1.00 us", ["at 3.0", "at 2.5"]),
@@ -142,7 +143,7 @@ def test_fractions_of_the_peak_are_for_batches():
         assert {point.target for point in found} == targets, shape
 
 
-@pytest.mark.parametrize("slower", ["arithmetic", "reading"])
+@every("slower", ["arithmetic", "reading"])
 def test_the_model_of_a_single_row(slower):
     case = Case("gru", 10, 1, 16, 32)
     result = a_result(case, ours=1e-3)
@@ -338,8 +339,8 @@ def test_the_plot_of_the_grid_is_a_png_per_number_of_threads(tmp_path):
 # the command
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
+@every(
+    "words, message",
     [
         (["--rows", "grid,raster"], "--rows: expected names from grid, single, latency"),
         (["--rows", ""], "--rows: expected names from grid"),
@@ -381,8 +382,8 @@ def test_one_thread_and_two_are_measured_of_the_whole_grid(monkeypatch):
     assert {case.cell for case in made.cases} == {"gru"}
 
 
-@pytest.mark.parametrize(
-    ("error", "code", "text"),
+@every(
+    "error, code, text",
     [(KeyboardInterrupt, 130, "Stopped by Ctrl-C"), (ValueError, 1, "ragged stopped: ValueError")],
 )
 def test_what_is_measured_is_printed_whatever_happens(error, code, text, monkeypatch, capsys):

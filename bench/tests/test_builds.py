@@ -11,6 +11,7 @@ from bench.builds import __main__ as command
 from bench.builds.compare import BuildError, Comparison, Result, compare
 from bench.builds.rows import SECTIONS, Row, rows_of
 from bench.builds.table import means, print_comparison
+from helpers_loops import every
 
 ROW = Row("shapes", "sequence", "LSTM", (3, 2, 4, 5), "forward", 1)
 FACTS = {"version": "1", "isa": "scalar", "place": "here", "python": "3", "numpy": "2"}
@@ -107,8 +108,8 @@ def test_rows_are_told_apart():
     ]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
+@every(
+    "words, message",
     [
         (["--before", "no-such-python"], "--before: expected an interpreter"),
         (["--rounds", "3"], "--rounds: expected an even number"),

@@ -16,6 +16,7 @@ from bench.acceptance.ragged import measure_masks, measure_ragged
 from bench.acceptance.step_options import measure_options
 from bench.acceptance.thread_count import measure_choice, measure_stack
 from bench.acceptance.variants import measure_denormals, measure_variants
+from helpers_loops import every
 from simdrnn.bench.cases import CELLS, Case
 from simdrnn.bench.stats import Band
 from simdrnn.bench.worker import WorkerError
@@ -46,8 +47,8 @@ def test_ratios_are_taken_within_rounds():
     assert rounds.ratio("a", "b", scale=0.5) == Band(1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("measure", "settings", "given", "counts"),
+@every(
+    "measure, settings, given, counts",
     [
         # Two cells, two passes.
         (measure_ragged, ONE, [SMALL], {"ragged": 4, "equal": 4}),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers_loops import every
 from simdrnn.bench.cases import CELLS, GRID, QUICK, Case
 from simdrnn.bench.jax_network import from_kernels, to_kernels
 from simdrnn.bench.onnx_model import onnx_weights
@@ -106,8 +107,8 @@ def test_label_names_everything_unusual():
     assert case.label == "gru 10,3,5,7 x2 bi float64"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
+@every(
+    "changes, message",
     [
         ({"cell": "lru"}, "cell: expected one of lstm, gru, rnn, got 'lru'"),
         ({"dtype": "float16"}, "dtype: expected one of float32, float64, got 'float16'"),
@@ -133,9 +134,7 @@ def test_answers_of_one_network_match():
     assert mismatch(SMALL, some_answers(), some_answers(gradients=False)) is None
 
 
-@pytest.mark.parametrize(
-    ("number", "start"), [(0.01, "output: differs by"), (np.nan, "output: differs by nan")]
-)
+@every("number, start", [(0.01, "output: differs by"), (np.nan, "output: differs by nan")])
 def test_planted_output_error_is_found(number, start):
     wrong = some_answers()
     wrong.output[2, 1, 3] += np.float32(number)
@@ -170,7 +169,7 @@ def test_problem_is_the_same_every_time_in_the_dtype_of_the_case():
 # peers
 
 
-@pytest.mark.parametrize(("cell", "order"), [("lstm", "iofg"), ("gru", "zrn"), ("rnn", "h")])
+@every("cell, order", [("lstm", "iofg"), ("gru", "zrn"), ("rnn", "h")])
 def test_onnx_weights_reorder_gates(cell, order):
     case = Case(cell, 5, 3, 4, 2)
     ours = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[cell]
@@ -190,7 +189,7 @@ def test_onnx_weights_reorder_gates(cell, order):
     assert np.array_equal(B[0], np.concatenate([want, want]))
 
 
-over_peer_cases = pytest.mark.parametrize(
+over_peer_cases = every(
     "case",
     [SMALL, Case("rnn", 5, 3, 4, 6), Case("gru", 5, 3, 4, 6, layers=2, bidirectional=True)],
     ids=lambda case: case.label,
@@ -211,7 +210,7 @@ def test_peers_agree_on_the_same_weights(case):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@every("dtype", ["float32", "float64"])
 @over_peer_cases
 def test_jax_agrees_on_the_same_weights(case, dtype):
     pytest.importorskip("simdrnn._core", reason="the extension is not built")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from helpers_loops import every
 from simdrnn.bench import cli
 from simdrnn.bench.cases import GRID, QUICK, Case
 from simdrnn.bench.machine import as_json
@@ -105,8 +106,8 @@ def test_nothing_measured_is_two_lines_of_headings_and_no_advice():
     assert advice(CaseResult(SMALL), ("pytorch",)) == ["Nothing was timed, so there is no advice."]
 
 
-@pytest.mark.parametrize(
-    ("peer", "theirs", "start"),
+@every(
+    "peer, theirs, start",
     [
         ("pytorch", [0.5, 0.6], "Do not switch for forward"),
         ("pytorch", [0.9, 1.1], "No reason to switch for forward"),
@@ -139,7 +140,7 @@ def test_json_holds_rounds_ratios_and_machine():
     assert forward["time_over_ours"] == {"median": 2.0, "low": 2.0, "high": 2.0}
 
 
-@pytest.mark.parametrize("cases", [QUICK[:2], GRID], ids=["few", "grid"])
+@every("cases", [QUICK[:2], GRID], ids=["few", "grid"])
 def test_plot_writes_a_png(cases, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     report = made_up_report()
@@ -160,8 +161,8 @@ def test_plot_says_what_to_install(monkeypatch):
 # the command line
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
+@every(
+    "words, message",
     [
         (["--threads", "0"], "--threads: expected a positive integer, got 0"),
         (["--rounds", "3"], "--rounds: expected an even number"),
