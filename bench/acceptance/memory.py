@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from simdrnn.bench.alternate import Settings
+from bench.acceptance.alternate import Settings
+from bench.acceptance.layers import Say, layer_of
+from bench.acceptance.targets import Point
 from simdrnn.bench.cases import Case
-from simdrnn.bench.special import Say, layer_of
 from simdrnn.bench.stats import Band
-from simdrnn.bench.targets import Point
 from simdrnn.bench.worker import WorkerError, thread_environment
 
 __all__ = ["growth", "measure_memory"]
@@ -41,7 +41,7 @@ def measure_memory(
     for which, count in calls.items():
         say(f"memory: {count} calls, {which}")
         done = subprocess.run(
-            [sys.executable, "-m", "simdrnn.bench.memory", which, str(count), str(steps)],
+            [sys.executable, "-m", "bench.acceptance.memory", which, str(count), str(steps)],
             env=thread_environment(settings.threads),
             capture_output=True,
             text=True,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from simdrnn.bench.alternate import Settings, alternate
+from bench.acceptance.alternate import Settings, alternate
+from bench.acceptance.layers import Say, input_of, passes
+from bench.acceptance.targets import Point
 from simdrnn.bench.cases import CELLS, Case
-from simdrnn.bench.special import Say, input_of, passes
-from simdrnn.bench.targets import Point
 
 __all__ = ["measure_options"]
 

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from simdrnn.bench.cases import CELLS, Case
+from bench.acceptance.reading import Bandwidths
+from simdrnn.bench.cases import CELLS, QUICK, Case
 from simdrnn.bench.peers import OURS
+from simdrnn.bench.plot import BARS_LEGEND, COLORS, plot_bars, save_figure
 from simdrnn.bench.run import Report
 from simdrnn.bench.stats import PASSES, Band, CaseResult, geometric_mean
 
-__all__ = ["COLORS", "CURVES_LEGEND", "plot_curves"]
+__all__ = ["plot_reports"]
 
-# Okabe and Ito's palette, distinguishable also without full colour vision; grey for the baseline.
-COLORS = {
-    OURS: "#0072B2",
-    "pytorch": "#D55E00",
-    "onnxruntime": "#E69F00",
-    "jax": "#009E73",
-    "reference": "#999999",
-}
 _MARKERS = {OURS: "o", "pytorch": "s", "onnxruntime": "^", "jax": "D", "reference": "x"}
 
 # What a reader of the picture has to be told.
-CURVES_LEGEND = "Lines: geometric mean over the shapes of a size. Dots: those shapes."
+_LEGEND = "Lines: geometric mean over the shapes of a size. Dots: those shapes."
 
 # Names of the ceilings in the legend.
 _PEAK, _READING = "FMA peak", "reading the recurrent weights"
@@ -56,7 +51,22 @@ def _columns() -> tuple[_Column, ...]:
     )
 
 
-def plot_curves(report: Report, results: Sequence[CaseResult]) -> Any:
+def plot_reports(reports: Sequence[tuple[Report, Bandwidths]], path: Path) -> None:
+    """Write a PNG per number of threads: the first at `path`, the others beside it.
+
+    Their names end in ``-2-threads`` and so on.
+    """
+    for number, (report, bandwidths) in enumerate(reports):
+        results = [result for result in report.results if result.seconds]
+        if len(results) <= len(QUICK):
+            figure, legend = plot_bars(report, results), BARS_LEGEND
+        else:
+            figure, legend = _plot_curves(report, results, bandwidths), _LEGEND
+        name = path.name if number == 0 else f"{path.stem}-{report.threads}-threads{path.suffix}"
+        save_figure(figure, report, results, legend, path.with_name(name))
+
+
+def _plot_curves(report: Report, results: Sequence[CaseResult], bandwidths: Bandwidths) -> Any:
     """Draw a row of panels per cell, a column per batch size and pass; return the figure."""
     figure_module: Any = import_module("matplotlib.figure")
     cells = [cell for cell in CELLS if any(result.case.cell == cell for result in results)]
@@ -71,6 +81,8 @@ def plot_curves(report: Report, results: Sequence[CaseResult]) -> Any:
         for column, panel in zip(columns, panels, strict=True):
             chosen = [r for r in results if r.case.cell == cell and column.wanted(r.case)]
             _draw(panel, report, chosen, column.which)
+            _draw_ceilings(panel, chosen, column.which, bandwidths)
+            _set_ticks(panel)
             panel.set_title(f"{cell.upper()}, {column.title}", fontsize="medium")
         panels[0].set_ylabel("GFLOP/s")
     for batch in range(0, len(columns), len(PASSES)):
@@ -110,7 +122,10 @@ def _draw(panel: Any, report: Report, results: Sequence[CaseResult], which: str)
         panel.plot(*_means(speeds), color=color, marker=marker, ms=5, lw=width, label=name)
         several = [(size, v) for size, values in speeds.items() for v in values if len(values) > 1]
         panel.scatter(*zip(*several, strict=True) if several else ((), ()), s=9, color=color)
-    _draw_ceilings(panel, results, which)
+
+
+def _set_ticks(panel: Any) -> None:
+    """Write plain numbers at both logarithmic axes, and draw the grid."""
     panel.grid(visible=True, which="major", lw=0.4, alpha=0.6)
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     ticker: Any = import_module("matplotlib.ticker")
@@ -119,23 +134,24 @@ def _draw(panel: Any, report: Report, results: Sequence[CaseResult], which: str)
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _draw_ceilings(panel: Any, results: Sequence[CaseResult], which: str) -> None:
+def _draw_ceilings(
+    panel: Any, results: Sequence[CaseResult], which: str, bandwidths: Bandwidths
+) -> None:
     """Dashed: the FMA peak, and for inference of one row what reading the weights allows."""
     peaks = Band.of([value for result in results for value in result.peak])
     if peaks is not None:
         panel.axhline(peaks.median, color="black", ls="--", lw=1.2, label=_PEAK)
     if which != "forward":
         return
-    roof = _by_size((r.case.H, _roof(r)) for r in results)
+    roof = _by_size((r.case.H, _roof(r.case, bandwidths)) for r in results)
     if roof:
         panel.plot(*_means(roof), color="#CC79A7", ls="--", lw=1.5, label=_READING)
 
 
-def _roof(result: CaseResult) -> Band | None:
+def _roof(case: Case, bandwidths: Bandwidths) -> Band | None:
     """GFLOP/s at which the recurrent weights are read as fast as their cache delivers them."""
-    case = result.case
     flops_per_byte = case.forward_flops() / (case.steps() * case.recurrent_bytes())
-    return Band.of([flops_per_byte * bandwidth for bandwidth in result.bandwidth])
+    return Band.of([flops_per_byte * bandwidth for bandwidth in bandwidths.of(case)])
 
 
 def _by_size(pairs: Iterable[tuple[int, Band | None]]) -> Speeds:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from simdrnn.bench.alternate import Call, Settings, alternate
-from simdrnn.bench.cases import ACCEPTANCE, Case
-from simdrnn.bench.special import Say, input_of, layer_of, passes
+from bench.acceptance.alternate import Call, Settings, alternate
+from bench.acceptance.layers import Say, input_of, layer_of, passes
+from bench.acceptance.targets import Point
+from simdrnn.bench.cases import GRID, Case
 from simdrnn.bench.stats import PASSES
-from simdrnn.bench.targets import Point
 
 __all__ = ["measure_choice", "measure_stack"]
 
@@ -19,9 +19,7 @@ __all__ = ["measure_choice", "measure_stack"]
 _STACK = (100, 1, 256, 256)
 
 
-def measure_choice(
-    settings: Settings, say: Say, cases: Sequence[Case] = ACCEPTANCE
-) -> Iterator[Point]:
+def measure_choice(settings: Settings, say: Say, cases: Sequence[Case] = GRID) -> Iterator[Point]:
     """Time of a call that names no number of threads over that of the best number."""
     fixed = [str(threads) for threads in range(1, settings.threads + 1)]
     with _limit(settings.threads):

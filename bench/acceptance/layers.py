@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.bench.alternate import Call, Settings
+from bench.acceptance.alternate import Call, Settings
+from bench.acceptance.targets import Point
 from simdrnn.bench.cases import Case
 from simdrnn.bench.problem import Array, make_layer
+from simdrnn.bench.run import Say
 from simdrnn.bench.stats import PASSES
-from simdrnn.bench.targets import Point
 
 __all__ = ["SHAPES", "Measure", "Say", "gated_cases", "input_of", "layer_of", "passes"]
-
-Say = Callable[[str], None]
 
 # A row: measures its points one after another.
 Measure = Callable[[Settings, Say], Iterator[Point]]

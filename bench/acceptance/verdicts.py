@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simdrnn.bench.acceptance import Acceptance
+from bench.acceptance.run import Acceptance
+from bench.acceptance.targets import Verdict, show
 from simdrnn.bench.machine import cpu_model
 from simdrnn.bench.report import print_report
 from simdrnn.bench.table import TableCell, print_table
-from simdrnn.bench.targets import Verdict, show
 
 __all__ = ["print_acceptance", "verdict_table"]
 

@@ -1,22 +1,23 @@
-"""``simdrnn bench --acceptance``: measures every row of the table of targets."""
+"""Measures every row of the table of targets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from simdrnn.bench.alternate import Settings
+from bench.acceptance.alternate import Settings
+from bench.acceptance.grid import grid_points
+from bench.acceptance.latency import measure_latency
+from bench.acceptance.layers import Measure, Say
+from bench.acceptance.memory import measure_memory
+from bench.acceptance.ragged import measure_masks, measure_ragged
+from bench.acceptance.reading import Bandwidths
+from bench.acceptance.step_options import measure_options
+from bench.acceptance.targets import TARGETS, Point, Verdict, judge
+from bench.acceptance.thread_count import measure_choice, measure_stack
+from bench.acceptance.variants import measure_denormals, measure_variants
 from simdrnn.bench.cases import Case
-from simdrnn.bench.choice import measure_choice, measure_stack
-from simdrnn.bench.grid import grid_points
-from simdrnn.bench.latency import measure_latency
-from simdrnn.bench.memory import measure_memory
-from simdrnn.bench.ragged import measure_masks, measure_ragged
 from simdrnn.bench.run import Report, run_cases
-from simdrnn.bench.special import Measure, Say
-from simdrnn.bench.step_options import measure_options
-from simdrnn.bench.targets import TARGETS, Point, Verdict, judge
-from simdrnn.bench.variants import measure_denormals, measure_variants
 
 __all__ = ["ROWS", "Acceptance", "run_acceptance"]
 
@@ -66,7 +67,7 @@ class Acceptance:
     rounds : of the grid.
     rows : names from `ROWS`.
     peers, cases : of the grid.
-    reports : one of the grid per number of threads.
+    grids : one run of the grid per number of threads, with what reading the weights allows.
     special : points of the other rows.
     notes : lines for below the table.
     failed : whether a row could not be measured.
@@ -77,14 +78,23 @@ class Acceptance:
     rows: tuple[str, ...]
     peers: tuple[str, ...]
     cases: Sequence[Case]
-    reports: list[Report] = field(default_factory=list)
+    grids: list[tuple[Report, Bandwidths]] = field(default_factory=list)
     special: list[Point] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failed: bool = False
 
     def points(self) -> list[Point]:
         """Return all points so far, the grid's included."""
-        return [point for report in self.reports for point in grid_points(report)] + self.special
+        return [point for grid in self.grids for point in grid_points(*grid)] + self.special
+
+    @property
+    def reports(self) -> list[Report]:
+        """The runs of the grid alone."""
+        return [report for report, _ in self.grids]
+
+    def note(self, text: str) -> None:
+        """Add a line for below the table."""
+        self.notes.append(text)
 
     def verdicts(self) -> list[Verdict]:
         """Judge the targets of the rows that were asked for, in the order of the table."""
@@ -114,9 +124,10 @@ def run_acceptance(acceptance: Acceptance, say: Say) -> None:
         cases, peers = [case for case in cases if wanted and case.B == 1], ()
     for threads in acceptance.threads if cases else ():
         report = Report(threads, acceptance.rounds, peers)
-        acceptance.reports.append(report)
+        bandwidths = Bandwidths(report)
+        acceptance.grids.append((report, bandwidths))
         try:
-            run_cases(cases, report, _naming(threads, say))
+            run_cases(cases, report, _naming(threads, say), bandwidths)
         except Exception as error:
             _fail(acceptance, "grid", threads, error)
     for name, row in _SPECIAL.items():
@@ -143,5 +154,5 @@ def _naming(threads: int, say: Say) -> Say:
 
 def _fail(acceptance: Acceptance, name: str, threads: int, error: Exception) -> None:
     reason = " ".join(str(error).split()) or type(error).__name__
-    acceptance.notes.append(f"{_with_threads(threads, name)} stopped: {reason}")
+    acceptance.note(f"{_with_threads(threads, name)} stopped: {reason}")
     acceptance.failed = True

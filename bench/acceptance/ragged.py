@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.bench.alternate import Settings, alternate
+from bench.acceptance.alternate import Settings, alternate
+from bench.acceptance.layers import SHAPES, Say, gated_cases, input_of, layer_of, passes
+from bench.acceptance.targets import Point
 from simdrnn.bench.cases import Case
-from simdrnn.bench.special import SHAPES, Say, gated_cases, input_of, layer_of, passes
 from simdrnn.bench.stats import PASSES
-from simdrnn.bench.targets import Point
 
 __all__ = ["measure_masks", "measure_ragged"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bench.acceptance.reading import Bandwidths, over_model
+from bench.acceptance.targets import Point
 from simdrnn.bench.peers import BASELINE, OURS
 from simdrnn.bench.run import Report
 from simdrnn.bench.stats import PASSES, Band, CaseResult
-from simdrnn.bench.targets import Point
 
 __all__ = ["grid_points"]
 
@@ -16,17 +17,19 @@ __all__ = ["grid_points"]
 _BATCH, _HIDDEN, _SMALL_HIDDEN = 16, 128, 64
 
 
-def grid_points(report: Report) -> list[Point]:
+def grid_points(report: Report, bandwidths: Bandwidths) -> list[Point]:
     """Turn a run of the grid into points, whatever was measured of it."""
     return [
         Point(target, result.case.label, report.threads, band)
         for result in report.results
-        for target, band in _bands(result, report.peers)
+        for target, band in _bands(result, report.peers, bandwidths)
         if band is not None
     ]
 
 
-def _bands(result: CaseResult, peers: tuple[str, ...]) -> Iterator[tuple[str, Band | None]]:
+def _bands(
+    result: CaseResult, peers: tuple[str, ...], bandwidths: Bandwidths
+) -> Iterator[tuple[str, Band | None]]:
     """Yield target and value of one case."""
     case = result.case
     for which, target in zip(PASSES, ("inference", "training"), strict=True):
@@ -39,4 +42,4 @@ def _bands(result: CaseResult, peers: tuple[str, ...]) -> Iterator[tuple[str, Ba
             yield f"{which}_peak", result.fraction(OURS, which)
     yield "pytorch", result.ratio("pytorch", "training")
     if case.B == 1:
-        yield "single", result.over_model()
+        yield "single", over_model(result, bandwidths.of(case))

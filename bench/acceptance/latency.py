@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.bench.alternate import Settings
+from bench.acceptance.alternate import Settings
+from bench.acceptance.layers import Say, layer_of
+from bench.acceptance.targets import Point
 from simdrnn.bench.cases import CELLS, Case
-from simdrnn.bench.special import Say, layer_of
 from simdrnn.bench.stats import Band
-from simdrnn.bench.targets import Point
 
 __all__ = ["measure_latency"]
 

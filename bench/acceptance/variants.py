@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.bench.alternate import Call, Settings, alternate
+from bench.acceptance.alternate import Call, Settings, alternate
+from bench.acceptance.layers import SHAPES, Say, input_of, layer_of, passes
+from bench.acceptance.targets import Point
 from simdrnn.bench.cases import CELLS, Case
-from simdrnn.bench.special import SHAPES, Say, input_of, layer_of, passes
 from simdrnn.bench.stats import PASSES
-from simdrnn.bench.targets import Point
 
 __all__ = ["measure_denormals", "measure_variants"]
 
