@@ -117,11 +117,12 @@ def _wanted(names: Mapping[str, Iterable[Any] | None], triples: tuple[str, ...] 
     return Wanted(factors, RULES, items, apart, triples, SHOWN_BY)
 
 
-def _marked(row: Row) -> bool:
-    """Say whether the kernels with options are what a row needs."""
-    return row["twin"] == "plain" or any(
-        row.get(name, first) != first for name, first in DEFAULTS.items() if name in STEP
-    )
+def _acting(row: Row) -> Row:
+    """Return the row with an option, where it is for the kernels with options and has none."""
+    acts = any(row.get(name, first) != first for name, first in DEFAULTS.items() if name in STEP)
+    if acts or row["twin"] == "plain" or not info_of(row["cell"]).common:
+        return row
+    return row | {"step_clip": "both"}
 
 
 SMALL = _wanted(dict.fromkeys([*CALL, *SIZES, *LAYER, *STEP]), PATHS)
@@ -154,13 +155,54 @@ BUSY = _wanted(
         "input_dropout": None,
     }
 )
+# For gradients against differences, which take many calls: small, in double, without the clips of
+# back-propagated gradients, which no function has, and without what changes weights, which
+# test_weight_noise.py has.
+DIFFERENCES = _wanted(
+    dict.fromkeys(["cell", "twin"])
+    | {
+        "dtype": ("float64",),
+        "T": (5,),
+        "B": (3,),
+        "I": (3,),
+        "H": (7,),
+        "training": None,
+        "directions": None,
+        "layers": ("1", "2", "dropped"),
+        "lengths": ("off", "ragged"),
+        "mask": ("off", "random"),
+        "reset": ("off", "random"),
+        "masked_output": None,
+        "state": None,
+        "reset_state": None,
+        "activation": ("own", "softsign", "elu-steep", "softplus", "scaled_tanh"),
+    }
+    | dict.fromkeys(
+        name
+        for name in (*LAYER, *STEP)
+        if name not in ("activation", "step_clip", "weight_dropout", "weight_noise")
+    )
+)
 
 
 @cache
+def rows_for_differences() -> tuple[Row, ...]:
+    """Return the rows whose gradients are compared with differences."""
+    return tuple(cover(DIFFERENCES))
+
+
+@cache
+def small_rows() -> tuple[Row, ...]:
+    """Return rows around every lane and tile, with all that a layer and a call may have."""
+    return tuple(map(_acting, cover(SMALL)))
+
+
+@cache
+def busy_rows() -> tuple[Row, ...]:
+    """Return rows with work for several threads, or for more than one chunk of steps."""
+    return tuple(map(_acting, cover(BUSY)))
+
+
 def covering_rows() -> tuple[Row, ...]:
     """Return the table, the same every time."""
-    found = [*cover(SMALL), *cover(BUSY)]
-    for row in found:
-        if not _marked(row):
-            row["gate_clip"] = "on"
-    return tuple(found)
+    return small_rows() + busy_rows()
