@@ -7,11 +7,13 @@ import pytest
 
 import simdrnn as sr
 from helpers import (
+    DTYPES,
     PATTERNS,
     Case,
     as_tuple,
     assert_close,
     assert_same_bits,
+    few,
     make_problem,
     results,
     tolerance,
@@ -205,10 +207,9 @@ def test_a_tie_is_left_to_the_first_argument(engine):
     assert below.backward(None, (None, None, None, one)).state[3] == 0.0
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize(("heads", "H"), HEADS)
-def test_the_engine_does_as_the_reference(heads, H, pattern, dtype, rng):
+@few(case=HEADS, pattern=PATTERNS, dtype=DTYPES)
+def test_the_engine_does_as_the_reference(case, pattern, dtype, rng):
+    heads, H = case
     case = Case("slstm", dtype=dtype, T=9, B=7, H=H, layers=2, directions=2, pattern=pattern)
     seed = int(rng.integers(2**32))
     got, want = (
@@ -234,9 +235,9 @@ def test_the_engine_does_as_the_reference(heads, H, pattern, dtype, rng):
     assert_close(got, want, case.tolerance())
 
 
-@pytest.mark.parametrize(("heads", "H"), HEADS)
-@pytest.mark.parametrize("B", [1, 13])
-def test_threads_and_checkpoints_change_no_bit(heads, H, B, rng):
+@few(case=HEADS, B=[1, 13])
+def test_threads_and_checkpoints_change_no_bit(case, B, rng):
+    heads, H = case
     problem = make_problem(
         sr, "slstm", rng=rng, T=30, B=B, I=7, H=H, dtype="float32", pattern="all",
         num_layers=2, num_heads=heads, recurrent_dropout=0.2, step_grad_clip=0.1,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import PATTERNS, assert_close, assert_same_bits, make_pattern, tolerance
+from helpers import ENGINES, PATTERNS, assert_close, assert_same_bits, few, make_pattern, tolerance
 from helpers_structure import flat, real_steps
 from simdrnn import reference
 from simdrnn.dropout import multipliers
@@ -55,8 +55,7 @@ def by_hand(stack, x, call, real, scale=lambda index, joined: joined):
     return np.concatenate(outputs, axis=-1) if stack.skip == "concat" else joined, tuple(states)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("skip", SKIPS)
+@few(engine=ENGINES, skip=SKIPS, pattern=PATTERNS)
 def test_stacks_are_their_layers_by_hand(engine, skip, pattern, rng):
     stack = sr.Stack(make_layers(engine, skip), skip, seed=3)
     x, call, real = draw(pattern, rng)

@@ -14,7 +14,18 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, Case, assert_same_bits, printed, program, results, run_python
+from helpers import (
+    CELLS,
+    DTYPES,
+    KINDS,
+    Case,
+    assert_same_bits,
+    few,
+    printed,
+    program,
+    results,
+    run_python,
+)
 
 has_affinity = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="needs os.sched_setaffinity"
@@ -26,7 +37,7 @@ has_tasks = pytest.mark.skipif(
 # -- callers ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@few(cell=KINDS, dtype=DTYPES)
 def test_concurrent_callers_of_one_layer_get_right_answers(cell, dtype):
     case = Case(cell, dtype, T=30, B=12, I=40, H=40, layers=2, directions=2, pattern="all")
     problem = case.draw(sr)
