@@ -171,6 +171,7 @@ SCALAR_MOST = 33
 
 # Calls with work for several threads, as (T, B, I, H): rows for each, hidden units shared at every
 # step, directions or layers side by side; and calls whose steps are walked back in several chunks.
+# With many rows backward takes one step at a time, so that checkpoints make few again at once.
 SHAPES: dict[str, tuple[int, int, int, int]] = {
     "rows": (25, 47, 60, 70),
     "units": (9, 3, 33, 401),
@@ -178,6 +179,7 @@ SHAPES: dict[str, tuple[int, int, int, int]] = {
     "passes": (1500, 1, 30, 40),
     "long": (100, 13, 7, 9),
     "lone": (500, 1, 9, 7),
+    "many": (11, 400, 5, 9),
 }
 SHAPE = {"shape": Factor("size", SHAPES)}
 
@@ -241,7 +243,7 @@ IDLE = [
     Rule({"twin": ("plain",), "cell": without(lambda i: not i.common)}),
     *(Rule({"twin": ("plain",), name: others(name)}) for name in STEP),
     Rule({"axes": ("unbatched",), "B": (2, 3, 4, 5, 6, 7, 8, 13)}),
-    Rule({"axes": ("unbatched",), "shape": ("rows", "units", "heavy", "long")}),
+    Rule({"axes": ("unbatched",), "shape": ("rows", "units", "heavy", "long", "many")}),
     Rule({"isa": ("scalar",), "H": (63, 65, 130)}),
     Rule({"isa": ("scalar",), "I": (65,)}),
     Rule({"isa": ("scalar",), "shape": ("rows", "units", "heavy", "passes")}),

@@ -6,8 +6,9 @@ all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import product
 from typing import Any
 
 from covering import Row, Wanted, cover
@@ -20,6 +21,7 @@ from factors import (
     LAYER,
     RULES,
     SCALAR_MOST,
+    SHAPE,
     SIZES,
     STEP,
     info_of,
@@ -144,7 +146,7 @@ BUSY = _wanted(
         "reset": ("off", "random"),
         "masked_output": None,
         "state": ("given", "none"),
-        "checkpoints": (0, 7),
+        "checkpoints": None,
         "merge": ("concat", "sum"),
         "step_clip": ("off", "both"),
         "hidden_clip": None,
@@ -206,3 +208,36 @@ def busy_rows() -> tuple[Row, ...]:
 def covering_rows() -> tuple[Row, ...]:
     """Return the table, the same every time."""
     return small_rows() + busy_rows()
+
+
+# For `pytest --exhaustive`: factors of which all values meet, and what the others are.
+PRODUCTS = (
+    ("cell", "isa", "H", "B"),
+    ("cell", "isa", "lengths", "mask", "reset", "masked_output"),
+    ("cell", "dtype", "gate_clip", "cell_clip", "hidden_clip", "step_clip"),
+    ("cell", "directions", "layers", "merge", "residual"),
+    ("cell", "dtype", "activation", "recurrent_activation"),
+    ("cell", "isa", "zoneout", "recurrent_dropout", "candidate_dropout", "input_dropout"),
+    ("cell", "isa", "H", "projection", "layer_norm"),
+    ("cell", "dtype", "T", "checkpoints", "threads"),
+    ("cell", "axes", "memory", "gradients"),
+    ("cell", "shape", "threads", "layers"),
+)
+USUAL = {"B": 7, "H": 17, "T": 6, "I": 9, "reset": "random", "learned": "on"}
+
+
+def exhaustive_rows() -> Iterator[Row]:
+    """Yield the products of some factors: whatever a rule forbids is left out."""
+    seen = {*map(label, covering_rows())}
+    for names in PRODUCTS:
+        left_out = SIZES if "shape" in names else SHAPE
+        others = {n: v for n, v in (DEFAULTS | USUAL).items() if n not in left_out}
+        for values in product(*(FACTORS[name].values for name in names)):
+            row = others | dict(zip(names, values, strict=True))
+            options = any(row[name] != DEFAULTS[name] for name in STEP)
+            row["twin"] = "optioned" if options or not info_of(row["cell"]).common else "plain"
+            if row["axes"] == "unbatched" and "B" in row:
+                row["B"] = 1
+            if not any(rule.broken(row) for rule in RULES) and label(row) not in seen:
+                seen.add(label(row))
+                yield row

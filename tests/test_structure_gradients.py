@@ -24,8 +24,7 @@ def test_every_structure(engine, name, masked_output):
     assert report.skipped == 0
 
 
-@pytest.mark.parametrize("name", ["learned-2", "learned-sum"])
-@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
+@few(engine=ENGINES, cell=["lstm", "gru_reset_before"], name=["learned-2", "learned-sum"])
 def test_learned_states(engine, cell, name):
     layer = build(engine, cell, name)
 

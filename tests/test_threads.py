@@ -97,11 +97,11 @@ def test_a_first_call_from_many_threads_prepares_once():
 
 @lru_cache
 def long_call() -> tuple[sr.LSTM, np.ndarray]:
-    """Return a layer and an input that keep one thread busy for 0.3 seconds or more."""
+    """Return a layer and an input that keep one thread busy for 0.15 seconds or more."""
     layer = sr.LSTM(256, 256, seed=0)
     row = np.random.default_rng(0).standard_normal((16, 256)).astype("float32")
     spent, steps = 0.0, 20
-    while spent < 0.3:
+    while spent < 0.15:
         steps *= 2
         x = np.broadcast_to(row, (steps, *row.shape))
         begin = time.perf_counter()
@@ -110,6 +110,7 @@ def long_call() -> tuple[sr.LSTM, np.ndarray]:
     return layer, x
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("what", ["call", "record", "backward"])
 def test_long_calls_let_other_threads_run(what):
     layer, x = long_call()
@@ -221,6 +222,7 @@ def test_a_bad_variable_fails_the_import(value):
     assert (done.returncode, error) == (1, f"ImportError: {sentence}")
 
 
+@pytest.mark.quiet
 @has_tasks
 @pytest.mark.parametrize(
     ("setting", "wanted"),
@@ -240,6 +242,7 @@ def test_calls_start_the_threads_they_are_given(setting, wanted):
     assert started == (wanted or limit)
 
 
+@pytest.mark.quiet
 @has_affinity
 @has_tasks
 def test_workers_keep_off_the_cpu_of_their_caller():
@@ -261,6 +264,7 @@ def test_workers_keep_off_the_cpu_of_their_caller():
 # -- signals ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.quiet
 def test_signal_handlers_may_run_layers_during_a_call():
     layer, x = long_call()
     want, answers = layer(x[:3])[0], []
