@@ -38,11 +38,18 @@ _TRIES, _PAUSE = 3, 1.0
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that measure the process run last, and where tests are shared out, in one place."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for --exhaustive alone; tests that measure the process come last.
+
+    Where tests are shared out to processes, these are for one of them.
+    """
+    if not config.getoption("--exhaustive"):
+        left = [item for item in items if item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
     quiet = [item for item in items if item.get_closest_marker("quiet")]
     for item in quiet:
-        if item.config.pluginmanager.hasplugin("xdist"):
+        if config.pluginmanager.hasplugin("xdist"):
             item.add_marker(pytest.mark.xdist_group("quiet"))
     items[:] = [item for item in items if item not in quiet] + quiet
 

@@ -14,11 +14,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pytest
 
+import simdrnn as sr
 from closeness import STEP_ROUNDINGS, assert_same_bits, tolerance
 from factors import INFOS
+from helpers_loops import every, in_turn
 from problems import LAYERS, as_tuple
+from simdrnn import reference
 
 __all__ = ["INFOS", "LAYERS", "as_tuple", "assert_same_bits", "tolerance"]
 
@@ -128,22 +130,17 @@ def assert_close(
         np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * scale, err_msg=name)
 
 
-ENGINES = ("reference", "compiled")
+ENGINES = (reference, sr)
 DTYPES = ("float32", "float64")
-_FIXTURES = ("engine", "dtype", "isa", "threads")
 
 
 def few(**factors: Iterable[Any]) -> Any:
-    """Parametrise a test over as many cases as the longest factor has values, all of which occur.
+    """Run a test for as many cases as the longest factor has values, all of which occur.
 
     It is for tests of which one case would almost do: what has to meet in pairs is in the table of
-    rows. Names of fixtures set their parameters.
+    rows. With --exhaustive all values meet.
     """
-    lists = [list(values) for values in factors.values()]
-    count = max(map(len, lists))
-    rows = [tuple(one[(n + n // len(one)) % len(one)] for one in lists) for n in range(count)]
-    indirect = [name for name in factors if name in _FIXTURES]
-    return pytest.mark.parametrize(tuple(factors), rows, indirect=indirect)
+    return every(*in_turn({name: tuple(values) for name, values in factors.items()}))
 
 
 def make_layer(module: ModuleType, cell: str, *args: Any, **kwargs: Any) -> Any:

@@ -22,7 +22,7 @@ from helpers import (
 )
 from helpers_options import PROBABILITY, RANDOM, random_option, shown
 from helpers_structure import draw
-from simdrnn.dropout import Feature
+from simdrnn.engine.random_words import Feature
 
 H = 19
 DROPOUTS = [

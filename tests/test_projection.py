@@ -66,7 +66,7 @@ def assert_equal(pair: tuple[Any, Any], **call: Any) -> None:
 # -- equal to the reference ------------------------------------------------------------------------
 
 
-@few(isa=["scalar", "avx2", "avx512"], name=["dropouts", "none", "dropouts-by-gate"])
+@few(isa=sr.isa.available(), name=["dropouts", "none", "dropouts-by-gate"])
 def test_lone_rows_of_many_tiles(isa, name):
     # Two tiles and more of h, which a lone row takes at once.
     assert_equal(pair(H=150, P=140, B=1, T=5, **OPTIONS[name]))

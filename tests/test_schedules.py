@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import simdrnn as sr
 from helpers import BLOCKS, GATES, KINDS, RECURRENT, Case, assert_same_bits, few, results
-from simdrnn.explanation import _REASONS, _SCHEDULES, _broken
+from simdrnn.layers.explanation import _REASONS, _SCHEDULES, PassPlan, _broken
 
 
 def planned(threads: int = 2, real: Any = None, **sizes: int) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def test_explain_of_nothing_to_do_is_one_thread(T, B):
 
 def test_every_schedule_and_reason_has_words():
     for schedule, why in product(_SCHEDULES, _REASONS):
-        plan = sr.explanation.PassPlan(schedule, why, threads=2, hoisted_steps=0, chunk=7)
+        plan = PassPlan(schedule, why, threads=2, hoisted_steps=0, chunk=7)
 
         assert "{" not in str(plan)
         assert "because" in str(plan)

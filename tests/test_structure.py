@@ -19,9 +19,9 @@ from helpers import (
     tolerance,
 )
 from helpers_structure import STRUCTURES, H, build, draw, real_steps, results
-from simdrnn.composed import Composed
-from simdrnn.dropout import multipliers
-from simdrnn.structure import Structure
+from simdrnn.engine.composed import Composed
+from simdrnn.engine.random_words import multipliers
+from simdrnn.spec.structure import Structure
 
 ALLOWED = tolerance("float64", 12, 4 * H)
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from simdrnn.diagnosis.recorded import Recorded, stretches
 from simdrnn.diagnosis.report import Saturation
-from simdrnn.options import Options
+from simdrnn.reference.activations import Activation
 from simdrnn.reference.gates import Gate
-from simdrnn.reference.math import Activation
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 _MARGIN = 0.1
 
 # Units in the last place within which the engines agree on the activation of a bound: the largest
-# error of exp, sigmoid and tanh (csrc/simd/math.hpp), rounded up.
+# error of exp, sigmoid and tanh (csrc/kernels/simd/math.hpp), rounded up.
 _BOUND_ULP = 4
 
 

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax.interpreters import mlir
 
-from simdrnn.shared import run_arrays
+from simdrnn.engine.pooled import run_arrays
 from simdrnn.validate import Array
 
 __all__ = ["choose", "chosen_way", "lower", "uses_ffi"]
@@ -82,7 +82,7 @@ def lower(context: Any, operands: Sequence[Any], way: str, fields: Sequence[int]
     context : of JAX's lowering rules.
     operands : the arguments, in the program.
     way : what `chosen_way` said.
-    fields : the call; see ``csrc/bindings/buffer_call.hpp``.
+    fields : the call; see ``csrc/python/buffer_call.hpp``.
     """
     made: Sequence[Any]
     if way == "ffi":

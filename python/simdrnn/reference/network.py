@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.cells import CellInfo
-from simdrnn.dropout import Feature, multipliers
-from simdrnn.options import Options
+from simdrnn.engine.protocol import ParameterArrays, Run, TapeArrays
+from simdrnn.engine.random_words import Feature, multipliers
+from simdrnn.engine.steps import Steps
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.checkpoints import keep, recompute
 from simdrnn.reference.layer_norm import NormalisedPass
@@ -21,8 +21,8 @@ from simdrnn.reference.noise import Noise
 from simdrnn.reference.results import PassGradients, PassResult, Weights
 from simdrnn.reference.sequence import Pass
 from simdrnn.reference.states import Arrays
-from simdrnn.run import ParameterArrays, Run, TapeArrays
-from simdrnn.steps import Steps
+from simdrnn.spec.cell import CellInfo
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Network"]
@@ -54,7 +54,7 @@ CELLS: dict[str, Cell] = {
 
 
 class Network:
-    """A stack of layers of one cell; see `simdrnn.run.Network`."""
+    """A stack of layers of one cell; see `simdrnn.engine.protocol.Network`."""
 
     arithmetic: np.dtype[Any] = np.dtype(np.float64)
 
@@ -130,22 +130,21 @@ class Network:
         tape: TapeArrays | None,
     ) -> None:
         """Write output and final states; with a tape, put float64 arrays of our own on it."""
-        below = run.x.astype(np.float64)
+        hidden: list[Array] = []
         for layer in range(self._num_layers):
-            below = below * self._dropout(run, layer)
-            outputs = []
+            x, outputs = self.input_of(run, hidden, layer), []
             for index in self._indices(layer):
-                recurrence = self._pass(run, index, below)
-                result = recurrence.forward()
+                recurrence = self.pass_of(run, index, x)
+                result = recurrence.forward(keep=tape is not None)
                 outputs.append(result.output)
                 for final, state in zip(final_states, result.final, strict=True):
                     final[index] = state
                 if tape is not None:
                     self._keep(tape, index, recurrence, result)
-            below = np.concatenate(outputs, axis=-1)
-            if tape is not None:
-                tape.hidden[layer] = below
-        output[...] = below
+            hidden.append(np.concatenate(outputs, axis=-1))
+        output[...] = hidden[-1]
+        if tape is not None:
+            tape.hidden[:] = hidden
 
     def backward(
         self,
@@ -161,17 +160,16 @@ class Network:
         trace: Sequence[Array] | None = None,
         d_attention: Array | None = None,
     ) -> None:
-        """Overwrite the gradients, from `d_x` to `d_reset_states`; see `simdrnn.run`."""
+        """Overwrite the gradients, from `d_x` to `d_reset_states`: see the protocol."""
         d_above = d_output.astype(np.float64)
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
         d_scores = np.zeros((self._cell.info.step_inputs, *run.x.shape[:2]))
         for layer in reversed(range(self._num_layers)):
-            dropped = self._dropout(run, layer)
-            below = (tape.hidden[layer - 1] if layer else run.x.astype(np.float64)) * dropped
-            d_below = np.zeros(below.shape)
+            x = self.input_of(run, tape.hidden, layer)
+            d_below = np.zeros(x.shape)
             for direction, index in enumerate(self._indices(layer)):
                 columns = slice(direction * self._h_size, (direction + 1) * self._h_size)
-                recurrence, after = self._pass(run, index, below), tape.hidden[layer][..., columns]
+                recurrence, after = self.pass_of(run, index, x), tape.hidden[layer][..., columns]
                 gradients = recurrence.backward(
                     after,
                     self._saved(tape, index, recurrence, after),
@@ -188,10 +186,15 @@ class Network:
                 for target, value in zip(targets, values, strict=True):
                     if target is not None and value is not None:
                         target[...] = value.reshape(target.shape)
-            d_above = d_below * dropped
+            d_above = d_below * self._dropout(run, layer)
         d_x[...] = d_above
         if d_attention is not None:
             d_attention[...] = d_scores[0]
+
+    def input_of(self, run: Run, hidden: Sequence[Array], layer: int) -> Array:
+        """Return what a layer is given, of the outputs of those below: with some of it dropped."""
+        below = hidden[layer - 1] if layer else run.x
+        return below.astype(np.float64) * self._dropout(run, layer)
 
     def _indices(self, layer: int) -> range:
         """Return the indices of a layer's directions."""
@@ -216,13 +219,13 @@ class Network:
         shape = (steps, batch, width, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
 
-    def _pass(self, run: Run, index: int, x: Array) -> Pass:
+    def pass_of(self, run: Run, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""
         steps = Steps.of(run, reverse=bool(index % self._num_directions))
         initial = _of_index(run.states, index)
         reset = initial if run.reset_states is None else _of_index(run.reset_states, index)
         weights = self._weights[index]
-        noise = self._noise(run, index)
+        noise = self.noise_of(run, index)
         beside = np.empty((0, *run.x.shape[:2])) if run.attention is None else run.attention[None]
         kind = Pass if self._options.placement is None else NormalisedPass
         return kind(
@@ -230,7 +233,7 @@ class Network:
             beside.astype(np.float64),
         )  # fmt: skip
 
-    def _noise(self, run: Run, index: int) -> Noise:
+    def noise_of(self, run: Run, index: int) -> Noise:
         """Draw what is random about the pass of one direction."""
         return Noise.draw(
             self._options,
