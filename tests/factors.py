@@ -131,7 +131,7 @@ STEP: dict[str, Factor] = {
         "layer",
         {"own": {}} | {n: {"output_activation": _named(n)} for n in ("elu-steep", "leaky_relu")},
     ),
-    "gate_clip": switch("layer", gate_clip=0.8),
+    "gate_clip": switch("layer", gate_clip=0.4),
     "cell_clip": switch("layer", cell_clip=0.4),
     "hidden_clip": switch("layer", hidden_clip=0.3),
     "step_clip": Factor(
@@ -143,7 +143,7 @@ STEP: dict[str, Factor] = {
             "both": {"step_grad_clip": 0.1, "step_grad_norm": 0.15},
         },
     ),
-    "projection": Factor("layer", {"off": {}, "on": {}, "clipped": {"proj_clip": 0.1}}),
+    "projection": Factor("layer", {"off": {}, "on": {}, "clipped": {"proj_clip": 0.03}}),
     "layer_norm": Factor(
         "layer", {"off": {}} | {p: {"layer_norm": p} for p in ("haste", "torch", "tf")}
     ),
@@ -176,7 +176,8 @@ SHAPES: dict[str, tuple[int, int, int, int]] = {
     "rows": (25, 47, 60, 70),
     "units": (9, 3, 33, 401),
     "heavy": (6, 13, 260, 300),
-    "passes": (1500, 1, 30, 40),
+    "pipeline": (1500, 1, 40, 40),
+    "sides": (1500, 1, 30, 40),
     "long": (100, 13, 7, 9),
     "lone": (500, 1, 9, 7),
     "many": (11, 400, 5, 9),
@@ -244,9 +245,15 @@ IDLE = [
     *(Rule({"twin": ("plain",), name: others(name)}) for name in STEP),
     Rule({"axes": ("unbatched",), "B": (2, 3, 4, 5, 6, 7, 8, 13)}),
     Rule({"axes": ("unbatched",), "shape": ("rows", "units", "heavy", "long", "many")}),
+    # Layers run as a pipeline in one direction, and directions side by side, of the engine's own.
+    Rule({"shape": ("pipeline",), "directions": ("both", "reversed", "turned")}),
+    Rule({"shape": ("pipeline",), "layers": ("1",)}),
+    Rule({"shape": ("sides",), "directions": ("one", "reversed", "turned")}),
+    Rule({"shape": ("pipeline", "sides"), "merge": others("merge")}),
+    Rule({"shape": ("pipeline", "sides"), "residual": ("on",)}),
     Rule({"isa": ("scalar",), "H": (63, 65, 130)}),
     Rule({"isa": ("scalar",), "I": (65,)}),
-    Rule({"isa": ("scalar",), "shape": ("rows", "units", "heavy", "passes")}),
+    Rule({"isa": ("scalar",), "shape": ("rows", "units", "heavy", "pipeline", "sides")}),
     Rule({"cell": tuple(cell for cell in CELLS if cell.endswith(HEADS)), "H": (1,)}),
     Rule({"projection": others("projection"), "H": (1,)}),
     # Norms of a few numbers that are almost equal are steep; test_layer_norm.py has them.
