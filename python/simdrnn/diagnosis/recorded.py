@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run
+from simdrnn.engine.protocol import CheckedCall
 from simdrnn.engine.steps import Steps
 from simdrnn.layers.tape import Tape
 from simdrnn.reference.gates import H_ITSELF, Gate, gates_of
@@ -114,7 +114,7 @@ class Recorded:
         )  # fmt: skip
         parameters = layer._direction(layer._per_unit(layer._parameters), self.index)
         twin.set_parameters(self.index, *parameters)
-        part = Run(
+        part = CheckedCall(
             run.x[:, rows],
             tuple(state[:, rows] for state in run.states),
             None if run.lengths is None else run.lengths[rows],

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.engine.protocol import Network, ParameterArrays, Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, Network, ParameterArrays, TapeArrays
 from simdrnn.engine.random_words import multipliers
 from simdrnn.engine.steps import Steps, in_processing_order, reversed_run
 from simdrnn.spec.merge import join, join_backward
@@ -80,7 +80,7 @@ class Composed:
         """Return the bytes of what stands between layers."""
         return steps * batch * 2 * (self._raw + self._width) * self.arithmetic.itemsize
 
-    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+    def backward_peak(self, run: CheckedCall, checkpoint_every: int) -> int:
         """Return the most working memory that `backward` of this very run may take."""
         plan, (steps, batch) = _Plan(run, self._structure.reverse), run.x.shape[:2]
         peaks = []
@@ -107,7 +107,12 @@ class Composed:
         self._networks[layer].set_parameters(direction, *parameters)
 
     def forward(
-        self, run: Run, output: Array, final_states: Sequence[Array], *, tape: TapeArrays | None
+        self,
+        run: CheckedCall,
+        output: Array,
+        final_states: Sequence[Array],
+        *,
+        tape: TapeArrays | None,
     ) -> None:
         """Write `output`, as the structure has it, and the final states, S arrays (L*D, B, H)."""
         plan = _Plan(run, self._structure.reverse)
@@ -140,7 +145,7 @@ class Composed:
     def _recorded(
         self,
         network: Network,
-        run: Run,
+        run: CheckedCall,
         plan: _Plan,
         raw: Array,
         final_states: Sequence[Array],
@@ -160,7 +165,7 @@ class Composed:
 
     def backward(
         self,
-        run: Run,
+        run: CheckedCall,
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
@@ -176,7 +181,7 @@ class Composed:
         plan, merge = _Plan(run, self._structure.reverse), self._structure.merge
         d_above = d_output.reshape(*d_output.shape[:2], self._width)
         d_above = self._ordered(run, d_above) if not self._structure.keep_order else d_above
-        d_scores = None if d_attention is None else np.empty_like(d_attention)
+        d_of_layer = None if d_attention is None else np.empty_like(d_attention)
         if d_attention is not None:
             d_attention[...] = 0.0
         for layer in reversed(range(len(self._networks))):
@@ -203,10 +208,10 @@ class Composed:
                     None if d_reset_states is None else self._of_layer(d_reset_states, layer)
                 ),
                 trace=None if trace is None else [plan.turn(one) for one in trace[own]],
-                d_attention=d_scores,
+                d_attention=d_of_layer,
             )
-            if d_attention is not None and d_scores is not None:  # all layers see the same
-                d_attention += plan.turn(d_scores)
+            if d_attention is not None and d_of_layer is not None:  # all layers see the same
+                d_attention += plan.turn(d_of_layer)
             if self._adds[layer]:
                 d_below += plan.where_real(d_above)
             d_above = d_below if dropped is None else d_below * dropped
@@ -221,7 +226,7 @@ class Composed:
         """Take what belongs to one layer from S arrays (L*D, B, H), as views."""
         return tuple([state[self._indices(layer)] for state in states])
 
-    def _inner(self, plan: _Plan, below: Array, layer: int) -> Run:
+    def _inner(self, plan: _Plan, below: Array, layer: int) -> CheckedCall:
         """Return the run of one layer over what comes from below."""
         run = plan.run
         resets = run.reset_states
@@ -232,17 +237,17 @@ class Composed:
             reset_states=None if resets is None else self._of_layer(resets, layer),
         )
 
-    def _ordered(self, run: Run, sequence: Array) -> Array:
+    def _ordered(self, run: CheckedCall, sequence: Array) -> Array:
         """Bring a (T, B, ...) sequence into the order asked for, or back."""
         if self._structure.keep_order:
             return sequence
         return in_processing_order(sequence, run.lengths)
 
-    def _drops(self, run: Run) -> bool:
+    def _drops(self, run: CheckedCall) -> bool:
         """Tell whether there is dropout between layers."""
         return run.training and self._dropped > 0
 
-    def _dropout(self, run: Run, layer: int) -> Array:
+    def _dropout(self, run: CheckedCall, layer: int) -> Array:
         """Return what the output of `layer` is multiplied by."""
         shape = (*run.x.shape[:2], self._width)
         scale = multipliers(shape, layer, self._dropped, run.key, self._dtype)
@@ -252,7 +257,7 @@ class Composed:
 class _Plan:
     """What all layers of a call share: in which direction time runs, and which steps are real."""
 
-    def __init__(self, run: Run, reverse: bool) -> None:
+    def __init__(self, run: CheckedCall, reverse: bool) -> None:
         self._reverse = reverse
         self.run = reversed_run(run) if reverse else run
         self._real: Array | None = None

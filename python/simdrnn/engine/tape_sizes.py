@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from simdrnn.engine.protocol import Network, Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, Network, TapeArrays
 from simdrnn.spec.cell import CellInfo
 from simdrnn.spec.parameters import Sizes
 from simdrnn.validate import Array, as_positive
@@ -87,7 +87,7 @@ class TapeSpec(NamedTuple):
         shapes = self.shapes(steps, batch, every).values()
         return sum(math.prod(shape) for shape in shapes) * engine.arithmetic.itemsize
 
-    def choose(self, engine: Network, run: Run, memory_budget: object) -> int:
+    def choose(self, engine: Network, run: CheckedCall, memory_budget: object) -> int:
         """Return the spacing for a budget in bytes; 0 where everything fits.
 
         Raises
@@ -97,7 +97,7 @@ class TapeSpec(NamedTuple):
         budget = as_positive("memory_budget", memory_budget)
         steps, batch = run.x.shape[:2]
 
-        def peak(run: Run, every: int) -> int:
+        def peak(run: CheckedCall, every: int) -> int:
             return self.nbytes(engine, steps, batch, every) + engine.backward_peak(run, every)
 
         needed = peak(run, 0)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdrnn.engine.compiled import Network
-from simdrnn.engine.protocol import Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, TapeArrays
 from simdrnn.keras.weights import KerasLayout
 from simdrnn.spec.cell import compiled_cells
 from simdrnn.spec.options import Options
@@ -199,12 +199,12 @@ def _time_first(call: Call, sequence: Array) -> Array:
     return view[::-1] if call.reverse else view
 
 
-def _run(call: Call, x: Array, mask: Array | None, states: Sequence[Array]) -> Run:
+def _run(call: Call, x: Array, mask: Array | None, states: Sequence[Array]) -> CheckedCall:
     """Bring the arrays of a call into engine form."""
     real = None
     if mask is not None and not mask.all():
         real = np.ascontiguousarray(_time_first(call, mask))
-    return Run(
+    return CheckedCall(
         _time_first(call, readable(x)),
         tuple([dense(state[None]) for state in states]),
         mask=real,

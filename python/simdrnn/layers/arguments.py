@@ -1,4 +1,4 @@
-"""From the arguments of a call, in the caller's layout, to a checked `Run`."""
+"""From the arguments of a call, in the caller's layout, to a checked call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run, State
+from simdrnn.engine.protocol import CheckedCall, State
 from simdrnn.layers.learned_states import LearnedStates
 from simdrnn.validate import (
     MOST_THREADS,
@@ -23,7 +23,7 @@ from simdrnn.validate import (
     readable,
 )
 
-__all__ = ["CallSpec", "Layout", "Values"]
+__all__ = ["ArgumentChecks", "Layout", "Values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Values(NamedTuple):
     shape: tuple[int, ...]
 
 
-class CallSpec:
+class ArgumentChecks:
     """Everything about a layer that the checks of a call need.
 
     Parameters
@@ -124,7 +124,7 @@ class CallSpec:
         self.layout = _BATCH_FIRST if batch_first else _TIME_FIRST
         self._zeros: tuple[int, tuple[Array, ...]] = (-1, ())
 
-    def run(
+    def check(
         self,
         x: object,
         state: object,
@@ -135,14 +135,14 @@ class CallSpec:
         num_threads: int | None,
         reset_state: object = None,
         attention: object = None,
-    ) -> tuple[Run, Layout]:
+    ) -> tuple[CheckedCall, Layout]:
         """Check the arguments of a call and bring them into engine form."""
         sequence, layout = self._sequence(x)
         steps, batch = sequence.shape[:2]
         letters, shape = layout.shape("T", "B"), layout.shape(steps, batch)
-        scores = self.attention(attention, letters, shape)
-        if scores is not None:
-            scores = dense(layout.time_first(scores))
+        numbers = self.attention(attention, letters, shape)
+        if numbers is not None:
+            numbers = dense(layout.time_first(numbers))
         if state is not None:
             states = self.states("state", state, batch, layout)
         else:
@@ -160,9 +160,9 @@ class CallSpec:
         if num_threads is not None:
             threads = min(as_positive("num_threads", num_threads), MOST_THREADS)
         if lengths is None and mask is None and reset is None:
-            return Run(sequence, states, num_threads=threads, attention=scores), layout
+            return CheckedCall(sequence, states, num_threads=threads, attention=numbers), layout
         rows = batch if layout.batched else None
-        run = Run(
+        run = CheckedCall(
             sequence,
             states,
             None if lengths is None else as_lengths(lengths, steps, rows),
@@ -171,14 +171,14 @@ class CallSpec:
             masked_output == "hold",
             num_threads=threads,
             reset_states=reset_states,
-            attention=scores,
+            attention=numbers,
         )
         return run, layout
 
     def attention(
         self, value: object, letters: tuple[str, ...], shape: tuple[int, ...]
     ) -> Array | None:
-        """Return the numbers beside x as the caller lays them out; None if the cell has none."""
+        """Return the attention as the caller lays them out; None if the cell has none."""
         if not self._takes_attention:
             if value is not None:
                 raise ValueError(
@@ -282,7 +282,7 @@ class CallSpec:
         array = as_flags(name, value, layout.shape("T", "B"), layout.shape(steps, batch))
         return dense(layout.time_first(array))
 
-    def out(self, out: object, run: Run, layout: Layout, values: Values) -> Array:
+    def out(self, out: object, run: CheckedCall, layout: Layout, values: Values) -> Array:
         """Check the caller's `out`, (T, B, ...) in the caller's layout."""
         steps, batch = run.x.shape[:2]
         inputs = [("x", run.x), *(("state", state) for state in run.states)]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simdrnn.engine.protocol import Network, ParameterArrays
-from simdrnn.layers.arguments import CallSpec
+from simdrnn.layers.arguments import ArgumentChecks
 from simdrnn.layers.learned_states import LearnedStates, state_specs
 from simdrnn.layers.parametrised import Parametrised
 from simdrnn.spec.cell import CellInfo
@@ -112,7 +112,7 @@ class EngineUser(Parametrised):
         learned = None
         if self.structure.learn_initial_state:
             learned = LearnedStates(self._state_specs, self._parameters)
-        self._call = CallSpec(
+        self._call = ArgumentChecks(
             self.dtype, input_size, layers * directions,
             self._sizes.state_sizes(self._info.states), self._sizes.h_letter, self._state_names,
             self._batch_first, learned, self._info.name,

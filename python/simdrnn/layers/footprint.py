@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simdrnn.engine.protocol import Run
+from simdrnn.engine.protocol import CheckedCall
 from simdrnn.engine.tape_sizes import TapeSpec
 from simdrnn.layers.bound import EngineUser
 from simdrnn.validate import as_bool, as_count
@@ -26,7 +26,7 @@ class Footprint(EngineUser):
         """What decides the sizes of tapes."""
         return TapeSpec(self._info, self._sizes, self._saved_width, self.structure.apart)
 
-    def _spacing(self, run: Run, checkpoint_every: object, memory_budget: object) -> int:
+    def _spacing(self, run: CheckedCall, checkpoint_every: object, memory_budget: object) -> int:
         """Return the steps between a run's checkpoints; 0 without."""
         if memory_budget is None:
             return self._tape.spacing(checkpoint_every, len(run.x))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run
+from simdrnn.engine.protocol import CheckedCall
 from simdrnn.engine.steps import Steps
 from simdrnn.spec.merge import join, join_backward
 from simdrnn.spec.structure import Structure
@@ -42,7 +42,7 @@ def _both(hidden: Array, directions: int) -> Array:
 
 
 def last_output(
-    structure: Structure, run: Run, directions: int, hidden: Array, output: Array
+    structure: Structure, run: CheckedCall, directions: int, hidden: Array, output: Array
 ) -> Array:
     """Return the output (T, B, ...) at each row's last real step, given also its final `hidden`.
 
@@ -57,7 +57,7 @@ def last_output(
 
 def last_output_backward(
     structure: Structure,
-    run: Run,
+    run: CheckedCall,
     directions: int,
     hidden: Array,
     d_last: Array,
@@ -80,7 +80,7 @@ def last_output_backward(
     return d_output, d_hidden
 
 
-def _places(structure: Structure, run: Run, directions: int) -> tuple[Array, Array]:
+def _places(structure: Structure, run: CheckedCall, directions: int) -> tuple[Array, Array]:
     """Return the rows that have real steps, and where in the output the last one of each stands."""
     if directions == 2:
         raise ValueError(

@@ -168,7 +168,7 @@ class RecurrentLayer(Footprint):
             if plain is not None:
                 return plain
         recorded = as_bool("return_all_states", return_all_states)
-        run, layout = self._call.run(
+        run, layout = self._call.check(
             x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
             attention,
         )  # fmt: skip
@@ -236,7 +236,7 @@ class RecurrentLayer(Footprint):
         True
         """
         as_bool("training", training)
-        run, layout = self._call.run(
+        run, layout = self._call.check(
             x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
             attention,
         )  # fmt: skip

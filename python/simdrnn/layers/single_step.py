@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import Run, State
+from simdrnn.engine.protocol import CheckedCall, State
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import EngineUser
 from simdrnn.layers.constructors import gru_cell, lstm_cell, rnn_cell
@@ -84,15 +84,15 @@ class RecurrentCell(EngineUser):
         layout = _BATCHED if array.ndim == 2 else _UNBATCHED
         rows = readable(array if layout.batched else array[None])
         batch = len(rows)
-        scores = self._call.attention(attention, ("B",)[: array.ndim - 1], array.shape[:-1])
+        numbers = self._call.attention(attention, ("B",)[: array.ndim - 1], array.shape[:-1])
         states = self._call.zeros(batch)
         if state is not None:
             states = self._call.states("state", state, batch, layout)
         final = tuple([np.empty_like(initial) for initial in states])
         output = np.empty((1, batch, self.hidden_size), self.dtype)
-        run = Run(rows[None], states)
-        if scores is not None:
-            run = run._replace(attention=np.ascontiguousarray(scores).reshape(1, batch))
+        run = CheckedCall(rows[None], states)
+        if numbers is not None:
+            run = run._replace(attention=np.ascontiguousarray(numbers).reshape(1, batch))
         engine.forward(run, output, final, tape=None)
         return layout.caller_state(final)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, TapeArrays
 from simdrnn.engine.steps import Steps, in_processing_order
 from simdrnn.spec.cell import CellInfo
 from simdrnn.spec.structure import Structure
@@ -14,7 +14,11 @@ __all__ = ["all_states"]
 
 
 def all_states(
-    run: Run, arrays: TapeArrays, info: CellInfo, structure: Structure, dtype: np.dtype[np.generic]
+    run: CheckedCall,
+    arrays: TapeArrays,
+    info: CellInfo,
+    structure: Structure,
+    dtype: np.dtype[np.generic],
 ) -> tuple[Array, ...]:
     """Return S arrays (T, L*D, B, H): entry t is the state after step t.
 
@@ -57,7 +61,7 @@ def all_states(
     )
 
 
-def _carried(run: Run, values: Array, latest: Array, position: int, index: int) -> Array:
+def _carried(run: CheckedCall, values: Array, latest: Array, position: int, index: int) -> Array:
     """Return (T, B, H) the values of the steps that `latest` names."""
     initial = run.states[position][index]
     reset = initial if run.reset_states is None else run.reset_states[position][index]

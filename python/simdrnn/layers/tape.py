@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run, State, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, State, TapeArrays
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.gradients import Gradients
 from simdrnn.layers.last_output import last_output, last_output_backward
@@ -75,7 +75,7 @@ class Tape:
     def __init__(
         self,
         layer: RecurrentLayer,
-        run: Run,
+        run: CheckedCall,
         layout: Layout,
         arrays: TapeArrays,
         output: Array,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run
+from simdrnn.engine.protocol import CheckedCall
 from simdrnn.engine.random_words import multipliers
 from simdrnn.engine.steps import Steps
 from simdrnn.layers.arguments import Layout
@@ -50,7 +50,7 @@ class StackCall:
     dropout, key : between layers; 0 is off.
     """
 
-    run: Run
+    run: CheckedCall
     layout: Layout
     states: Sequence[Any]
     reset_states: Sequence[Any]
@@ -69,7 +69,7 @@ class StackCall:
         **shared: Any,
     ) -> StackCall:
         """Check the arguments for every layer."""
-        run, layout = layers[0]._call.run(
+        run, layout = layers[0]._call.check(
             x, None, shared["lengths"], shared["mask"], shared["reset"], shared["masked_output"],
             shared["num_threads"],
         )  # fmt: skip

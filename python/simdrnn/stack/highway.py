@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.engine.protocol import Network, ParameterArrays, Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, Network, ParameterArrays, TapeArrays
 from simdrnn.layers.parametrised import Parametrised
 from simdrnn.spec.cell import compiled_cells
 from simdrnn.spec.options import Options
@@ -33,7 +33,7 @@ _INITIAL_BIAS = -1.0
 class Gated:
     """What `HighwayGate.forward` keeps for `backward`: all (T, B, F) but the run."""
 
-    run: Run
+    run: CheckedCall
     activation: Array
     given: Array
     made: Array
@@ -120,7 +120,7 @@ class HighwayGate(Parametrised):
         mask = None if real is None else np.ascontiguousarray(real).reshape(1, rows)
         zero = np.zeros((1, rows, self._features), self.dtype)
         x = np.ascontiguousarray(given).reshape(1, rows, self._features)
-        run = Run(x, (zero,), mask=mask, num_threads=num_threads)
+        run = CheckedCall(x, (zero,), mask=mask, num_threads=num_threads)
         output, final = np.empty_like(zero), np.empty_like(zero)
         self._ready().forward(run, output, (final,), tape=TapeArrays([_nothing(run)], [output]))
         given = _where(real, given)
@@ -170,7 +170,7 @@ class HighwayGate(Parametrised):
         self._connect()
 
 
-def _nothing(run: Run) -> Array:
+def _nothing(run: CheckedCall) -> Array:
     """Return what an Elman cell saves beside its output."""
     return np.empty((*run.x.shape[:2], 0), run.x.dtype)
 
