@@ -18,6 +18,7 @@ from helpers import (
     make_layer,
 )
 from simdrnn import init, reference
+from simdrnn.layers.bound import bound_layer
 
 FORGETFUL = [cell for cell in CELLS if INFOS[cell].keep >= 0]
 
@@ -41,7 +42,7 @@ def gates(weight, hidden):
 
 
 def total_bias(layer, gate, suffix="_l0"):
-    places = bias_rows(layer._info.name, gate, layer.hidden_size)
+    places = bias_rows(bound_layer(layer).info.name, gate, layer.hidden_size)
     first, *others = (getattr(layer, kind + suffix)[rows] for kind, rows in places.items())
     assert not any(other.any() for other in others)
     return first.astype("float64")

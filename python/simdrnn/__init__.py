@@ -18,11 +18,9 @@ except ImportError as error:  # the usual cause: running beside a source tree th
 
 from simdrnn import isa, runtime
 from simdrnn._version import __version__
-from simdrnn.layers import from_table, on_compiled
-from simdrnn.layers.cells_on_compiled import GRUCell, LSTMCell, RNNCell
-from simdrnn.layers.from_table import list_cells
+from simdrnn.layers.compiled import COMPILED, GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from simdrnn.layers.from_table import cell_class, class_names, list_cells
 from simdrnn.layers.gradients import Gradients
-from simdrnn.layers.on_compiled import GRU, LSTM, RNN
 from simdrnn.layers.tape import Tape
 from simdrnn.runtime import (
     get_num_threads,
@@ -111,15 +109,22 @@ def __getattr__(name: str) -> Any:
         return import_module(f"simdrnn.{name}")
     if name in _OBJECTS:
         return getattr(import_module(f"simdrnn.{_OBJECTS[name]}"), name)
-    made = from_table.cell_class(name, on_compiled.Compiled, __name__)
+    made = cell_class(name, COMPILED, _equations_of)
     if made is not None:
         return made
     raise AttributeError(f"module 'simdrnn' has no attribute {name!r}")
 
 
+def _equations_of(cell: str) -> str | None:
+    """Return what a cell's NumPy twin says of it, which is imported for that."""
+    from simdrnn.reference.layers import equations_of
+
+    return equations_of(cell)
+
+
 def __dir__() -> list[str]:
     """List what is imported or made when it is asked for among the attributes."""
-    made = from_table.class_names(on_compiled.Compiled.cell_infos())
+    made = class_names(COMPILED.cells())
     return sorted({*globals(), *_MODULES, *_OBJECTS, *made})
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.engine.merge import join, join_backward
 from simdrnn.engine.protocol import CheckedCall, Network, ParameterArrays, TapeArrays
 from simdrnn.engine.random_words import multipliers
-from simdrnn.engine.steps import Steps, in_processing_order, reversed_run
-from simdrnn.spec.merge import join, join_backward
+from simdrnn.engine.steps import in_processing_order, real_steps, reversed_run, where_real
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
 from simdrnn.validate import Array, readable
@@ -260,16 +260,12 @@ class _Plan:
     def __init__(self, run: CheckedCall, reverse: bool) -> None:
         self._reverse = reverse
         self.run = reversed_run(run) if reverse else run
-        self._real: Array | None = None
-        if run.lengths is not None or run.mask is not None:
-            self._real = Steps.of(run).real[..., None]
+        self._real = real_steps(run)
 
     def turn(self, sequence: Array) -> Array:
         """View a sequence that stands at its times as the engine takes it, or the other way."""
         return sequence[::-1] if self._reverse else sequence
 
     def where_real(self, sequence: Array) -> Array:
-        """Return a (T, B, ...) sequence with 0 at steps that are not real, which may hold NaN."""
-        if self._real is None:
-            return sequence
-        return np.where(self._real, sequence, sequence.dtype.type(0))
+        """Return a (T, B, F) sequence with 0 at steps that are not real."""
+        return where_real(self._real, sequence)

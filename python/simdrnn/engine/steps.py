@@ -9,7 +9,15 @@ import numpy as np
 from simdrnn.engine.protocol import CheckedCall
 from simdrnn.validate import Array
 
-__all__ = ["INITIAL", "RESET", "Steps", "in_processing_order", "reversed_run"]
+__all__ = [
+    "INITIAL",
+    "RESET",
+    "Steps",
+    "in_processing_order",
+    "real_steps",
+    "reversed_run",
+    "where_real",
+]
 
 # What stands in `Steps.previous` and `Steps.latest` for a time where there is no step to name.
 INITIAL, RESET = -1, -2
@@ -121,3 +129,19 @@ def in_processing_order(sequence: Array, lengths: Array | None) -> Array:
     times = np.arange(len(sequence))[:, None]
     order = np.where(times < lengths, lengths - 1 - times, times)
     return sequence[order, np.arange(sequence.shape[1])]
+
+
+def real_steps(run: CheckedCall) -> Array | None:
+    """Return (T, B) bool, which steps are real; None where every one is."""
+    whole = run.lengths is None and run.mask is None
+    return None if whole else Steps.of(run).real
+
+
+def where_real(real: Array | None, sequence: Array) -> Array:
+    """Return a (T, B, F) sequence with 0 at steps that are not real, which may hold NaN.
+
+    It is what residuals add, and the gradient of that.
+    """
+    if real is None:
+        return sequence
+    return np.where(real[..., None], sequence, sequence.dtype.type(0))

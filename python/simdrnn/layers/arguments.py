@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from simdrnn.engine.protocol import CheckedCall, State
 from simdrnn.layers.learned_states import LearnedStates
+from simdrnn.spec.layer import LayerSpec, Values
 from simdrnn.validate import (
     MOST_THREADS,
     Array,
@@ -23,7 +24,7 @@ from simdrnn.validate import (
     readable,
 )
 
-__all__ = ["ArgumentChecks", "Layout", "Values"]
+__all__ = ["ArgumentChecks", "Layout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,52 +77,32 @@ _TIME_FIRST, _BATCH_FIRST = Layout(), Layout(batch_first=True)
 _UNBATCHED = Layout(batched=False)
 
 
-class Values(NamedTuple):
-    """Shape of what a layer puts out for one step and row, in letters and in numbers."""
-
-    letters: tuple[str, ...]
-    shape: tuple[int, ...]
-
-
 class ArgumentChecks:
-    """Everything about a layer that the checks of a call need.
+    """Checks the arguments of a layer's calls.
 
     Parameters
     ----------
-    dtype : of every floating-point array.
-    input_size : I.
-    rows : L*D.
-    state_sizes : how many numbers each state has, h first.
-    h_letter : how messages write h's: H, or P.
-    states : names of the cell's states.
-    batch_first : layout of batched sequences.
+    layer : what the layer is.
     learned : initial states that are parameters; None where there are none.
-    cell : its name, for messages.
-    takes_attention : whether the cell takes a number of every step and row beside x.
+
+    Attributes
+    ----------
+    dtype : of every floating-point array.
+    passes : L*D.
+    state_sizes : how many numbers each state has, h first.
+    state_names : of the cell's states.
+    layout : of batched sequences.
     """
 
-    def __init__(
-        self,
-        dtype: np.dtype[Any],
-        input_size: int,
-        rows: int,
-        state_sizes: tuple[int, ...],
-        h_letter: str,
-        states: tuple[str, ...],
-        batch_first: bool,
-        learned: LearnedStates | None = None,
-        cell: str = "",
-        *,
-        takes_attention: bool = False,
-    ) -> None:
-        self._cell, self._takes_attention = cell, takes_attention
-        self.dtype = dtype
-        self.learned = learned
-        self.input_size = input_size
-        self.rows, self.state_sizes = rows, state_sizes
-        self._letters = (h_letter, *"H" * (len(states) - 1))
-        self.state_names = states
-        self.layout = _BATCH_FIRST if batch_first else _TIME_FIRST
+    def __init__(self, layer: LayerSpec, learned: LearnedStates | None = None) -> None:
+        info, sizes = layer.info, layer.sizes
+        self._cell, self._takes_attention = info.name, info.step_inputs > 0
+        self.dtype, self._input_size = layer.dtype, sizes.input_size
+        self._learned = learned
+        self.passes = sizes.num_layers * sizes.num_directions
+        self.state_names, self.state_sizes = layer.state_names, sizes.state_sizes(info.states)
+        self._letters = (sizes.h_letter, *"H" * (info.states - 1))
+        self.layout = _BATCH_FIRST if layer.batch_first else _TIME_FIRST
         self._zeros: tuple[int, tuple[Array, ...]] = (-1, ())
 
     def check(
@@ -146,7 +127,7 @@ class ArgumentChecks:
         if state is not None:
             states = self.states("state", state, batch, layout)
         else:
-            states = self.zeros(batch) if self.learned is None else self.learned.states(batch)
+            states = self.zeros(batch) if self._learned is None else self._learned.states(batch)
         reset_states = None
         if reset_state is not None:
             if reset is None:
@@ -204,21 +185,21 @@ class ArgumentChecks:
         check_choice(argument, value, ("zero", "learned"))
         if value == "zero":
             return self.zeros(batch)
-        if self.learned is None:
+        if self._learned is None:
             raise ValueError(
                 f"{argument}: expected a layer with learn_initial_state=True for 'learned', "
                 "got one without"
             )
-        return None if from_default else self.learned.states(batch)
+        return None if from_default else self._learned.states(batch)
 
     def _sequence(self, x: object) -> tuple[Array, Layout]:
         """Check `x` and view it as (T, B, I)."""
         array = as_array("x", x, self.dtype)
         layout = self.layout if array.ndim != 2 else _UNBATCHED
-        if array.ndim not in (2, 3) or array.shape[-1] != self.input_size:
-            letters = ", ".join(self.layout.shape("T", "B", str(self.input_size)))
+        if array.ndim not in (2, 3) or array.shape[-1] != self._input_size:
+            letters = ", ".join(self.layout.shape("T", "B", str(self._input_size)))
             raise ValueError(
-                f"x: expected shape ({letters}) or unbatched (T, {self.input_size}), "
+                f"x: expected shape ({letters}) or unbatched (T, {self._input_size}), "
                 f"got {array.shape}"
             )
         return layout.time_first(readable(array)), layout
@@ -227,7 +208,9 @@ class ArgumentChecks:
         """Return zero states (L*D, B, H): read-only, and kept for the next call of this size."""
         known, states = self._zeros
         if known != batch:
-            zeros = {n: np.zeros((self.rows, batch, n), self.dtype) for n in set(self.state_sizes)}
+            zeros = {
+                n: np.zeros((self.passes, batch, n), self.dtype) for n in set(self.state_sizes)
+            }
             for zero in zeros.values():
                 zero.flags.writeable = False
             states = tuple([zeros[size] for size in self.state_sizes])
@@ -270,7 +253,7 @@ class ArgumentChecks:
         """Check the state of an index and return it as a dense (L*D, B, H)."""
         array = as_array(name, value, self.dtype)
         letters = layout.state_shape("L*D", "B", self._letters[index])
-        shape = layout.state_shape(self.rows, batch, self.state_sizes[index])
+        shape = layout.state_shape(self.passes, batch, self.state_sizes[index])
         check_shape(name, array, letters, shape)
         return dense(layout.layered(array))
 

@@ -1,219 +1,144 @@
-"""The kinds of layers: their constructors' arguments, not yet bound to an engine."""
+"""The one constructor of layers and single steps, whatever the cell and the engine.
+
+A class declares its arguments (those in `simdrnn.layers.kinds` do) and hands them by name to
+`_construct`, of layers or of single steps; what both do with them is said here.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-import numpy.typing as npt
+import numpy as np
 
-from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.validate import as_bool, check_choice
+from simdrnn.engine.protocol import Network
+from simdrnn.layers.bound import BoundLayer
+from simdrnn.spec.cell import CellInfo
+from simdrnn.spec.layer import LayerSpec
+from simdrnn.spec.options import Options
+from simdrnn.spec.parameters import Sizes, initialise
+from simdrnn.spec.structure import Structure
+from simdrnn.validate import Array, as_dtype, as_seed
 
 __all__ = [
-    "GRULayer",
-    "LSTMLayer",
-    "RNNLayer",
-    "documented_as",
-    "gru_cell",
-    "lstm_cell",
-    "rnn_cell",
+    "Binding",
+    "Setup",
+    "bind",
+    "configuration",
+    "configuration_of_0_1",
+    "defaults_of",
+    "shown",
 ]
 
-_Class = TypeVar("_Class", bound=type)
+# Arguments that a layer is not shown with, or shown with in a way of their own.
+_APART = {"self", "input_size", "hidden_size", "dtype", "seed", "initializer", "forget_bias"}
 
 
-def documented_as(kind: type) -> Callable[[_Class], _Class]:
-    """Decorate a class bound to an engine: put the documentation of its kind before its own."""
-
-    def decorate(bound: _Class) -> _Class:
-        texts = [inspect.cleandoc(cls.__doc__) for cls in (kind, bound) if cls.__doc__]
-        bound.__doc__ = "\n\n".join(texts)  # nothing of it under python -OO
-        return bound
-
-    return decorate
-
-
-def rnn_cell(nonlinearity: str) -> str:
-    """Name the cell of an RNN."""
-    check_choice("nonlinearity", nonlinearity, ("tanh", "relu"))
-    return f"rnn_{nonlinearity}"
-
-
-def gru_cell(reset_after: bool) -> str:
-    """Name the cell of a GRU."""
-    return "gru" if as_bool("reset_after", reset_after) else "gru_reset_before"
-
-
-def lstm_cell(peephole: bool, coupled_input_forget: bool | str) -> str:
-    """Name the cell of an LSTM."""
-    name = "lstm_peephole" if as_bool("peephole", peephole) else "lstm"
-    if isinstance(coupled_input_forget, str):
-        check_choice("coupled_input_forget", coupled_input_forget, ("input", "forget"))
-        return f"{name}_coupled_{coupled_input_forget}"
-    coupled = as_bool("coupled_input_forget", coupled_input_forget)
-    return f"{name}_coupled_input" if coupled else name
-
-
-class RNNLayer(RecurrentLayer):
-    """Elman network, as ``torch.nn.RNN``.
-
-    ``h' = nonlinearity(W x + b_ih + R h + b_hh)``
+class Binding(NamedTuple):
+    """An engine, as its layers are bound to it.
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    nonlinearity : ``"tanh"`` or ``"relu"``.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    options : see `simdrnn.spec.options.Options` and `simdrnn.spec.structure.Structure`.
+    engine : which runs them.
+    cells : returns its cells by name.
+    dtype : of layers that are not told one.
+    namespace : the module that users find the classes in, and pickle does.
+    text : says so in their documentation.
     """
 
-    _defaults = {"nonlinearity": "tanh"} | RecurrentLayer._defaults
-
-    nonlinearity: str
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: Any,
-    ) -> None:
-        cell = rnn_cell(nonlinearity)
-        self.nonlinearity = nonlinearity
-        self._setup_layer(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
+    engine: type[Network]
+    cells: Callable[[], Mapping[str, CellInfo]]
+    dtype: str
+    namespace: str
+    text: str
 
 
-class LSTMLayer(RecurrentLayer):
-    """Long short-term memory, as ``torch.nn.LSTM``.
+def defaults_of(construct: Callable[..., None]) -> dict[str, object]:
+    """Return the arguments that a layer is shown with where they are not the default."""
+    found = inspect.signature(construct).parameters.values()
+    shown = (one for one in found if one.name not in _APART and one.kind is not one.VAR_KEYWORD)
+    return {one.name: one.default for one in shown}
 
-    With gates i, f, g, o of ``W x + b_ih + R h + b_hh``:
-    ``c' = sigmoid(f) * c + sigmoid(i) * tanh(g)`` and ``h' = sigmoid(o) * tanh(c')``.
+
+class Setup(NamedTuple):
+    """A constructor's arguments, of which those that shape the network are checked.
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
-    proj_size : P, less than H; 0 is none. The h that is output and carried is then the projection
-        ``weight_hr_l0 @ h'``, (P,) instead of (H,), without bias: Sak, Senior and Beaufays 2014,
-        arXiv:1402.1128. ``weight_hh`` is (4*H, P), and layers above take D*P inputs.
-    peephole : whether the gates see c, through a weight for each unit: i and f the old one, o the
-        new one. They are the parameters ``weight_ci_l0``, ``weight_cf_l0``, ``weight_co_l0``.
-    coupled_input_forget : ``"input"`` or True for f = 1 - i, as ONNX's ``input_forget``;
-        ``"forget"`` for i = 1 - f, as TensorFlow Lite's CIFG. The weights then have three gates:
-        i, g, o or f, g, o.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    forget_bias : initial bias of the forget gate, over both biases.
-    options : see `simdrnn.spec.options.Options` and `simdrnn.spec.structure.Structure`.
+    cell : its name.
+    sizes, structure : of the layer.
+    dtype, seed, initializer, forget_bias, options : as given.
+    dropout : between layers.
+    batch_first : layout of sequences.
+    suffixes : whether names of parameters say layer and direction.
     """
 
-    _defaults = RecurrentLayer._defaults | {
-        "proj_size": 0,
-        "peephole": False,
-        "coupled_input_forget": False,
-    }
+    cell: str
+    sizes: Sizes
+    structure: Structure
+    dtype: Any
+    seed: int | None
+    initializer: str
+    forget_bias: float | None
+    options: Mapping[str, object]
+    dropout: float = 0.0
+    batch_first: bool = False
+    suffixes: bool = True
 
-    proj_size: int
-    peephole: bool
-    coupled_input_forget: bool | str
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        peephole: bool = False,
-        coupled_input_forget: bool | str = False,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: Any,
-    ) -> None:
-        cell = lstm_cell(peephole, coupled_input_forget)
-        self.peephole, self.coupled_input_forget = bool(peephole), coupled_input_forget
-        self._setup_layer(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            dtype=dtype, seed=seed, initializer=initializer, forget_bias=forget_bias,
-            proj_size=proj_size, options=options,
+def bind(layer: Any, setup: Setup) -> BoundLayer:
+    """Draw the parameters of a layer or single step, and bind it to the engine of its class."""
+    binding: Binding = layer._binding
+    info = binding.cells()[setup.cell]
+    layer.dtype = as_dtype(setup.dtype)
+    layer.seed = as_seed(setup.seed)
+    sizes = setup.sizes
+    options = Options.parse(info, setup.options, setup.dropout, bool(sizes.projected_size))
+    norm = options.placement
+    if norm is not None and not norm.biases:
+        sizes = sizes._replace(bias=False)
+    sizes = sizes.with_heads(options.heads)
+    layer.input_size, layer.hidden_size, layer.bias = sizes[0], sizes[1], sizes.bias
+    layer.options, layer.structure = options, setup.structure
+    spec = LayerSpec(
+        info, sizes, layer.dtype, options, setup.structure, setup.batch_first, setup.suffixes
+    )
+    passes, learned = spec.passes(), spec.learned_states()
+
+    def draw() -> dict[str, Array]:
+        values = initialise(
+            passes, sizes.hidden_size, np.random.default_rng(layer.seed), heads=sizes.heads,
+            initializer=setup.initializer, forget_bias=setup.forget_bias, cell=info,
         )  # fmt: skip
-        self.proj_size = self._sizes.projected_size
+        return values | {one.name: np.zeros(one.shape) for group in learned for one in group}
+
+    specs = [one for group in (*passes, *learned) for one in group]
+    return BoundLayer(binding.engine, spec, layer._own_parameters(specs, draw))
 
 
-class GRULayer(RecurrentLayer):
-    """Gated recurrent unit, as ``torch.nn.GRU``.
+def configuration(self: Any) -> dict[str, Any]:
+    """Return the constructor's keyword arguments, less how parameters were drawn."""
+    found = {name: getattr(self, name) for name in ("input_size", "hidden_size", *self._defaults)}
+    found |= {"dtype": self.dtype.name, "seed": self.seed}
+    return found | self.structure.active() | self.options.active()
 
-    With ``r, z = sigmoid(...)``: ``n = tanh(W_n x + b_in + r * (R_n h + b_hn))`` and
-    ``h' = n + z * (h - n)``. With ``reset_after=False``, ONNX's default,
-    ``n = tanh(W_n x + b_in + R_n (r * h) + b_hn)``.
 
-    Parameters
-    ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
-    reset_after : whether the reset gate acts after the recurrent product.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    options : see `simdrnn.spec.options.Options` and `simdrnn.spec.structure.Structure`.
-    """
+def shown(self: Any) -> str:
+    """Show the constructor's arguments that are not the default, as PyTorch does."""
+    texts = [str(self.input_size), str(self.hidden_size)]
+    for name, default in self._defaults.items():
+        if getattr(self, name) != default:
+            texts.append(f"{name}={getattr(self, name)!r}")
+    if self.dtype != np.float32:
+        texts.append(f"dtype={self.dtype.name!r}")
+    active = self.structure.active() | self.options.active()
+    texts += [f"{name}={value!r}" for name, value in active.items()]
+    return f"{type(self).__name__}({', '.join(texts)})"
 
-    _defaults = RecurrentLayer._defaults | {"reset_after": True}
 
-    reset_after: bool
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        reset_after: bool = True,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: Any,
-    ) -> None:
-        cell = gru_cell(reset_after)
-        self.reset_after = bool(reset_after)
-        self._setup_layer(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
+def configuration_of_0_1(cls: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constructor's arguments from the attributes that version 0.1.0 pickled."""
+    found = {name: state[name] for name in ("input_size", "hidden_size", *cls._defaults)}
+    found |= {"dtype": state["dtype"].name, "seed": state["seed"]}
+    return found | state["structure"].active() | state["options"].active()

@@ -1,8 +1,8 @@
-"""Layer and single-cell classes for every cell of the table, made from its entry.
+"""Layer and single-step classes for every cell of the table, made from its entry.
 
 A cell needs no class written for it: its `CellInfo` names the layer, and the module docstring of
 its NumPy twin is the layer's. RNN, LSTM and GRU, whose constructors follow PyTorch's, are written
-out in `simdrnn.layers.constructors` and `simdrnn.layers.single_step`.
+out in `simdrnn.layers.kinds`.
 
 Examples
 --------
@@ -18,167 +18,54 @@ Examples
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Mapping
-from functools import cache
-from typing import ClassVar
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, wraps
+from typing import Any, TypeVar
 
-import numpy.typing as npt
-
-from simdrnn.layers.bound import EngineUser
-from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.layers.single_step import RecurrentCell
+from simdrnn.layers.constructors import Binding
+from simdrnn.layers.kinds import AnyCell, AnyLayer
 from simdrnn.spec.cell import CellInfo, compiled_cells
 
-__all__ = [
-    "CellKind",
-    "GatedCellKind",
-    "GatedLayerKind",
-    "LayerKind",
-    "cell_class",
-    "class_names",
-    "list_cells",
-]
+__all__ = ["bound_to", "cell_class", "class_names", "list_cells"]
+
+_Class = TypeVar("_Class", bound=type)
 
 
-class LayerKind(RecurrentLayer):
-    """A layer of the cell that a subclass names.
+def bound_to(binding: Binding) -> Callable[[_Class], _Class]:
+    """Decorate a class of one of the kinds: its layers run on that engine.
 
-    Parameters
-    ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; outputs are concatenated.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    options : see `simdrnn.spec.options.Options`.
+    The documentation of its kind comes before its own.
     """
 
-    cell_name: ClassVar[str]
+    def decorate(cls: Any) -> Any:
+        cls._binding, cls.__module__ = binding, binding.namespace
+        if cls.__doc__:  # nothing of it under python -OO
+            cls.__doc__ = "\n\n".join(map(inspect.cleandoc, (cls.__base__.__doc__, cls.__doc__)))
+        if binding.dtype != "float32":
+            cls.__init__ = _redeclared(cls.__init__, dtype=binding.dtype)
+        return cls
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: float | None,
-    ) -> None:
-        self._setup_layer(
-            self.cell_name, input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
+    return decorate
 
 
-class GatedLayerKind(RecurrentLayer):
-    """A layer of the cell that a subclass names, which has a gate that keeps the state.
+def _redeclared(
+    construct: Callable[..., None], without: Sequence[str] = (), **defaults: object
+) -> Callable[..., None]:
+    """Return a constructor with other defaults of its keywords, or without some of them."""
+    declared = inspect.signature(construct)
+    parameters = [
+        one.replace(default=defaults.get(one.name, one.default))
+        for one in declared.parameters.values()
+        if one.name not in without
+    ]
 
-    Parameters
-    ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; outputs are concatenated.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    forget_bias : initial bias of the gate that keeps the state, over both biases.
-    options : see `simdrnn.spec.options.Options`.
-    """
+    @wraps(construct)
+    def construct_so(self: Any, *args: Any, **given: Any) -> None:
+        construct(self, *args, **(defaults | given))
 
-    cell_name: ClassVar[str]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: float | None,
-    ) -> None:
-        self._setup_layer(
-            self.cell_name, input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, dtype=dtype, seed=seed, initializer=initializer,
-            forget_bias=forget_bias, options=options,
-        )  # fmt: skip
-
-
-class CellKind(RecurrentCell):
-    """One step of the layer, as PyTorch's cells: ``state = cell(x, state)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    dtype, seed, initializer, options : as for the layer.
-    """
-
-    cell_name: ClassVar[str]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: float | None,
-    ) -> None:
-        self._setup_cell(
-            self.cell_name, input_size, hidden_size, bias,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
-
-
-class GatedCellKind(RecurrentCell):
-    """One step of the layer, as PyTorch's cells: ``state = cell(x, state)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    dtype, seed, initializer, forget_bias, options : as for the layer.
-    """
-
-    cell_name: ClassVar[str]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: float | None,
-    ) -> None:
-        self._setup_cell(
-            self.cell_name, input_size, hidden_size, bias, dtype=dtype, seed=seed,
-            initializer=initializer, forget_bias=forget_bias, options=options,
-        )  # fmt: skip
+    construct_so.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return construct_so
 
 
 def class_names(infos: Mapping[str, CellInfo]) -> list[str]:
@@ -194,43 +81,36 @@ def class_names(infos: Mapping[str, CellInfo]) -> list[str]:
 
 
 @cache
-def cell_class(name: str, base: type[EngineUser], namespace: str) -> type[EngineUser] | None:
+def cell_class(
+    name: str, binding: Binding, equations: Callable[[str], str | None]
+) -> type[Any] | None:
     """Make the class that a namespace is asked for, or return None if no cell has that name.
 
     Parameters
     ----------
     name : ``"MGU"``, or ``"MGUCell"`` for the single cell.
-    base : binds the engine, and documents it; its `cell_infos` is the table.
-    namespace : the module that users find the class in, and pickle does.
+    binding : the engine, whose table of cells is looked at.
+    equations : returns the documentation of a cell's twin; None under python -OO.
     """
-    infos = {info.layer: info for info in base.cell_infos().values() if info.layer is not None}
+    infos = {info.layer: info for info in binding.cells().values() if info.layer is not None}
     single = name not in infos and name.endswith("Cell")
     info = infos.get(name.removesuffix("Cell") if single else name)
     if info is None:
         return None
+    kind: type[Any] = AnyCell if single else AnyLayer
+    made: type[Any] = bound_to(binding)(type(name, (kind,), {"cell_name": info.name}))
     gated = info.keep >= 0
-    if single:
-        kind: type[EngineUser] = GatedCellKind if gated else CellKind
-    else:
-        kind = GatedLayerKind if gated else LayerKind
-    doc = _documentation(info, kind, base)
-    attributes = {"cell_name": info.name, "__module__": namespace, "__doc__": doc}
-    return type(name, (base, kind), attributes)
-
-
-def _documentation(info: CellInfo, kind: type, base: type) -> str | None:
-    """Join the twin's equations and source, the constructor's parameters, and the engine."""
-    from simdrnn.reference.network import CELLS  # it imports this module's users
-
-    twin = sys.modules[type(CELLS[info.name]).__module__]
-    texts = [inspect.cleandoc(part.__doc__) for part in (twin, kind, base) if part.__doc__]
-    if len(texts) < 3:  # python -OO
-        return None
-    equations, parameters, engine = texts
-    summary, _, rest = parameters.partition("\n\n")
-    if issubclass(kind, RecurrentCell):
-        equations = f"{equations}\n\n{summary}"
-    return f"{equations}\n\n{rest}\n\n{engine}"
+    if not gated:
+        made.__init__ = _redeclared(made.__init__, without=("forget_bias",))  # type: ignore[misc]
+    text = equations(info.name)
+    made.__doc__ = None
+    if text and kind.__doc__:
+        summary, _, rest = inspect.cleandoc(kind.__doc__).partition("\n\n")
+        if not gated:
+            rest = re.sub(r"\nforget_bias : .*|(?<=initializer, )forget_bias, ", "", rest)
+        texts = [inspect.cleandoc(text), *[summary] * single, rest, binding.text]
+        made.__doc__ = "\n\n".join(texts)
+    return made
 
 
 def list_cells() -> list[str]:

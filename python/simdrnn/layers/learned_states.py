@@ -1,4 +1,4 @@
-"""Initial states that are parameters: their names, and the way from parameters to states and back.
+"""Initial states that are parameters: the way from parameters to states and back.
 
 They are used where a call is given no state, the same for every row of the batch.
 """
@@ -9,38 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simdrnn.spec.parameters import ParameterSpec, Sizes
+from simdrnn.spec.parameters import ParameterSpec
 from simdrnn.validate import Array
 
-__all__ = ["LearnedStates", "state_specs"]
-
-
-def state_specs(states: Sequence[str], sizes: Sizes) -> list[tuple[ParameterSpec, ...]]:
-    """Return for each state the parameters of all layers and directions.
-
-    Parameters
-    ----------
-    states : names of the states, h_0 first.
-    sizes : H, L and D.
-
-    Examples
-    --------
-    >>> for spec in state_specs(["h_0"], Sizes(5, 8, num_directions=2))[0]:
-    ...     print(*spec[:3])
-    h_0_l0 ('H',) (8,)
-    h_0_l0_reverse ('H',) (8,)
-    """
-    ends = [
-        f"_l{layer}" + ("_reverse" if direction else "")
-        for layer in range(sizes.num_layers)
-        for direction in range(sizes.num_directions)
-    ]
-    letters = (sizes.h_letter, *"H" * (len(states) - 1))
-    shapes = zip(states, letters, sizes.state_sizes(len(states)), strict=True)
-    return [
-        tuple(ParameterSpec(name + end, (letter,), (size,)) for end in ends)
-        for name, letter, size in shapes
-    ]
+__all__ = ["LearnedStates"]
 
 
 class LearnedStates:
@@ -48,7 +20,7 @@ class LearnedStates:
 
     Parameters
     ----------
-    specs : what `state_specs` returned.
+    specs : what `LayerSpec.learned_states` returned.
     parameters : the layer's, which the states follow.
     """
 

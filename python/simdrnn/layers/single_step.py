@@ -1,21 +1,31 @@
-"""Single cells: one step per call, PyTorch's ``*Cell`` names; not yet bound to an engine."""
+"""Single cells: one step per call, PyTorch's ``*Cell`` names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from simdrnn.engine.protocol import CheckedCall, State
 from simdrnn.layers.arguments import Layout
-from simdrnn.layers.bound import EngineUser
-from simdrnn.layers.constructors import gru_cell, lstm_cell, rnn_cell
+from simdrnn.layers.bound import BoundLayer
+from simdrnn.layers.constructors import (
+    Binding,
+    Setup,
+    bind,
+    configuration,
+    configuration_of_0_1,
+    shown,
+)
+from simdrnn.layers.parametrised import Parametrised
+from simdrnn.spec.options import Options
 from simdrnn.spec.parameters import Sizes
+from simdrnn.spec.structure import Structure
 from simdrnn.validate import Array, as_array, as_bool, readable
 
-__all__ = ["GRUCellLayer", "LSTMCellLayer", "RNNCellLayer", "RecurrentCell"]
+__all__ = ["RecurrentCell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +49,54 @@ class _CellLayout(Layout):
 _BATCHED, _UNBATCHED = _CellLayout(), _CellLayout(batched=False)
 
 
-class RecurrentCell(EngineUser):
-    """One step of a recurrent layer, on whatever engine is bound.
+class RecurrentCell(Parametrised):
+    """One step of a recurrent layer, on the engine that its class names.
 
     Use its subclasses: ``RNNCell``, ``LSTMCell``, ``GRUCell``.
     """
 
-    def _setup_cell(
-        self, cell: str, input_size: int, hidden_size: int, bias: bool, **setup: Any
-    ) -> None:
-        """Check the arguments all cells share."""
-        if "proj_size" in setup["options"]:
+    _binding: ClassVar[Binding]
+    # The arguments that choose the cell, and what does.
+    _switches: ClassVar[tuple[str, ...]] = ()
+    _fixed = Parametrised._fixed | {"input_size", "hidden_size", "seed", "options", "structure"}
+    _made = _fixed | {"bias", "_bound", "_ready"}
+
+    input_size: int
+    hidden_size: int
+    bias: bool
+    seed: int
+    options: Options
+    structure: Structure
+    _bound: BoundLayer
+
+    _configuration = configuration
+    _configuration_of_0_1 = classmethod(configuration_of_0_1)
+    __repr__ = shown
+
+    @classmethod
+    def _cell(cls, **switches: Any) -> str:
+        """Name the cell that arguments choose."""
+        raise NotImplementedError
+
+    def _construct(self, given: dict[str, Any]) -> None:
+        """Check what a constructor was given, in the order of its signature, and build it."""
+        switches = {name: given[name] for name in self._switches}
+        cell = self._cell(**switches)
+        for name, value in switches.items():
+            setattr(self, name, value if isinstance(value, str) else bool(value))
+        options = given["options"]
+        if "proj_size" in options:
             raise ValueError(
                 "proj_size: expected the layer LSTM, which alone has projections, "
-                f"got {setup['options']['proj_size']!r} for a single cell"
+                f"got {options['proj_size']!r} for a single cell"
             )
-        sizes = Sizes.check(input_size, hidden_size, 1, False, as_bool("bias", bias))
-        self._setup(cell, sizes, suffixes=False, **setup)
+        bias = as_bool("bias", given["bias"])
+        sizes = Sizes.check(given["input_size"], given["hidden_size"], 1, False, bias)
+        self._bound = bind(self, Setup(
+            cell, sizes, Structure(), given["dtype"], given["seed"], given["initializer"],
+            given.get("forget_bias"), options, suffixes=False,
+        ))  # fmt: skip
+        self._ready = self._bound.ready
 
     def __call__(
         self, x: npt.ArrayLike, state: object = None, *, attention: npt.ArrayLike | None = None
@@ -77,6 +118,7 @@ class RecurrentCell(EngineUser):
             plain = engine.plain_cell(x, state)
             if plain is not None:
                 return plain
+        checks = self._bound.checks
         array = as_array("x", x, self.dtype)
         if array.ndim not in (1, 2) or array.shape[-1] != self.input_size:
             size = self.input_size
@@ -84,10 +126,10 @@ class RecurrentCell(EngineUser):
         layout = _BATCHED if array.ndim == 2 else _UNBATCHED
         rows = readable(array if layout.batched else array[None])
         batch = len(rows)
-        numbers = self._call.attention(attention, ("B",)[: array.ndim - 1], array.shape[:-1])
-        states = self._call.zeros(batch)
+        numbers = checks.attention(attention, ("B",)[: array.ndim - 1], array.shape[:-1])
+        states = checks.zeros(batch)
         if state is not None:
-            states = self._call.states("state", state, batch, layout)
+            states = checks.states("state", state, batch, layout)
         final = tuple([np.empty_like(initial) for initial in states])
         output = np.empty((1, batch, self.hidden_size), self.dtype)
         run = CheckedCall(rows[None], states)
@@ -95,111 +137,3 @@ class RecurrentCell(EngineUser):
             run = run._replace(attention=np.ascontiguousarray(numbers).reshape(1, batch))
         engine.forward(run, output, final, tape=None)
         return layout.caller_state(final)
-
-
-class RNNCellLayer(RecurrentCell):
-    """One step of an Elman network, as ``torch.nn.RNNCell``: ``h = cell(x, h)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    nonlinearity : ``"tanh"`` or ``"relu"``.
-    dtype, seed, initializer, options : as for ``RNN``.
-    """
-
-    _defaults = RecurrentCell._defaults | {"nonlinearity": "tanh"}
-
-    nonlinearity: str
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: float | None,
-    ) -> None:
-        cell = rnn_cell(nonlinearity)
-        self.nonlinearity = nonlinearity
-        self._setup_cell(
-            cell, input_size, hidden_size, bias,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
-
-
-class LSTMCellLayer(RecurrentCell):
-    """One step of an LSTM, as ``torch.nn.LSTMCell``: ``h, c = cell(x, (h, c))``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    peephole, coupled_input_forget, dtype, seed, initializer, forget_bias, options : as for
-        ``LSTM``.
-    """
-
-    _defaults = RecurrentCell._defaults | {"peephole": False, "coupled_input_forget": False}
-
-    peephole: bool
-    coupled_input_forget: bool | str
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        peephole: bool = False,
-        coupled_input_forget: bool | str = False,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: float | None,
-    ) -> None:
-        cell = lstm_cell(peephole, coupled_input_forget)
-        self.peephole, self.coupled_input_forget = bool(peephole), coupled_input_forget
-        self._setup_cell(
-            cell, input_size, hidden_size, bias, dtype=dtype, seed=seed,
-            initializer=initializer, forget_bias=forget_bias, options=options,
-        )  # fmt: skip
-
-
-class GRUCellLayer(RecurrentCell):
-    """One step of a GRU, as ``torch.nn.GRUCell``: ``h = cell(x, h)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    reset_after : whether the reset gate acts after the recurrent product.
-    dtype, seed, initializer, options : as for ``GRU``.
-    """
-
-    _defaults = RecurrentCell._defaults | {"reset_after": True}
-
-    reset_after: bool
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        reset_after: bool = True,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: float | None,
-    ) -> None:
-        cell = gru_cell(reset_after)
-        self.reset_after = bool(reset_after)
-        self._setup_cell(
-            cell, input_size, hidden_size, bias,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.layers.parametrised import IncompatibleKeys, Parametrised
-from simdrnn.layers.savable import Savable
+from simdrnn.layers.parametrised import IncompatibleKeys, Parametrised, parameters_of
+from simdrnn.layers.savable import save
 from simdrnn.validate import Array, as_bool
 
-__all__ = ["Container"]
+__all__ = ["Container", "named", "versions"]
 
 
-class Container(Savable):
+class Container:
     """Base of what owns layers or modules: one set of parameters, named ``{prefix}.{name}``.
 
     The members stay what they are: what changes one through the other is seen by both.
@@ -23,11 +23,7 @@ class Container(Savable):
 
     _members: dict[str, Parametrised]
 
-    def _named(self) -> Iterator[tuple[str, Parametrised, str]]:
-        """Yield for each parameter its name, its owner, and its name there."""
-        for prefix, member in self._members.items():
-            for name in member.parameters():
-                yield f"{prefix}.{name}", member, name
+    save = save
 
     @property
     def num_parameters(self) -> int:
@@ -64,29 +60,25 @@ class Container(Savable):
         if not isinstance(state_dict, Mapping):
             found = type(state_dict).__name__
             raise TypeError(f"state_dict: expected a mapping name -> array, got {found}")
-        named = {full: (member, name) for full, member, name in self._named()}
+        owners = {full: (member, name) for full, member, name in named(self._members)}
         keys = IncompatibleKeys(
-            [name for name in named if name not in state_dict],
-            [name for name in state_dict if name not in named],
+            [name for name in owners if name not in state_dict],
+            [name for name in state_dict if name not in owners],
         )
         if strict and (keys.missing_keys or keys.unexpected_keys):
             raise ValueError(
-                f"state_dict: expected exactly the names {list(named)}, "
+                f"state_dict: expected exactly the names {list(owners)}, "
                 f"got missing {keys.missing_keys}, unexpected {keys.unexpected_keys}"
             )
         checked: dict[str, dict[str, Array]] = {prefix: {} for prefix in self._members}
-        for full, (member, name) in named.items():
+        for full, (member, name) in owners.items():
             if full in state_dict:
                 prefix = full.removesuffix(f".{name}")
-                checked[prefix][name] = member._check_parameter(name, state_dict[full], full)
+                checked[prefix][name] = parameters_of(member).check(name, state_dict[full], full)
         for prefix, values in checked.items():
             if values:  # what stays as it is should not count as changed
                 self._members[prefix].load_state_dict(values, strict=False)
         return keys
-
-    def _versions(self) -> tuple[int, ...]:
-        """Return a number for each member that changes with its parameters."""
-        return tuple(member._version for member in self._members.values())
 
     @contextmanager
     def _update_parameters(self) -> Iterator[dict[str, Array]]:
@@ -94,6 +86,18 @@ class Container(Savable):
         with ExitStack() as stack:
             lent: dict[str, Any] = {}
             for prefix, member in self._members.items():
-                arrays = stack.enter_context(member._update_parameters())
+                arrays = stack.enter_context(parameters_of(member).update())
                 lent |= {f"{prefix}.{name}": array for name, array in arrays.items()}
             yield lent
+
+
+def named(members: Mapping[str, Parametrised]) -> Iterator[tuple[str, Parametrised, str]]:
+    """Yield for each parameter its name, its owner, and its name there."""
+    for prefix, member in members.items():
+        for name in member.parameters():
+            yield f"{prefix}.{name}", member, name
+
+
+def versions(members: Mapping[str, Parametrised]) -> tuple[int, ...]:
+    """Return a number for each member that changes with its parameters."""
+    return tuple(parameters_of(member).version for member in members.values())

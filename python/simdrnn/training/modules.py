@@ -7,6 +7,7 @@ NumPy's, so unlike the layers' their last bits may depend on the BLAS that NumPy
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simdrnn.layers.gradients import Gradients
-from simdrnn.layers.parametrised import Parametrised
+from simdrnn.layers.parametrised import Parametrised, parameters_of
 from simdrnn.spec.parameters import ParameterSpec, check_memory
 from simdrnn.validate import (
     Array,
@@ -56,6 +57,8 @@ class Linear(Parametrised):
     ((7, 2, 3), (5, 3))
     """
 
+    __module__ = "simdrnn"
+
     in_features: int
     out_features: int
     weight: Array
@@ -90,9 +93,17 @@ class Linear(Parametrised):
         sizes = {"in_features": self.in_features, "out_features": self.out_features}
         return sizes | {"bias": self.bias is not None, "dtype": self.dtype.name}
 
+    _made = Parametrised._made | {"bias"}
+
+    @classmethod
+    def _configuration_of_0_1(cls, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the constructor's arguments from the attributes that version 0.1.0 pickled."""
+        sizes = {name: state[name] for name in ("in_features", "out_features", "dtype")}
+        return sizes | {"bias": "bias" in state["_parameters"]}
+
     def __setattr__(self, name: str, value: object) -> None:
         """Check and copy what is assigned to a parameter."""
-        if name == "bias" and "bias" not in self._specs:
+        if name == "bias" and "bias" not in self._own.specs:
             raise AttributeError("bias: expected a Linear with a bias, got one built without")
         super().__setattr__(name, value)
 
@@ -103,7 +114,7 @@ class Linear(Parametrised):
 
     def __call__(self, x: Array) -> Array:
         """Return ``x @ weight.T + bias``: (..., I) -> (..., O)."""
-        rows = self._rows(x)
+        rows = _rows(self, x)
         output = rows @ self.weight.T
         if self.bias is not None:
             output += self.bias
@@ -111,14 +122,7 @@ class Linear(Parametrised):
 
     def record(self, x: Array) -> LinearTape:
         """Run forward; return a tape with ``output`` and ``backward``, which reads `x` itself."""
-        return LinearTape(self(x), self, x, self._version)
-
-    def _rows(self, x: Array) -> Array:
-        array = as_array("x", x, self.dtype)
-        if array.ndim == 0 or array.shape[-1] != self.in_features:
-            wanted = f"(..., I) = (..., {self.in_features})"
-            raise ValueError(f"x: expected shape {wanted}, got {array.shape}")
-        return _as_rows(array)
+        return LinearTape(self(x), self, x, self._own.version)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,9 +137,9 @@ class LinearTape:
     def backward(self, d_output: Array) -> Gradients:
         """Return the gradients for `d_output` (..., O); may be called more than once."""
         module = self._module
-        _check_version("Linear", self._version, module._version)
+        _check_version("Linear", self._version, parameters_of(module).version)
         d_rows = _as_rows(_check_d_output(d_output, self.output, "O"))
-        params = {"weight": d_rows.T @ module._rows(self._x)}
+        params = {"weight": d_rows.T @ _rows(module, self._x)}
         if module.bias is not None:
             # Summed in float64: along the first axis NumPy adds one by one, not pairwise.
             params["bias"] = d_rows.sum(axis=0, dtype=np.float64).astype(module.dtype)
@@ -166,6 +170,8 @@ class Embedding(Parametrised):
     array([0., 1., 0., 2., 0., 0., 0., 0., 0., 1.], dtype=float32)
     """
 
+    __module__ = "simdrnn"
+
     embedding_dim: int
     num_embeddings: int
     weight: Array
@@ -194,6 +200,11 @@ class Embedding(Parametrised):
         """Return the constructor's keyword arguments, less the seed of the initial values."""
         sizes = {"num_embeddings": self.num_embeddings, "embedding_dim": self.embedding_dim}
         return sizes | {"dtype": self.dtype.name}
+
+    @classmethod
+    def _configuration_of_0_1(cls, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the constructor's arguments from the attributes that version 0.1.0 pickled."""
+        return {name: state[name] for name in ("num_embeddings", "embedding_dim", "dtype")}
 
     def __repr__(self) -> str:
         """Show the constructor's arguments that are not the default, as the layers do."""
@@ -233,6 +244,14 @@ class EmbeddingTape:
                 d_rows[order], starts, axis=0, dtype=np.float64
             )
         return Gradients(None, None, {"weight": d_weight})
+
+
+def _rows(module: Linear, x: Array) -> Array:
+    array = as_array("x", x, module.dtype)
+    if array.ndim == 0 or array.shape[-1] != module.in_features:
+        wanted = f"(..., I) = (..., {module.in_features})"
+        raise ValueError(f"x: expected shape {wanted}, got {array.shape}")
+    return _as_rows(array)
 
 
 def integer_array(name: str, value: object) -> Array:

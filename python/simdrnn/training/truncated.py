@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from simdrnn.engine.protocol import CheckedCall
 from simdrnn.layers.arguments import Layout
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.learned_states import LearnedStates
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.layers.tape import Tape
@@ -124,11 +125,12 @@ def tbptt(
             "still to come"
         )
     as_bool("training", training)
-    run, layout = layer._call.check(
+    bound = bound_layer(layer)
+    run, layout = bound.checks.check(
         x, state, lengths, mask, reset, masked_output, num_threads, attention=attention
     )
     return _chunks(
-        layer, run, layout, steps, training, None if state is not None else layer._call.learned
+        layer, run, layout, steps, training, None if state is not None else bound.learned
     )
 
 
@@ -145,7 +147,7 @@ def _chunks(
     for index, start in enumerate(range(0, len(run.x), k)):
         part = _cut(run, start, min(start + k, len(run.x)))
         tape = _record(layer, part, carried, index == 0, layout, training, learned)
-        carried = tuple(tape._members(tape.state))
+        carried = tuple(tape.members(tape.state))
         yield Chunk(index, start, start + len(part.x), tape)
 
 
