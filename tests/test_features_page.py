@@ -76,5 +76,5 @@ def test_the_matrix_is_what_constructors_say():
                 assert answer == "yes", (row[0], option)
 
 
-def test_the_readme_points_to_it():
-    assert "docs/features.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_index_points_to_it():
+    assert "features.md" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from simdrnn.validate import MOST_THREADS, as_count, as_lengths, as_positive
 
 __all__ = ["Explanation", "PassPlan", "explain"]
 
-# What each schedule of the engine does; csrc/layer/plan.cpp chooses.
+# What each schedule of the engine does; csrc/engine/plan.cpp chooses.
 _SCHEDULES = {
     "one_thread": "one thread runs everything",
     "rows": "{threads} threads, each with rows of its own over all steps, meeting nobody",
