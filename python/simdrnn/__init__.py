@@ -19,7 +19,6 @@ except ImportError as error:  # the usual cause: running beside a source tree th
 from simdrnn import isa, runtime
 from simdrnn._version import __version__
 from simdrnn.layers.compiled import COMPILED, GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from simdrnn.layers.from_table import cell_class, class_names, list_cells
 from simdrnn.layers.gradients import Gradients
 from simdrnn.layers.tape import Tape
 from simdrnn.runtime import (
@@ -72,6 +71,7 @@ if TYPE_CHECKING:
     from simdrnn.diagnosis import diagnose
     from simdrnn.files.loading import load
     from simdrnn.layers.explanation import explain
+    from simdrnn.layers.from_table import list_cells
     from simdrnn.parity import parity_report
     from simdrnn.stack.stack import Stack
     from simdrnn.training.clip import clip_grad_norm_, clip_grad_value_
@@ -95,6 +95,7 @@ _OBJECTS = {
     "diagnose": "diagnosis",
     "explain": "layers.explanation",
     "gradcheck": "training.gradcheck.check",
+    "list_cells": "layers.from_table",
     "load": "files.loading",
     "mse": "training.losses",
     "parity_report": "parity",
@@ -109,10 +110,15 @@ def __getattr__(name: str) -> Any:
         return import_module(f"simdrnn.{name}")
     if name in _OBJECTS:
         return getattr(import_module(f"simdrnn.{_OBJECTS[name]}"), name)
-    made = cell_class(name, COMPILED, _equations_of)
+    made = _table().cell_class(name, COMPILED, _equations_of)
     if made is not None:
         return made
     raise AttributeError(f"module 'simdrnn' has no attribute {name!r}")
+
+
+def _table() -> Any:
+    """Return the module that makes classes of the table of cells."""
+    return import_module("simdrnn.layers.from_table")
 
 
 def _equations_of(cell: str) -> str | None:
@@ -124,7 +130,7 @@ def _equations_of(cell: str) -> str | None:
 
 def __dir__() -> list[str]:
     """List what is imported or made when it is asked for among the attributes."""
-    made = class_names(COMPILED.cells())
+    made = _table().class_names(COMPILED.cells())
     return sorted({*globals(), *_MODULES, *_OBJECTS, *made})
 
 

@@ -87,6 +87,18 @@ class TapeSpec(NamedTuple):
         shapes = self.shapes(steps, batch, every).values()
         return sum(math.prod(shape) for shape in shapes) * engine.arithmetic.itemsize
 
+    def decide(
+        self, engine: Network, run: CheckedCall, checkpoint_every: object, memory_budget: object
+    ) -> int:
+        """Return the steps between a call's checkpoints; 0 without."""
+        if memory_budget is None:
+            return self.spacing(checkpoint_every, len(run.x))
+        if checkpoint_every is not None:
+            raise ValueError(
+                f"memory_budget: expected None with checkpoint_every, got {memory_budget!r}"
+            )
+        return self.choose(engine, run, memory_budget)
+
     def choose(self, engine: Network, run: CheckedCall, memory_budget: object) -> int:
         """Return the spacing for a budget in bytes; 0 where everything fits.
 

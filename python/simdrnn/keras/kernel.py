@@ -184,7 +184,8 @@ class Kernel:
                 self._network, values, lambda: [self._layout.rows(values.copies)]
             )
         self._values.compare(weights)
-        return self._packing.ready()
+        self._packing.ready()
+        return self._network
 
 
 def _time_first(call: Call, sequence: Array) -> Array:

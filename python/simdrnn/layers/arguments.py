@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from simdrnn.engine.protocol import CheckedCall, State
-from simdrnn.layers.learned_states import LearnedStates
+from simdrnn.layers.passes import LearnedStates
 from simdrnn.spec.layer import LayerSpec, Values
 from simdrnn.validate import (
     MOST_THREADS,

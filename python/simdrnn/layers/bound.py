@@ -10,9 +10,8 @@ from simdrnn.engine.packing import Packing
 from simdrnn.engine.protocol import Network
 from simdrnn.engine.tape_sizes import TapeSpec
 from simdrnn.layers.arguments import ArgumentChecks
-from simdrnn.layers.learned_states import LearnedStates
 from simdrnn.layers.parametrised import Parameters
-from simdrnn.layers.passes import Passes
+from simdrnn.layers.passes import LearnedStates, Passes
 from simdrnn.spec.layer import LayerSpec
 
 __all__ = ["BoundLayer", "bound_layer"]

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from simdrnn.engine.compiled import Network
-from simdrnn.layers.constructors import Binding
-from simdrnn.layers.from_table import bound_to
-from simdrnn.layers.kinds import (
-    GRUCellLayer,
-    GRULayer,
-    LSTMCellLayer,
-    LSTMLayer,
-    RNNCellLayer,
-    RNNLayer,
-)
+from simdrnn.layers.constructors import Binding, bound_to
+from simdrnn.layers.kinds import GRULayer, LSTMLayer, RNNLayer
+from simdrnn.layers.single_step import GRUCellLayer, LSTMCellLayer, RNNCellLayer
 from simdrnn.spec.cell import compiled_cells
 
 __all__ = ["COMPILED", "GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]

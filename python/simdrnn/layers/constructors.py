@@ -7,8 +7,10 @@ A class declares its arguments (those in `simdrnn.layers.kinds` do) and hands th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,17 +21,23 @@ from simdrnn.spec.layer import LayerSpec
 from simdrnn.spec.options import Options
 from simdrnn.spec.parameters import Sizes, initialise
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, as_dtype, as_seed
+from simdrnn.validate import Array, as_bool, as_dtype, as_probability, as_seed, check_choice
 
 __all__ = [
     "Binding",
-    "Setup",
-    "bind",
+    "bound_to",
     "configuration",
-    "configuration_of_0_1",
+    "construct_cell",
+    "construct_layer",
     "defaults_of",
+    "gru_cell",
+    "lstm_cell",
+    "redeclared",
+    "rnn_cell",
     "shown",
 ]
+
+_Class = TypeVar("_Class", bound=type)
 
 # Arguments that a layer is not shown with, or shown with in a way of their own.
 _APART = {"self", "input_size", "hidden_size", "dtype", "seed", "initializer", "forget_bias"}
@@ -61,65 +69,130 @@ def defaults_of(construct: Callable[..., None]) -> dict[str, object]:
     return {one.name: one.default for one in shown}
 
 
-class Setup(NamedTuple):
-    """A constructor's arguments, of which those that shape the network are checked.
+def rnn_cell(nonlinearity: str) -> str:
+    """Name the cell of an RNN."""
+    check_choice("nonlinearity", nonlinearity, ("tanh", "relu"))
+    return f"rnn_{nonlinearity}"
+
+
+def gru_cell(reset_after: bool) -> str:
+    """Name the cell of a GRU."""
+    return "gru" if as_bool("reset_after", reset_after) else "gru_reset_before"
+
+
+def lstm_cell(peephole: bool, coupled_input_forget: bool | str) -> str:
+    """Name the cell of an LSTM."""
+    name = "lstm_peephole" if as_bool("peephole", peephole) else "lstm"
+    if isinstance(coupled_input_forget, str):
+        check_choice("coupled_input_forget", coupled_input_forget, ("input", "forget"))
+        return f"{name}_coupled_{coupled_input_forget}"
+    coupled = as_bool("coupled_input_forget", coupled_input_forget)
+    return f"{name}_coupled_input" if coupled else name
+
+
+def construct_layer(layer: Any, given: dict[str, Any]) -> None:
+    """Check what the constructor of a layer was given, in the order of its arguments, and build it.
 
     Parameters
     ----------
-    cell : its name.
-    sizes, structure : of the layer.
-    dtype, seed, initializer, forget_bias, options : as given.
-    dropout : between layers.
-    batch_first : layout of sequences.
-    suffixes : whether names of parameters say layer and direction.
+    layer : a `RecurrentLayer` without attributes.
+    given : the arguments by name.
     """
+    cell = _chosen_cell(layer, given)
+    layer.batch_first = as_bool("batch_first", given["batch_first"])
+    layer.dropout = as_probability("dropout", given["dropout"])
+    layer.bidirectional = as_bool("bidirectional", given["bidirectional"])
+    sizes = Sizes.check(
+        given["input_size"], given["hidden_size"], given["num_layers"], layer.bidirectional,
+        as_bool("bias", given["bias"]), given.get("proj_size", 0),
+    )  # fmt: skip
+    structure, options = Structure.parse(given["options"])
+    sizes = structure.sizes(sizes)
+    layer.num_layers = sizes.num_layers
+    if layer.dropout > 0 and sizes.num_layers == 1 and "_given" not in layer.__dict__:
+        warnings.warn(
+            "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
+        )
+    if "proj_size" in given:
+        layer.proj_size = sizes.projected_size
+    _bind(layer, cell, sizes, structure, given | {"options": options}, suffixes=True)
+    layer._recorded = 0
+    # Whether the engine's short way of calling does all that a call without options asks for.
+    layer._short = not (layer.batch_first or structure.learn_initial_state)
 
-    cell: str
-    sizes: Sizes
-    structure: Structure
-    dtype: Any
-    seed: int | None
-    initializer: str
-    forget_bias: float | None
-    options: Mapping[str, object]
-    dropout: float = 0.0
-    batch_first: bool = False
-    suffixes: bool = True
+
+def construct_cell(cell: Any, given: dict[str, Any]) -> None:
+    """Check what the constructor of a single step was given, in order, and build it.
+
+    Parameters
+    ----------
+    cell : a `RecurrentCell` without attributes.
+    given : the arguments by name.
+    """
+    name, options = _chosen_cell(cell, given), given["options"]
+    if "proj_size" in options:
+        raise ValueError(
+            "proj_size: expected the layer LSTM, which alone has projections, "
+            f"got {options['proj_size']!r} for a single cell"
+        )
+    bias = as_bool("bias", given["bias"])
+    sizes = Sizes.check(given["input_size"], given["hidden_size"], 1, False, bias)
+    _bind(cell, name, sizes, Structure(), given, suffixes=False)
 
 
-def bind(layer: Any, setup: Setup) -> BoundLayer:
+def _chosen_cell(layer: Any, given: dict[str, Any]) -> str:
+    """Name the cell that arguments choose, and keep these."""
+    switches = {name: given[name] for name in layer._switches}
+    cell: str = layer._cell(**switches)
+    for name, value in switches.items():
+        setattr(layer, name, value if isinstance(value, str) else bool(value))
+    return cell
+
+
+def _bind(
+    layer: Any,
+    cell: str,
+    sizes: Sizes,
+    structure: Structure,
+    given: dict[str, Any],
+    *,
+    suffixes: bool,
+) -> None:
     """Draw the parameters of a layer or single step, and bind it to the engine of its class."""
     binding: Binding = layer._binding
-    info = binding.cells()[setup.cell]
-    layer.dtype = as_dtype(setup.dtype)
-    layer.seed = as_seed(setup.seed)
-    sizes = setup.sizes
-    options = Options.parse(info, setup.options, setup.dropout, bool(sizes.projected_size))
+    info, dropout = binding.cells()[cell], given.get("dropout", 0.0)
+    layer.dtype, layer.seed = as_dtype(given["dtype"]), as_seed(given["seed"])
+    chosen, forget_bias = given["options"], given.get("forget_bias")
+    if forget_bias is not None and info.keep < 0:
+        chosen = chosen | {"forget_bias": forget_bias}  # refused there
+    options = Options.parse(info, chosen, float(dropout), bool(sizes.projected_size))
     norm = options.placement
     if norm is not None and not norm.biases:
         sizes = sizes._replace(bias=False)
     sizes = sizes.with_heads(options.heads)
     layer.input_size, layer.hidden_size, layer.bias = sizes[0], sizes[1], sizes.bias
-    layer.options, layer.structure = options, setup.structure
-    spec = LayerSpec(
-        info, sizes, layer.dtype, options, setup.structure, setup.batch_first, setup.suffixes
-    )
+    layer.options, layer.structure = options, structure
+    batch_first = bool(given.get("batch_first", False))
+    spec = LayerSpec(info, sizes, layer.dtype, options, structure, batch_first, suffixes)
     passes, learned = spec.passes(), spec.learned_states()
 
     def draw() -> dict[str, Array]:
         values = initialise(
             passes, sizes.hidden_size, np.random.default_rng(layer.seed), heads=sizes.heads,
-            initializer=setup.initializer, forget_bias=setup.forget_bias, cell=info,
+            initializer=given["initializer"], forget_bias=forget_bias, cell=info,
         )  # fmt: skip
         return values | {one.name: np.zeros(one.shape) for group in learned for one in group}
 
     specs = [one for group in (*passes, *learned) for one in group]
-    return BoundLayer(binding.engine, spec, layer._own_parameters(specs, draw))
+    layer._bound = BoundLayer(binding.engine, spec, layer._own_parameters(specs, draw))
+    layer._ready = layer._bound.ready
 
 
 def configuration(self: Any) -> dict[str, Any]:
     """Return the constructor's keyword arguments, less how parameters were drawn."""
-    found = {name: getattr(self, name) for name in ("input_size", "hidden_size", *self._defaults)}
+    found: dict[str, Any] = {
+        name: getattr(self, name) for name in ("input_size", "hidden_size", *self._defaults)
+    }
     found |= {"dtype": self.dtype.name, "seed": self.seed}
     return found | self.structure.active() | self.options.active()
 
@@ -137,8 +210,37 @@ def shown(self: Any) -> str:
     return f"{type(self).__name__}({', '.join(texts)})"
 
 
-def configuration_of_0_1(cls: Any, state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constructor's arguments from the attributes that version 0.1.0 pickled."""
-    found = {name: state[name] for name in ("input_size", "hidden_size", *cls._defaults)}
-    found |= {"dtype": state["dtype"].name, "seed": state["seed"]}
-    return found | state["structure"].active() | state["options"].active()
+def bound_to(binding: Binding) -> Callable[[_Class], _Class]:
+    """Decorate a class of one of the kinds: its layers run on that engine.
+
+    The documentation of its kind comes before its own.
+    """
+
+    def decorate(cls: Any) -> Any:
+        cls._binding, cls.__module__ = binding, binding.namespace
+        if cls.__doc__:  # nothing of it under python -OO
+            cls.__doc__ = "\n\n".join(map(inspect.cleandoc, (cls.__base__.__doc__, cls.__doc__)))
+        if binding.dtype != "float32":
+            cls.__init__ = redeclared(cls.__init__, dtype=binding.dtype)
+        return cls
+
+    return decorate
+
+
+def redeclared(
+    construct: Callable[..., None], without: Sequence[str] = (), **defaults: object
+) -> Callable[..., None]:
+    """Return a constructor with other defaults of its keywords, or without some of them."""
+    declared = inspect.signature(construct)
+    parameters = [
+        one.replace(default=defaults.get(one.name, one.default))
+        for one in declared.parameters.values()
+        if one.name not in without
+    ]
+
+    @wraps(construct)
+    def construct_so(self: Any, *args: Any, **given: Any) -> None:
+        construct(self, *args, **(defaults | given))
+
+    construct_so.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return construct_so

@@ -19,53 +19,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, wraps
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
 
-from simdrnn.layers.constructors import Binding
-from simdrnn.layers.kinds import AnyCell, AnyLayer
+from simdrnn.layers.constructors import Binding, bound_to, redeclared
+from simdrnn.layers.kinds import AnyLayer
+from simdrnn.layers.single_step import AnyCell
 from simdrnn.spec.cell import CellInfo, compiled_cells
 
-__all__ = ["bound_to", "cell_class", "class_names", "list_cells"]
-
-_Class = TypeVar("_Class", bound=type)
-
-
-def bound_to(binding: Binding) -> Callable[[_Class], _Class]:
-    """Decorate a class of one of the kinds: its layers run on that engine.
-
-    The documentation of its kind comes before its own.
-    """
-
-    def decorate(cls: Any) -> Any:
-        cls._binding, cls.__module__ = binding, binding.namespace
-        if cls.__doc__:  # nothing of it under python -OO
-            cls.__doc__ = "\n\n".join(map(inspect.cleandoc, (cls.__base__.__doc__, cls.__doc__)))
-        if binding.dtype != "float32":
-            cls.__init__ = _redeclared(cls.__init__, dtype=binding.dtype)
-        return cls
-
-    return decorate
-
-
-def _redeclared(
-    construct: Callable[..., None], without: Sequence[str] = (), **defaults: object
-) -> Callable[..., None]:
-    """Return a constructor with other defaults of its keywords, or without some of them."""
-    declared = inspect.signature(construct)
-    parameters = [
-        one.replace(default=defaults.get(one.name, one.default))
-        for one in declared.parameters.values()
-        if one.name not in without
-    ]
-
-    @wraps(construct)
-    def construct_so(self: Any, *args: Any, **given: Any) -> None:
-        construct(self, *args, **(defaults | given))
-
-    construct_so.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return construct_so
+__all__ = ["cell_class", "class_names", "list_cells"]
 
 
 def class_names(infos: Mapping[str, CellInfo]) -> list[str]:
@@ -98,10 +61,12 @@ def cell_class(
     if info is None:
         return None
     kind: type[Any] = AnyCell if single else AnyLayer
-    made: type[Any] = bound_to(binding)(type(name, (kind,), {"cell_name": info.name}))
+    made: type[Any] = bound_to(binding)(
+        type(name, (kind,), {"_cell": staticmethod(lambda: info.name)})
+    )
     gated = info.keep >= 0
     if not gated:
-        made.__init__ = _redeclared(made.__init__, without=("forget_bias",))  # type: ignore[misc]
+        made.__init__ = redeclared(made.__init__, without=("forget_bias",))
     text = equations(info.name)
     made.__doc__ = None
     if text and kind.__doc__:

@@ -1,4 +1,4 @@
-"""The kinds of layers and single steps: what their constructors take, and their documentation.
+"""The kinds of layers: what their constructors take, and their documentation.
 
 No class here is bound to an engine; `simdrnn.layers.compiled` and `simdrnn.reference.layers` do
 that. RNN, LSTM and GRU follow PyTorch's classes.
@@ -6,46 +6,14 @@ that. RNN, LSTM and GRU follow PyTorch's classes.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy.typing as npt
 
-from simdrnn.layers.constructors import defaults_of
+from simdrnn.layers.constructors import defaults_of, gru_cell, lstm_cell, rnn_cell
 from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.layers.single_step import RecurrentCell
-from simdrnn.validate import as_bool, check_choice
 
-__all__ = [
-    "AnyCell",
-    "AnyLayer",
-    "GRUCellLayer",
-    "GRULayer",
-    "LSTMCellLayer",
-    "LSTMLayer",
-    "RNNCellLayer",
-    "RNNLayer",
-]
-
-
-def rnn_cell(nonlinearity: str) -> str:
-    """Name the cell of an RNN."""
-    check_choice("nonlinearity", nonlinearity, ("tanh", "relu"))
-    return f"rnn_{nonlinearity}"
-
-
-def gru_cell(reset_after: bool) -> str:
-    """Name the cell of a GRU."""
-    return "gru" if as_bool("reset_after", reset_after) else "gru_reset_before"
-
-
-def lstm_cell(peephole: bool, coupled_input_forget: bool | str) -> str:
-    """Name the cell of an LSTM."""
-    name = "lstm_peephole" if as_bool("peephole", peephole) else "lstm"
-    if isinstance(coupled_input_forget, str):
-        check_choice("coupled_input_forget", coupled_input_forget, ("input", "forget"))
-        return f"{name}_coupled_{coupled_input_forget}"
-    coupled = as_bool("coupled_input_forget", coupled_input_forget)
-    return f"{name}_coupled_input" if coupled else name
+__all__ = ["AnyLayer", "GRULayer", "LSTMLayer", "RNNLayer"]
 
 
 class RNNLayer(RecurrentLayer):
@@ -199,108 +167,6 @@ class GRULayer(RecurrentLayer):
     _defaults = defaults_of(__init__)
 
 
-class RNNCellLayer(RecurrentCell):
-    """One step of an Elman network, as ``torch.nn.RNNCell``: ``h = cell(x, h)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    nonlinearity : ``"tanh"`` or ``"relu"``.
-    dtype, seed, initializer, options : as for ``RNN``.
-    """
-
-    nonlinearity: str
-
-    _switches = ("nonlinearity",)
-    _cell = staticmethod(rnn_cell)
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: Any,
-    ) -> None:
-        self._construct(locals())
-
-    _defaults = defaults_of(__init__)
-
-
-class LSTMCellLayer(RecurrentCell):
-    """One step of an LSTM, as ``torch.nn.LSTMCell``: ``h, c = cell(x, (h, c))``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    peephole, coupled_input_forget, dtype, seed, initializer, forget_bias, options : as for
-        ``LSTM``.
-    """
-
-    peephole: bool
-    coupled_input_forget: bool | str
-
-    _switches = ("peephole", "coupled_input_forget")
-    _cell = staticmethod(lstm_cell)
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        peephole: bool = False,
-        coupled_input_forget: bool | str = False,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: Any,
-    ) -> None:
-        self._construct(locals())
-
-    _defaults = defaults_of(__init__)
-
-
-class GRUCellLayer(RecurrentCell):
-    """One step of a GRU, as ``torch.nn.GRUCell``: ``h = cell(x, h)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    reset_after : whether the reset gate acts after the recurrent product.
-    dtype, seed, initializer, options : as for ``GRU``.
-    """
-
-    reset_after: bool
-
-    _switches = ("reset_after",)
-    _cell = staticmethod(gru_cell)
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        reset_after: bool = True,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: Any,
-    ) -> None:
-        self._construct(locals())
-
-    _defaults = defaults_of(__init__)
-
-
 class AnyLayer(RecurrentLayer):
     """A layer of the cell that a subclass names, of the table.
 
@@ -318,12 +184,6 @@ class AnyLayer(RecurrentLayer):
     options : see `simdrnn.spec.options.Options`.
     """
 
-    cell_name: ClassVar[str]
-
-    @classmethod
-    def _cell(cls) -> str:
-        return cls.cell_name
-
     def __init__(
         self,
         input_size: int,
@@ -333,39 +193,6 @@ class AnyLayer(RecurrentLayer):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: Any,
-    ) -> None:
-        self._construct(locals())
-
-    _defaults = defaults_of(__init__)
-
-
-class AnyCell(RecurrentCell):
-    """One step of the layer, as PyTorch's cells: ``state = cell(x, state)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    dtype, seed, initializer, forget_bias, options : as for the layer.
-    """
-
-    cell_name: ClassVar[str]
-
-    @classmethod
-    def _cell(cls) -> str:
-        return cls.cell_name
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
         *,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,

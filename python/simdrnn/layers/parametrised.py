@@ -78,8 +78,7 @@ class Parameters:
 
     def check(self, name: str, value: object, label: str | None = None) -> Array:
         """Return `value` if it can become the parameter `name`; errors call it `label`."""
-        spec, label = self.specs[name], label or name
-        return _checked(spec, value, label, self.dtype)
+        return _checked(self.specs[name], value, label or name, self.dtype)
 
     def copies(self) -> dict[str, Array]:
         """Return copies by name."""
@@ -137,11 +136,8 @@ class Parametrised:
         if given is None:
             values = draw()
         else:
-            names = {spec.name: spec for spec in specs}
-            check_names(names, given)
-            values = {
-                name: _checked(spec, given[name], name, self.dtype) for name, spec in names.items()
-            }
+            check_names({spec.name: spec for spec in specs}, given)
+            values = {s.name: _checked(s, given[s.name], s.name, self.dtype) for s in specs}
             del self.__dict__["_given"]
         self._own = Parameters(specs, values, self.dtype)
         return self._own
@@ -242,13 +238,12 @@ class Parametrised:
         """
         configuration = self._configuration()
         made = {*configuration, *self._made, "_own", "_recorded"}
-        more = {name: value for name, value in self.__dict__.items() if name not in made}
         return {
             "configuration": configuration,
             "parameters": self.state_dict(),
             "version": self._own.version,
             "recorded": self._recorded,
-            "attributes": more,
+            "attributes": {name: one for name, one in vars(self).items() if name not in made},
         }
 
     # Attributes that the constructor makes of its arguments, beside those of their names.
@@ -257,33 +252,21 @@ class Parametrised:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Build it as the constructor does."""
         if "configuration" not in state:
-            state = self._state_of_0_1(state)
+            from simdrnn.layers import version_0_1_0
+
+            state = version_0_1_0.parametrised(type(self), state)
         self._construct_with(self._constructed_as(), state["configuration"], state["parameters"])
         self._own.version = state["version"]
         if state["recorded"] is not None:
             self._recorded = state["recorded"]
-        self.__dict__.update(state["attributes"])
+        for name, value in state["attributes"].items():
+            self.__dict__.setdefault(name, value)
 
     @classmethod
     def _constructed_as(cls) -> type[Parametrised]:
         """Return the class of ours that this is, or is a subclass of."""
         ours = (one for one in cls.__mro__ if one.__module__.partition(".")[0] == "simdrnn")
         return next(ours)
-
-    def _state_of_0_1(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return in today's form the state that version 0.1.0 pickled: all attributes."""
-        return {
-            "configuration": self._configuration_of_0_1(state),
-            "parameters": state["_parameters"],
-            "version": state["_version"],
-            "recorded": state.get("_recorded"),
-            "attributes": {},
-        }
-
-    @classmethod
-    def _configuration_of_0_1(cls, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments from attributes, which had their names."""
-        raise NotImplementedError
 
 
 def restored(

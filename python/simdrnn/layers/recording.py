@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.gradients import Gradients
 from simdrnn.layers.states import all_states, last_output, last_output_backward
-from simdrnn.layers.weight_noise import ChangedWeights
 from simdrnn.validate import Array, as_array, check_shape, readable
+
+if TYPE_CHECKING:
+    from simdrnn.layers.weight_noise import ChangedWeights
 
 __all__ = ["Recording", "Uses"]
 

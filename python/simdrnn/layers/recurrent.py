@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, ClassVar, Literal, TypeAlias, overload
+from collections.abc import Callable
+from typing import ClassVar, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import CheckedCall, State
+from simdrnn.engine.protocol import State
 from simdrnn.engine.random_words import call_key
 from simdrnn.layers.bound import BoundLayer
-from simdrnn.layers.constructors import (
-    Binding,
-    Setup,
-    bind,
-    configuration,
-    configuration_of_0_1,
-    shown,
-)
+from simdrnn.layers.constructors import Binding, configuration, construct_layer, shown
 from simdrnn.layers.parametrised import Parametrised
 from simdrnn.layers.recording import Recording, Uses
 from simdrnn.layers.states import all_states, merged_final
 from simdrnn.layers.tape import Tape
-from simdrnn.layers.weight_noise import ChangedWeights
 from simdrnn.spec.options import Options
-from simdrnn.spec.parameters import Sizes
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, as_bool, as_count, as_probability
+from simdrnn.validate import Array, as_bool, as_count
 
 __all__ = ["RecurrentLayer"]
 
@@ -44,8 +35,9 @@ class RecurrentLayer(Parametrised):
     """
 
     _binding: ClassVar[Binding]
-    # The arguments that choose the cell, and what does.
+    # The arguments that choose the cell, and what names it when given them.
     _switches: ClassVar[tuple[str, ...]] = ()
+    _cell: ClassVar[Callable[..., str]]
     _fixed = Parametrised._fixed | {"input_size", "hidden_size", "seed", "options", "structure"}
     _made = _fixed | {"bias", "_bound", "_ready", "_short"}
 
@@ -62,45 +54,9 @@ class RecurrentLayer(Parametrised):
     _bound: BoundLayer
     _recorded: int
 
+    _construct = construct_layer
     _configuration = configuration
-    _configuration_of_0_1 = classmethod(configuration_of_0_1)
     __repr__ = shown
-
-    @classmethod
-    def _cell(cls, **switches: Any) -> str:
-        """Name the cell that arguments choose."""
-        raise NotImplementedError
-
-    def _construct(self, given: dict[str, Any]) -> None:
-        """Check what a constructor was given, in the order of its signature, and build it."""
-        switches = {name: given[name] for name in self._switches}
-        cell = self._cell(**switches)
-        for name, value in switches.items():
-            setattr(self, name, value if isinstance(value, str) else bool(value))
-        self.batch_first = as_bool("batch_first", given["batch_first"])
-        self.dropout = as_probability("dropout", given["dropout"])
-        self.bidirectional = as_bool("bidirectional", given["bidirectional"])
-        sizes = Sizes.check(
-            given["input_size"], given["hidden_size"], given["num_layers"], self.bidirectional,
-            as_bool("bias", given["bias"]), given.get("proj_size", 0),
-        )  # fmt: skip
-        structure, options = Structure.parse(given["options"])
-        sizes = structure.sizes(sizes)
-        self.num_layers = sizes.num_layers
-        if self.dropout > 0 and self.num_layers == 1 and "_given" not in self.__dict__:
-            warnings.warn(
-                "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
-            )
-        self._recorded = 0
-        if "proj_size" in given:
-            self.proj_size = sizes.projected_size
-        self._bound = bind(self, Setup(
-            cell, sizes, structure, given["dtype"], given["seed"], given["initializer"],
-            given.get("forget_bias"), options, self.dropout, self.batch_first,
-        ))  # fmt: skip
-        self._ready = self._bound.ready
-        # Whether the engine's short way of calling does all that a call without options asks for.
-        self._short = not (self.batch_first or structure.learn_initial_state)
 
     @overload
     def __call__(
@@ -252,13 +208,16 @@ class RecurrentLayer(Parametrised):
             x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
             attention,
         )  # fmt: skip
-        every = self._spacing(run, checkpoint_every, memory_budget)
+        every = bound.tapes.decide(bound.network, run, checkpoint_every, memory_budget)
         changed = None
         if training:
             key = call_key(self.seed, self._recorded)
             self._recorded += 1
             run = run._replace(training=True, key=key)
-            changed = ChangedWeights.draw(bound, key)
+            if self.options.weight_dropout or self.options.weight_noise is not None:
+                from simdrnn.layers.weight_noise import ChangedWeights
+
+                changed = ChangedWeights.draw(bound, key)
         output = np.empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
         arrays = bound.tapes.allocate(self.dtype, output, every)
         final = tuple([np.empty_like(initial) for initial in run.states])
@@ -266,17 +225,6 @@ class RecurrentLayer(Parametrised):
         used.ready().forward(run, output, final, tape=arrays)
         uses = Uses.of(self.structure.learn_initial_state, state, reset_state)
         return Tape(Recording(bound, run, layout, arrays, output, final, uses, changed))
-
-    def _spacing(self, run: CheckedCall, checkpoint_every: object, memory_budget: object) -> int:
-        """Return the steps between a call's checkpoints; 0 without."""
-        tapes = self._bound.tapes
-        if memory_budget is None:
-            return tapes.spacing(checkpoint_every, len(run.x))
-        if checkpoint_every is not None:
-            raise ValueError(
-                f"memory_budget: expected None with checkpoint_every, got {memory_budget!r}"
-            )
-        return tapes.choose(self._bound.ready(), run, memory_budget)
 
     def last_output(self, state: object) -> Array:
         """Return the output at each row's last real step, of each direction, as they merge.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,19 +14,20 @@ from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.constructors import (
     Binding,
-    Setup,
-    bind,
     configuration,
-    configuration_of_0_1,
+    construct_cell,
+    defaults_of,
+    gru_cell,
+    lstm_cell,
+    rnn_cell,
     shown,
 )
 from simdrnn.layers.parametrised import Parametrised
 from simdrnn.spec.options import Options
-from simdrnn.spec.parameters import Sizes
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, as_array, as_bool, readable
+from simdrnn.validate import Array, as_array, readable
 
-__all__ = ["RecurrentCell"]
+__all__ = ["AnyCell", "GRUCellLayer", "LSTMCellLayer", "RNNCellLayer", "RecurrentCell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,9 @@ class RecurrentCell(Parametrised):
     """
 
     _binding: ClassVar[Binding]
-    # The arguments that choose the cell, and what does.
+    # The arguments that choose the cell, and what names it when given them.
     _switches: ClassVar[tuple[str, ...]] = ()
+    _cell: ClassVar[Callable[..., str]]
     _fixed = Parametrised._fixed | {"input_size", "hidden_size", "seed", "options", "structure"}
     _made = _fixed | {"bias", "_bound", "_ready"}
 
@@ -69,34 +72,9 @@ class RecurrentCell(Parametrised):
     structure: Structure
     _bound: BoundLayer
 
+    _construct = construct_cell
     _configuration = configuration
-    _configuration_of_0_1 = classmethod(configuration_of_0_1)
     __repr__ = shown
-
-    @classmethod
-    def _cell(cls, **switches: Any) -> str:
-        """Name the cell that arguments choose."""
-        raise NotImplementedError
-
-    def _construct(self, given: dict[str, Any]) -> None:
-        """Check what a constructor was given, in the order of its signature, and build it."""
-        switches = {name: given[name] for name in self._switches}
-        cell = self._cell(**switches)
-        for name, value in switches.items():
-            setattr(self, name, value if isinstance(value, str) else bool(value))
-        options = given["options"]
-        if "proj_size" in options:
-            raise ValueError(
-                "proj_size: expected the layer LSTM, which alone has projections, "
-                f"got {options['proj_size']!r} for a single cell"
-            )
-        bias = as_bool("bias", given["bias"])
-        sizes = Sizes.check(given["input_size"], given["hidden_size"], 1, False, bias)
-        self._bound = bind(self, Setup(
-            cell, sizes, Structure(), given["dtype"], given["seed"], given["initializer"],
-            given.get("forget_bias"), options, suffixes=False,
-        ))  # fmt: skip
-        self._ready = self._bound.ready
 
     def __call__(
         self, x: npt.ArrayLike, state: object = None, *, attention: npt.ArrayLike | None = None
@@ -137,3 +115,132 @@ class RecurrentCell(Parametrised):
             run = run._replace(attention=np.ascontiguousarray(numbers).reshape(1, batch))
         engine.forward(run, output, final, tape=None)
         return layout.caller_state(final)
+
+
+class RNNCellLayer(RecurrentCell):
+    """One step of an Elman network, as ``torch.nn.RNNCell``: ``h = cell(x, h)``.
+
+    Parameters
+    ----------
+    input_size, hidden_size : I, H.
+    bias : whether there are biases.
+    nonlinearity : ``"tanh"`` or ``"relu"``.
+    dtype, seed, initializer, options : as for ``RNN``.
+    """
+
+    nonlinearity: str
+
+    _switches = ("nonlinearity",)
+    _cell = staticmethod(rnn_cell)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+        initializer: str = "uniform",
+        **options: Any,
+    ) -> None:
+        self._construct(locals())
+
+    _defaults = defaults_of(__init__)
+
+
+class LSTMCellLayer(RecurrentCell):
+    """One step of an LSTM, as ``torch.nn.LSTMCell``: ``h, c = cell(x, (h, c))``.
+
+    Parameters
+    ----------
+    input_size, hidden_size : I, H.
+    bias : whether there are biases.
+    peephole, coupled_input_forget, dtype, seed, initializer, forget_bias, options : as for
+        ``LSTM``.
+    """
+
+    peephole: bool
+    coupled_input_forget: bool | str
+
+    _switches = ("peephole", "coupled_input_forget")
+    _cell = staticmethod(lstm_cell)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        peephole: bool = False,
+        coupled_input_forget: bool | str = False,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+        initializer: str = "uniform",
+        forget_bias: float | None = None,
+        **options: Any,
+    ) -> None:
+        self._construct(locals())
+
+    _defaults = defaults_of(__init__)
+
+
+class GRUCellLayer(RecurrentCell):
+    """One step of a GRU, as ``torch.nn.GRUCell``: ``h = cell(x, h)``.
+
+    Parameters
+    ----------
+    input_size, hidden_size : I, H.
+    bias : whether there are biases.
+    reset_after : whether the reset gate acts after the recurrent product.
+    dtype, seed, initializer, options : as for ``GRU``.
+    """
+
+    reset_after: bool
+
+    _switches = ("reset_after",)
+    _cell = staticmethod(gru_cell)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        reset_after: bool = True,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+        initializer: str = "uniform",
+        **options: Any,
+    ) -> None:
+        self._construct(locals())
+
+    _defaults = defaults_of(__init__)
+
+
+class AnyCell(RecurrentCell):
+    """One step of the layer, as PyTorch's cells: ``state = cell(x, state)``.
+
+    Parameters
+    ----------
+    input_size, hidden_size : I, H.
+    bias : whether there are biases.
+    dtype, seed, initializer, forget_bias, options : as for the layer.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+        initializer: str = "uniform",
+        forget_bias: float | None = None,
+        **options: Any,
+    ) -> None:
+        self._construct(locals())
+
+    _defaults = defaults_of(__init__)

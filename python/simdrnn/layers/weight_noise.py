@@ -34,18 +34,12 @@ class ChangedWeights:
     dropped: Mapping[str, Array]
 
     @classmethod
-    def draw(cls, bound: BoundLayer, key: int) -> ChangedWeights | None:
+    def draw(cls, bound: BoundLayer, key: int) -> ChangedWeights:
         """Change the weights of one call, whose random numbers `key` decides.
 
         Noise comes first, so what is dropped is 0. Learned initial states are no weights.
-
-        Returns
-        -------
-        None if the layer's options leave the weights alone.
         """
         chance, deviation = bound.options.weight_dropout, bound.options.weight_noise
-        if not chance and deviation is None:
-            return None
         changed, dropped = bound.copy(), {}
         with changed.parameters.update() as arrays:
             for stream, names in enumerate(bound.passes.names):

@@ -196,8 +196,8 @@ def _initial(export: Export, k: int, place: int) -> str:
     (shape,) = writer.node("Shape", [export.source])
     batch = writer.integers(0 if layer.batch_first else 1)
     (batch_size,) = writer.node("Gather", [shape, batch], axis=0)
-    sizes = [writer.integers(directions), batch_size, writer.integers(layer.hidden_size)]
-    (wanted,) = writer.node("Concat", sizes, axis=0)
+    shape_of_all = [writer.integers(directions), batch_size, writer.integers(layer.hidden_size)]
+    (wanted,) = writer.node("Concat", shape_of_all, axis=0)
     return writer.node("Expand", [constant, wanted])[0]
 
 

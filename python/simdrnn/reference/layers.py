@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from simdrnn.layers.constructors import Binding
-from simdrnn.layers.from_table import bound_to
-from simdrnn.layers.kinds import (
-    GRUCellLayer,
-    GRULayer,
-    LSTMCellLayer,
-    LSTMLayer,
-    RNNCellLayer,
-    RNNLayer,
-)
+from simdrnn.layers.constructors import Binding, bound_to
+from simdrnn.layers.kinds import GRULayer, LSTMLayer, RNNLayer
+from simdrnn.layers.single_step import GRUCellLayer, LSTMCellLayer, RNNCellLayer
 from simdrnn.reference.network import CELLS, Network, cell_infos
 
 __all__ = ["GRU", "LSTM", "REFERENCE", "RNN", "GRUCell", "LSTMCell", "RNNCell", "equations_of"]

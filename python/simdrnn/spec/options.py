@@ -27,7 +27,8 @@ class Options:
     Parameters
     ----------
     gate_clip : bound on the argument of every gate activation (ONNX ``clip``).
-    cell_clip : bound on c after its update; the clipped c is what is carried. LSTM only.
+    cell_clip : bound on c after its update, where the cell has one; the clipped c is what is
+        carried.
     proj_clip : bound on h after its projection, where the layer has ``proj_size``; the clipped h
         is output and carried (TensorFlow's ``proj_clip``).
     hidden_clip : bound on h after its update; the clipped h is output and carried. Not together

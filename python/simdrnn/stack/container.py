@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from simdrnn.layers.parametrised import IncompatibleKeys, Parametrised, parameters_of
-from simdrnn.layers.savable import save
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.savable import described, document_of, go_on, recorded_calls, save
 from simdrnn.validate import Array, as_bool
 
 __all__ = ["Container", "named", "versions"]
@@ -21,9 +22,26 @@ class Container:
     The members stay what they are: what changes one through the other is seen by both.
     """
 
+    # What the constructor makes of its arguments.
+    _made: ClassVar[frozenset[str]]
+
     _members: dict[str, Parametrised]
+    _own_recorded: int
 
     save = save
+
+    @property
+    def layers(self) -> tuple[RecurrentLayer, ...]:
+        """The layers, the first one at the bottom."""
+        raise NotImplementedError
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the constructor's keyword arguments, less the layers."""
+        raise NotImplementedError
+
+    def _rebuild(self, layers: Sequence[RecurrentLayer], configuration: Mapping[str, Any]) -> None:
+        """Build it as the constructor does, of what it was told then."""
+        raise NotImplementedError
 
     @property
     def num_parameters(self) -> int:
@@ -89,6 +107,48 @@ class Container:
                 arrays = stack.enter_context(parameters_of(member).update())
                 lent |= {f"{prefix}.{name}": array for name, array in arrays.items()}
             yield lent
+
+    @property
+    def _recorded(self) -> tuple[int, ...]:
+        """How many training calls the stack and its layers have recorded: it decides dropout."""
+        return (self._own_recorded, *map(recorded_calls, self.layers))
+
+    @_recorded.setter
+    def _recorded(self, counts: tuple[int, ...]) -> None:
+        self._own_recorded, *inner = counts
+        for layer, count in zip(self.layers, inner, strict=True):
+            go_on(layer, count)
+
+    def _document(self) -> dict[str, Any]:
+        """Return what the stack and its layers are built of, beside the parameters."""
+        found = described(self, self._configuration()) | {"recorded": self._recorded}
+        return found | {"members": [document_of(layer) for layer in self.layers]}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickling and copying keep: the layers, and what the constructor was told."""
+        return {
+            "layers": list(self.layers),
+            "configuration": self._configuration(),
+            "gates": {
+                name: np.array(parameters_of(owner).arrays[inner])
+                for name, owner, inner in named(self._members)
+                if owner not in self.layers
+            },
+            "recorded": self._own_recorded,
+            "attributes": {name: one for name, one in vars(self).items() if name not in self._made},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build it as the constructor does."""
+        if "configuration" not in state:
+            from simdrnn.layers import version_0_1_0
+
+            state = version_0_1_0.stack(state)
+        self._rebuild(state["layers"], state["configuration"])
+        self.load_state_dict(state["gates"], strict=False)
+        self._own_recorded = state["recorded"]
+        for name, value in state["attributes"].items():
+            self.__dict__.setdefault(name, value)
 
 
 def named(members: Mapping[str, Parametrised]) -> Iterator[tuple[str, Parametrised, str]]:

@@ -8,7 +8,6 @@ sigmoid, is ``sigmoid(W x + b)``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,12 +141,6 @@ class HighwayGate(Parametrised):
         """Return the constructor's arguments; nothing is drawn where parameters are given."""
         sizes = {"engine": self._engine, "features": self._features, "dtype": self.dtype}
         return sizes | {"rng": None}
-
-    @classmethod
-    def _configuration_of_0_1(cls, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments from the attributes that version 0.1.0 pickled."""
-        engine, features = state["_engine_type"], state["_features"]
-        return {"engine": engine, "features": features, "dtype": state["dtype"], "rng": None}
 
     def _document(self) -> dict[str, Any]:
         """Raise: a gate is saved with its stack."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simdrnn.engine.random_words import call_key
-from simdrnn.layers.parametrised import parameters_of
 from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.layers.savable import described, document_of, go_on, recorded_calls
 from simdrnn.layers.tape import Tape
 from simdrnn.stack.call import StackCall, each
-from simdrnn.stack.container import Container, named
+from simdrnn.stack.container import Container
 from simdrnn.stack.highway import HighwayGate
 from simdrnn.stack.levels import Levels
 from simdrnn.stack.skips import Highway
@@ -80,6 +78,7 @@ class Stack(Container):
     """
 
     __module__ = "simdrnn"
+    _made = frozenset({"_levels", "_dropout", "_seed", "_own_recorded", "_members"})
 
     def __init__(
         self,
@@ -279,65 +278,12 @@ class Stack(Container):
         shown = skip.shown()
         return skip.output([self[index].last_output(states[index]) for index in shown])
 
-    @property
-    def _recorded(self) -> tuple[int, ...]:
-        """How many training calls the stack and its layers have recorded: it decides dropout."""
-        return (self._own_recorded, *map(recorded_calls, self.layers))
-
-    @_recorded.setter
-    def _recorded(self, counts: tuple[int, ...]) -> None:
-        self._own_recorded, *inner = counts
-        for layer, count in zip(self.layers, inner, strict=True):
-            go_on(layer, count)
-
     def _configuration(self) -> dict[str, Any]:
         """Return the constructor's keyword arguments, less the layers."""
         return {"skip": self.skip, "dropout": self.dropout, "seed": self.seed}
 
-    def _document(self) -> dict[str, Any]:
-        """Return what the stack and its layers are built of, beside the parameters."""
-        found = described(self, self._configuration()) | {"recorded": self._recorded}
-        return found | {"members": [document_of(layer) for layer in self.layers]}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what pickling and copying keep: the layers, and what the constructor was told."""
-        made = {"_levels", "_dropout", "_seed", "_own_recorded", "_members"}
-        return {
-            "layers": list(self.layers),
-            "configuration": self._configuration(),
-            "gates": {
-                name: np.array(parameters_of(owner).arrays[inner])
-                for name, owner, inner in named(self._members)
-                if isinstance(owner, HighwayGate)
-            },
-            "recorded": self._own_recorded,
-            "attributes": {name: one for name, one in self.__dict__.items() if name not in made},
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build it as the constructor does."""
-        if "configuration" not in state:
-            state = _state_of_0_1(state)
+    def _rebuild(self, layers: Sequence[RecurrentLayer], configuration: Mapping[str, Any]) -> None:
+        """Build it as the constructor does, of what it was told then."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            Stack.__init__(self, state["layers"], **state["configuration"])
-        self.load_state_dict(state["gates"], strict=False)
-        self._own_recorded = state["recorded"]
-        self.__dict__.update(state["attributes"])
-
-
-def _state_of_0_1(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state that version 0.1.0 pickled, which kept all attributes, in today's form."""
-    names = {"skip": "_name", "dropout": "_dropout", "seed": "_seed"}
-    gates = {f"{prefix}.": one for prefix, one in state["_members"].items() if "gate" in prefix}
-    return {
-        "layers": state["_layers"],
-        "configuration": {name: state[kept] for name, kept in names.items()},
-        "gates": {
-            prefix + name: array
-            for prefix, gate in gates.items()
-            for name, array in gate.parameters().items()
-        },
-        "recorded": state["_own_recorded"],
-        "attributes": {},
-    }
+            Stack.__init__(self, layers, **configuration)

@@ -66,11 +66,13 @@ class _Seen:
 
     def is_still(self, weight: torch.Tensor) -> bool:
         """Tell whether it is this very tensor, and nothing says that it has changed."""
+        known = self.ref()
         return (
-            self.ref() is weight
+            known is not None
+            and known is weight
             and self.version >= 0
-            and weight._version == self.version
-            and weight.data_ptr() == self.pointer
+            and known._version == self.version
+            and known.data_ptr() == self.pointer
         )
 
 
@@ -106,7 +108,8 @@ class Packed:
         self._seen = [_Seen(weight) for weight in weights]
         values = ComparedArrays([weight.detach().numpy() for weight in weights], watched=True)
         self._packing = Packing(network, values, lambda: spec.by_pass(values.copies))
-        self.network = self._packing.ready()
+        self._packing.ready()
+        self.network = network
 
     def holds(self, spec: Spec, weights: Sequence[Any]) -> bool:
         """Tell whether it was made of these very tensors, and they have not changed since."""

@@ -10,7 +10,7 @@ import numpy as np
 from simdrnn.engine.protocol import State
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.gradients import Gradients
-from simdrnn.layers.learned_states import LearnedStates
+from simdrnn.layers.passes import LearnedStates
 from simdrnn.layers.tape import Tape, recording_of
 from simdrnn.validate import Array
 

@@ -7,7 +7,6 @@ NumPy's, so unlike the layers' their last bits may depend on the BLAS that NumPy
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,12 +93,6 @@ class Linear(Parametrised):
         return sizes | {"bias": self.bias is not None, "dtype": self.dtype.name}
 
     _made = Parametrised._made | {"bias"}
-
-    @classmethod
-    def _configuration_of_0_1(cls, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments from the attributes that version 0.1.0 pickled."""
-        sizes = {name: state[name] for name in ("in_features", "out_features", "dtype")}
-        return sizes | {"bias": "bias" in state["_parameters"]}
 
     def __setattr__(self, name: str, value: object) -> None:
         """Check and copy what is assigned to a parameter."""
@@ -200,11 +193,6 @@ class Embedding(Parametrised):
         """Return the constructor's keyword arguments, less the seed of the initial values."""
         sizes = {"num_embeddings": self.num_embeddings, "embedding_dim": self.embedding_dim}
         return sizes | {"dtype": self.dtype.name}
-
-    @classmethod
-    def _configuration_of_0_1(cls, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the constructor's arguments from the attributes that version 0.1.0 pickled."""
-        return {name: state[name] for name in ("num_embeddings", "embedding_dim", "dtype")}
 
     def __repr__(self) -> str:
         """Show the constructor's arguments that are not the default, as the layers do."""

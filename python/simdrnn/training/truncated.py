@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simdrnn.engine.protocol import CheckedCall
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import bound_layer
-from simdrnn.layers.learned_states import LearnedStates
+from simdrnn.layers.passes import LearnedStates
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.layers.tape import Tape
 from simdrnn.training.chunk_tape import Again, ChunkTape
