@@ -13,7 +13,7 @@ import numpy as np
 
 from simdrnn.engine.merge import join, join_backward
 from simdrnn.engine.protocol import CheckedCall, Network, ParameterArrays, TapeArrays
-from simdrnn.engine.random_words import multipliers
+from simdrnn.engine.random_words import between_layers
 from simdrnn.engine.steps import in_processing_order, real_steps, reversed_run, where_real
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
@@ -121,8 +121,8 @@ class Composed:
         if tape is not None:
             tape.outputs.clear()
         for layer, network in enumerate(self._networks):
-            if layer and self._drops(run):
-                below = below * self._dropout(run, layer - 1)
+            dropped = self._dropout(run, layer - 1)
+            below = below if dropped is None else below * dropped
             if layer == last and not self._structure.apart:
                 raw = output
             else:
@@ -185,7 +185,7 @@ class Composed:
         if d_attention is not None:
             d_attention[...] = 0.0
         for layer in reversed(range(len(self._networks))):
-            dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None
+            dropped = self._dropout(run, layer - 1)
             below = tape.outputs[layer - 1] if layer else run.x
             below = below if dropped is None else below * dropped
             raw, own = tape.hidden[layer], self._indices(layer)
@@ -243,15 +243,12 @@ class Composed:
             return sequence
         return in_processing_order(sequence, run.lengths)
 
-    def _drops(self, run: CheckedCall) -> bool:
-        """Tell whether there is dropout between layers."""
-        return run.training and self._dropped > 0
-
-    def _dropout(self, run: CheckedCall, layer: int) -> Array:
-        """Return what the output of `layer` is multiplied by."""
+    def _dropout(self, run: CheckedCall, layer: int) -> Array | None:
+        """Return what the output of `layer` is multiplied by; None where it is not."""
+        chance = self._dropped if run.training and layer >= 0 else 0.0
         shape = (*run.x.shape[:2], self._width)
-        scale = multipliers(shape, layer, self._dropped, run.key, self._dtype)
-        return scale.astype(self.arithmetic, copy=False)
+        scale = between_layers(shape, layer, chance, run.key, self._dtype)
+        return None if scale is None else scale.astype(self.arithmetic, copy=False)
 
 
 class _Plan:

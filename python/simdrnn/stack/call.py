@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdrnn.engine.protocol import CheckedCall
-from simdrnn.engine.random_words import multipliers
+from simdrnn.engine.random_words import between_layers
 from simdrnn.engine.steps import real_steps
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import BoundLayer
@@ -94,9 +94,7 @@ class StackCall:
 
     def multipliers(self, layer: int, joined: Array) -> Array | None:
         """Return what dropout multiplies what `layer` hands on by, if it is on."""
-        if not self.dropout:
-            return None
-        return multipliers(joined.shape, layer, self.dropout, self.key, joined.dtype)
+        return between_layers(joined.shape, layer, self.dropout, self.key, joined.dtype)
 
     def climb(self, skip: Skip, count: int, run: Callable[[int, Array], Array]) -> Climbed:
         """Run `count` layers from the bottom to the top.
