@@ -19,6 +19,22 @@ settings.register_profile("explore", deadline=None, max_examples=5000, print_blo
 settings.load_profile("ci")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the products of all factors beside the rows that cover them."""
+    parser.addoption(
+        "--exhaustive", action="store_true",
+        help="run every oracle on products of the table's factors too: about 30 times as many rows",
+    )  # fmt: skip
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for --exhaustive alone."""
+    if not config.getoption("--exhaustive"):
+        left = [item for item in items if item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
 def pytest_collection_finish():
     """Take the tests themselves, tens of thousands, out of what every garbage collection visits."""
     gc.collect()

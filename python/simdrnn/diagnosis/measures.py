@@ -8,8 +8,8 @@ import numpy as np
 
 from simdrnn.diagnosis.findings import Saturation
 from simdrnn.diagnosis.recorded import Recorded, stretches
+from simdrnn.reference.activations import Activation
 from simdrnn.reference.gates import Gate
-from simdrnn.reference.math import Activation
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simdrnn.engine.composed import Composed
 from simdrnn.engine.protocol import CheckedCall
 from simdrnn.engine.steps import Steps
 from simdrnn.layers.recording import Recording
+from simdrnn.reference.autodiff import Tape
 from simdrnn.reference.gates import H_ITSELF, Gate, gates_of
 from simdrnn.reference.heads import whole
 from simdrnn.reference.network import CELLS, Network
@@ -53,7 +56,7 @@ class Recorded:
             index,
             bound.info,
             gates_of(CELLS[bound.info.name], bound.options),
-            Steps.plan(steps, batch, run.lengths, run.mask, run.reset, reverse=direction == 1),
+            Steps.of(run, reverse=direction == 1 or bound.structure.reverse),
             arrays.hidden[number][..., direction * h_size : (direction + 1) * h_size],
             arrays.saved[index].reshape(steps, batch, bound.tapes.saved, bound.sizes.hidden_size),
         )
@@ -107,30 +110,48 @@ class Recorded:
 
     def sample(self, rows: Array) -> Sample:
         """Return the steps of some rows of the batch, on the NumPy twin."""
-        bound, run = self.recording.used, self.recording.run
+        bound, arrays = self.recording.used, self.recording.arrays
+        run, sizes = self.recording.run, bound.sizes
+        _, hidden, layers, directions = sizes[:4]
+        number, index = self.layer, self.index
+        if isinstance(bound.network, Composed):  # where every layer is a network of its own
+            run = bound.network.run_of(run, arrays, number)
+            layers, number, index = 1, 0, index % directions
         twin = Network(
-            self.info.name, np.dtype(np.float64), *bound.sizes[:4], bound.options,
-            bound.sizes.projected_size,
+            self.info.name, np.dtype(np.float64), run.x.shape[2], hidden, layers, directions,
+            bound.options, sizes.projected_size,
         )  # fmt: skip
         parameters = bound.passes.of_pass(bound.passes.per_unit(), self.index)
-        twin.set_parameters(self.index, *parameters)
-        part = CheckedCall(
-            run.x[:, rows],
-            tuple(state[:, rows] for state in run.states),
-            None if run.lengths is None else run.lengths[rows],
-            None if run.mask is None else run.mask[:, rows],
-            None if run.reset is None else run.reset[:, rows],
-            run.hold,
-            attention=None if run.attention is None else run.attention[:, rows],
-        )
-        real = self.steps.real[:, rows, None, None]
-        saved = np.where(real, self.saved[:, rows], 0.0).astype(np.float64)
-        noise = twin._noise(run, self.index).of_rows(rows)
+        twin.set_parameters(index, *parameters)
+        x = twin.input_of(run, arrays.hidden, number)
+        noise = twin.noise_of(run, index)
+        if bound.structure.reverse:  # drawn in processing order
+            noise = noise.of_times(slice(None, None, -1))
+        real = self.steps.real[:, rows]
+        saved = np.where(real[..., None, None], self.saved[:, rows], 0.0).astype(np.float64)
         return Sample(
-            replace(twin._pass(part, self.index, part.x), noise=noise),
+            replace(
+                twin.pass_of(_of_rows(run, rows), index, x[:, rows]),
+                noise=noise.of_rows(rows),
+                steps=Steps(real, self.steps.fresh[:, rows], self.steps.order),
+            ),
             self.output[:, rows].astype(np.float64),
             saved.swapaxes(1, 2),
         )
+
+
+def _of_rows(run: CheckedCall, rows: Array) -> CheckedCall:
+    """Return what some rows of the batch are given besides x."""
+    resets = run.reset_states
+    return run._replace(
+        states=tuple(state[:, rows] for state in run.states),
+        reset_states=None if resets is None else tuple(state[:, rows] for state in resets),
+        x=run.x[:, rows],
+        lengths=None if run.lengths is None else run.lengths[rows],
+        mask=None if run.mask is None else run.mask[:, rows],
+        reset=None if run.reset is None else run.reset[:, rows],
+        attention=None if run.attention is None else run.attention[:, rows],
+    )
 
 
 class Sample:
@@ -144,13 +165,14 @@ class Sample:
 
     def __init__(self, walk: Pass, output: Array, saved: Array) -> None:
         self.steps = walk.steps
-        self._walk, self._saved = walk, tuple(saved.swapaxes(0, 1))
-        self._after, self._before = walk.states(output, saved)
+        with np.errstate(all="ignore"):  # not finite: so is what is measured
+            self._walk, self._products = walk, walk.products()
+        self._before = walk.before(output, saved)
 
     @property
     def count(self) -> int:
         """How many rows."""
-        return int(self._after[0].shape[1])
+        return int(self._before[0].shape[1])
 
     @property
     def size(self) -> int:
@@ -162,22 +184,28 @@ class Sample:
         """Width of each state."""
         return [int(state.shape[-1]) for state in self._before]
 
-    def back(self, t: Array | int, rows: Array | slice, d_state: Array) -> Array:
-        """Take gradients (n, S * H) for the states after steps to those before: times a Jacobian.
+    def way_back(self, t: Array | int, rows: Array | slice) -> Callable[[Array], Array]:
+        """Return what takes gradients (n, S * H) for the states after steps to those before.
+
+        That is a product with a Jacobian; the steps are run again, once.
 
         Parameters
         ----------
         t, rows : which steps: one time for all rows, or n times and n rows of the sample.
         """
-        _, d_before, _ = self._walk._step_backward(
-            self._walk._at(t, rows),
-            self._walk._beside(t, rows),
-            tuple(saved[t, rows] for saved in self._saved[: self._walk._kept]),
-            tuple(state[t, rows] for state in self._before),
-            tuple(state[t, rows] for state in self._after),
-            tuple(np.split(d_state, np.cumsum(self._sizes)[:-1], axis=1)),
-        )
-        return np.concatenate(d_before, axis=1)
+        tape = Tape()
+        before = [tape.variable(state[t, rows]) for state in self._before]
+        of_x = self._products.swapaxes(1, 2)[t, rows].swapaxes(0, 1)
+        with np.errstate(all="ignore"):
+            after, _ = self._walk.take(of_x, tuple(before), *self._walk.at(t, rows))
+        borders = np.cumsum(self._sizes)[:-1]
+
+        def back(d_state: Array) -> Array:
+            with np.errstate(all="ignore"):
+                tape.back(zip(after, np.split(d_state, borders, axis=1), strict=True))
+            return np.concatenate([tape.gradient(state) for state in before], axis=1)
+
+        return back
 
 
 def stretches(steps: Steps) -> tuple[Array, Array]:

@@ -17,7 +17,7 @@ from simdrnn.engine.random_words import between_layers
 from simdrnn.engine.steps import in_processing_order, real_steps, reversed_run, where_real
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, readable
+from simdrnn.validate import Array, dense, readable
 
 __all__ = ["Composed"]
 
@@ -186,10 +186,11 @@ class Composed:
             d_attention[...] = 0.0
         for layer in reversed(range(len(self._networks))):
             dropped = self._dropout(run, layer - 1)
-            below = tape.outputs[layer - 1] if layer else run.x
-            below = below if dropped is None else below * dropped
+            below = self._below(run, tape, layer, dropped)
             raw, own = tape.hidden[layer], self._indices(layer)
             direct = layer == 0 and not self._adds[0]
+            # Engines take traces in one piece.
+            traced = None if trace is None else [dense(plan.turn(one)) for one in trace[own]]
             d_below = d_x if direct else np.empty(below.shape, self.arithmetic)
             self._networks[layer].backward(
                 self._inner(plan, below, layer),
@@ -207,9 +208,11 @@ class Composed:
                 d_reset_states=(
                     None if d_reset_states is None else self._of_layer(d_reset_states, layer)
                 ),
-                trace=None if trace is None else [plan.turn(one) for one in trace[own]],
+                trace=traced,
                 d_attention=d_of_layer,
             )
+            for one, made in zip(trace[own] if trace else (), traced or (), strict=True):
+                plan.turn(one)[...] = made
             if d_attention is not None and d_of_layer is not None:  # all layers see the same
                 d_attention += plan.turn(d_of_layer)
             if self._adds[layer]:
@@ -217,6 +220,20 @@ class Composed:
             d_above = d_below if dropped is None else d_below * dropped
         if self._adds[0]:
             d_x[...] = d_above
+
+    def run_of(self, run: CheckedCall, tape: TapeArrays, layer: int) -> CheckedCall:
+        """Return the run of one layer by itself, at the times of the whole, of what was recorded.
+
+        A network that is reversed takes its steps in the other order.
+        """
+        dropped = self._dropout(run, layer - 1)
+        return self._inner(_Plan(run, False), self._below(run, tape, layer, dropped), layer)
+
+    @staticmethod
+    def _below(run: CheckedCall, tape: TapeArrays, layer: int, dropped: Array | None) -> Array:
+        """Return what a recorded layer was given: with dropout, times what that multiplies by."""
+        below = tape.outputs[layer - 1] if layer else run.x
+        return below if dropped is None else below * dropped
 
     def _indices(self, layer: int) -> slice:
         """Return the indices of a layer's directions."""

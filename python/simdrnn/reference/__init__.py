@@ -1,8 +1,9 @@
 """The NumPy twin of the compiled engine: the specification of the library, written to be read.
 
 Start with a cell (`lstm.py`, `gru.py`, `elman.py`, ...), then `sequence.py`, which runs one over a
-sequence, then `network.py`, which stacks them. The layers take the same arguments as the compiled
-ones and share their front end.
+sequence, then `network.py`, which stacks them. None of them says how gradients go back: the tape of
+`autodiff.py` does. The layers take the same arguments as the compiled ones and share their front
+end.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,11 @@ class Weights(NamedTuple):
             np.array([cut(one, 1, hidden) for one in own]).reshape(len(own), 1, hidden),
             None if weight_hr is None else weight_hr.astype(np.float64),
         )
+
+    def each(self, function: Callable[[Array], Array]) -> Weights:
+        """Apply a function to each of them."""
+        projection = None if self.projection is None else function(self.projection)
+        return Weights(*map(function, self[:5]), projection)
 
 
 class PassResult(NamedTuple):
