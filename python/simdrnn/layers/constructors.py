@@ -90,46 +90,44 @@ def lstm_cell(peephole: bool, coupled_input_forget: bool | str) -> str:
     return f"{name}_coupled_input" if coupled else name
 
 
-def construct_layer(layer: Any, given: dict[str, Any]) -> None:
-    """Check what the constructor of a layer was given, in the order of its arguments, and build it.
+def construct_layer(self: Any, given: dict[str, Any]) -> None:
+    """Check what the constructor of a `RecurrentLayer` was given, in order, and build it.
 
     Parameters
     ----------
-    layer : a `RecurrentLayer` without attributes.
     given : the arguments by name.
     """
-    cell = _chosen_cell(layer, given)
-    layer.batch_first = as_bool("batch_first", given["batch_first"])
-    layer.dropout = as_probability("dropout", given["dropout"])
-    layer.bidirectional = as_bool("bidirectional", given["bidirectional"])
+    cell = _chosen_cell(self, given)
+    self.batch_first = as_bool("batch_first", given["batch_first"])
+    self.dropout = as_probability("dropout", given["dropout"])
+    self.bidirectional = as_bool("bidirectional", given["bidirectional"])
     sizes = Sizes.check(
-        given["input_size"], given["hidden_size"], given["num_layers"], layer.bidirectional,
+        given["input_size"], given["hidden_size"], given["num_layers"], self.bidirectional,
         as_bool("bias", given["bias"]), given.get("proj_size", 0),
     )  # fmt: skip
     structure, options = Structure.parse(given["options"])
     sizes = structure.sizes(sizes)
-    layer.num_layers = sizes.num_layers
-    if layer.dropout > 0 and sizes.num_layers == 1 and "_given" not in layer.__dict__:
+    self.num_layers = sizes.num_layers
+    if self.dropout > 0 and sizes.num_layers == 1 and "_given" not in self.__dict__:
         warnings.warn(
             "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
         )
     if "proj_size" in given:
-        layer.proj_size = sizes.projected_size
-    _bind(layer, cell, sizes, structure, given | {"options": options}, suffixes=True)
-    layer._recorded = 0
+        self.proj_size = sizes.projected_size
+    _bind(self, cell, sizes, structure, given | {"options": options}, suffixes=True)
+    self._recorded = 0
     # Whether the engine's short way of calling does all that a call without options asks for.
-    layer._short = not (layer.batch_first or structure.learn_initial_state)
+    self._short = not (self.batch_first or structure.learn_initial_state)
 
 
-def construct_cell(cell: Any, given: dict[str, Any]) -> None:
-    """Check what the constructor of a single step was given, in order, and build it.
+def construct_cell(self: Any, given: dict[str, Any]) -> None:
+    """Check what the constructor of a `RecurrentCell` was given, in order, and build it.
 
     Parameters
     ----------
-    cell : a `RecurrentCell` without attributes.
     given : the arguments by name.
     """
-    name, options = _chosen_cell(cell, given), given["options"]
+    name, options = _chosen_cell(self, given), given["options"]
     if "proj_size" in options:
         raise ValueError(
             "proj_size: expected the layer LSTM, which alone has projections, "
@@ -137,20 +135,20 @@ def construct_cell(cell: Any, given: dict[str, Any]) -> None:
         )
     bias = as_bool("bias", given["bias"])
     sizes = Sizes.check(given["input_size"], given["hidden_size"], 1, False, bias)
-    _bind(cell, name, sizes, Structure(), given, suffixes=False)
+    _bind(self, name, sizes, Structure(), given, suffixes=False)
 
 
-def _chosen_cell(layer: Any, given: dict[str, Any]) -> str:
+def _chosen_cell(self: Any, given: dict[str, Any]) -> str:
     """Name the cell that arguments choose, and keep these."""
-    switches = {name: given[name] for name in layer._switches}
-    cell: str = layer._cell(**switches)
+    switches = {name: given[name] for name in self._switches}
+    cell: str = self._cell(**switches)
     for name, value in switches.items():
-        setattr(layer, name, value if isinstance(value, str) else bool(value))
+        setattr(self, name, value if isinstance(value, str) else bool(value))
     return cell
 
 
 def _bind(
-    layer: Any,
+    self: Any,
     cell: str,
     sizes: Sizes,
     structure: Structure,
@@ -159,9 +157,9 @@ def _bind(
     suffixes: bool,
 ) -> None:
     """Draw the parameters of a layer or single step, and bind it to the engine of its class."""
-    binding: Binding = layer._binding
+    binding: Binding = self._binding
     info, dropout = binding.cells()[cell], given.get("dropout", 0.0)
-    layer.dtype, layer.seed = as_dtype(given["dtype"]), as_seed(given["seed"])
+    self.dtype, self.seed = as_dtype(given["dtype"]), as_seed(given["seed"])
     chosen, forget_bias = given["options"], given.get("forget_bias")
     if forget_bias is not None and info.keep < 0:
         chosen = chosen | {"forget_bias": forget_bias}  # refused there
@@ -170,22 +168,22 @@ def _bind(
     if norm is not None and not norm.biases:
         sizes = sizes._replace(bias=False)
     sizes = sizes.with_heads(options.heads)
-    layer.input_size, layer.hidden_size, layer.bias = sizes[0], sizes[1], sizes.bias
-    layer.options, layer.structure = options, structure
+    self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
+    self.options, self.structure = options, structure
     batch_first = bool(given.get("batch_first", False))
-    spec = LayerSpec(info, sizes, layer.dtype, options, structure, batch_first, suffixes)
+    spec = LayerSpec(info, sizes, self.dtype, options, structure, batch_first, suffixes)
     passes, learned = spec.passes(), spec.learned_states()
 
     def draw() -> dict[str, Array]:
         values = initialise(
-            passes, sizes.hidden_size, np.random.default_rng(layer.seed), heads=sizes.heads,
+            passes, sizes.hidden_size, np.random.default_rng(self.seed), heads=sizes.heads,
             initializer=given["initializer"], forget_bias=forget_bias, cell=info,
         )  # fmt: skip
         return values | {one.name: np.zeros(one.shape) for group in learned for one in group}
 
     specs = [one for group in (*passes, *learned) for one in group]
-    layer._bound = BoundLayer(binding.engine, spec, layer._own_parameters(specs, draw))
-    layer._ready = layer._bound.ready
+    self._bound = BoundLayer(binding.engine, spec, self._own_parameters(specs, draw))
+    self._ready = self._bound.ready
 
 
 def configuration(self: Any) -> dict[str, Any]:

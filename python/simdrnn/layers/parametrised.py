@@ -101,7 +101,7 @@ class Parametrised:
 
     # Constructor arguments that stay as they are: those shown with their defaults, and the others.
     _defaults: ClassVar[dict[str, object]] = {}
-    _fixed: ClassVar[frozenset[str]] = frozenset({"dtype"})
+    _fixed: ClassVar[frozenset[str]] = frozenset()
 
     dtype: np.dtype[Any]
     _own: Parameters
@@ -163,7 +163,7 @@ class Parametrised:
         elif name.startswith(("weight_", "bias_", "h_0_", "c_0_", "n_0_", "m_0_")):
             known = ", ".join(self._own.specs)
             raise AttributeError(f"{name}: unknown parameter; expected one of {known}")
-        elif name in self.__dict__ and (name in self._fixed or name in self._defaults):
+        elif name in self.__dict__ and name in {"dtype", *self._fixed, *self._defaults}:
             raise AttributeError(f"{name}: fixed when the {type(self).__name__} was made")
         else:
             object.__setattr__(self, name, value)
@@ -237,7 +237,7 @@ class Parametrised:
         Were arrays shared, a shallow copy would not notice changes made through the original.
         """
         configuration = self._configuration()
-        made = {*configuration, *self._made, "_own", "_recorded"}
+        made = {*configuration, *self._made, "dtype", "_own", "_recorded"}
         return {
             "configuration": configuration,
             "parameters": self.state_dict(),
@@ -247,7 +247,7 @@ class Parametrised:
         }
 
     # Attributes that the constructor makes of its arguments, beside those of their names.
-    _made: ClassVar[frozenset[str]] = frozenset({"dtype"})
+    _made: ClassVar[frozenset[str]] = frozenset()
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Build it as the constructor does."""

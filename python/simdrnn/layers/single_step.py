@@ -61,7 +61,7 @@ class RecurrentCell(Parametrised):
     # The arguments that choose the cell, and what names it when given them.
     _switches: ClassVar[tuple[str, ...]] = ()
     _cell: ClassVar[Callable[..., str]]
-    _fixed = Parametrised._fixed | {"input_size", "hidden_size", "seed", "options", "structure"}
+    _fixed = frozenset({"input_size", "hidden_size", "seed", "options", "structure"})
     _made = _fixed | {"bias", "_bound", "_ready"}
 
     input_size: int

@@ -194,10 +194,14 @@ class Options:
                 raise TypeError(f"{name}: unknown option; expected one of {', '.join(known)}")
         values = {name: given[name] for name in known if name in given}
         options = cls(**values, dropout=dropout)  # type: ignore[arg-type]
-        options._check_cell(cell)
-        options._check_projection(projected)
-        object.__setattr__(options, "activations", options._by_place(cell))
-        return options
+        return options.fitted_to(cell, projected)
+
+    def fitted_to(self, cell: CellInfo, projected: bool) -> Options:
+        """Return them with the activation of every place, if the cell can carry them."""
+        self._check_cell(cell)
+        self._check_projection(projected)
+        object.__setattr__(self, "activations", self._by_place(cell))
+        return self
 
     def _check_cell(self, cell: CellInfo) -> None:
         """Raise where the cell has nothing for an option to act on."""

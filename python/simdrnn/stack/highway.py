@@ -135,7 +135,7 @@ class HighwayGate(Parametrised):
         )  # fmt: skip
         return d_given + d_x.reshape(d_given.shape), d_made, params
 
-    _made = Parametrised._made | {"_engine", "_features", "_ready"}
+    _made = frozenset({"_engine", "_features", "_ready"})
 
     def _configuration(self) -> dict[str, Any]:
         """Return the constructor's arguments; nothing is drawn where parameters are given."""

@@ -92,7 +92,7 @@ class Linear(Parametrised):
         sizes = {"in_features": self.in_features, "out_features": self.out_features}
         return sizes | {"bias": self.bias is not None, "dtype": self.dtype.name}
 
-    _made = Parametrised._made | {"bias"}
+    _made = frozenset({"bias"})
 
     def __setattr__(self, name: str, value: object) -> None:
         """Check and copy what is assigned to a parameter."""
