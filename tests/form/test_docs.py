@@ -70,8 +70,8 @@ def shown_elsewhere(module):
         cls = getattr(module, name)
         if not inspect.isclass(cls) or cls.__module__ == module.__name__:
             continue
-        methods = [one for one in vars(cls).values() if inspect.isfunction(one)]
-        if any(one.__code__.co_filename == module.__file__ for one in methods):
+        if re.search(rf"^class {name}\b", inspect.getsource(module), re.M):
+            methods = [one for one in vars(cls).values() if inspect.isfunction(one)]
             yield from ((name, one.__doc__) for one in (cls, *methods) if one.__doc__)
 
 
