@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -64,11 +65,27 @@ class BoundLayer:
             self.learned = LearnedStates(self.learned_specs, parameters.arrays)
         self.checks = ArgumentChecks(spec, self.learned)
         apart = self.structure.apart
+        self._owner: Callable[[], object] = _nobody
         self.tapes = TapeSpec(self.info, self.sizes, self.options.saved_width(self.info), apart)
+
+    def belong_to(self, owner: object) -> None:
+        """Remember whose it is, so that copying and pickling a tape goes by the layer."""
+        self._owner = weakref.ref(owner)
+
+    def __reduce__(self) -> tuple[Callable[..., BoundLayer], tuple[Any, ...]]:
+        """Copy and pickle what it is made for; the network is built anew."""
+        owner = self._owner()
+        if owner is not None:
+            return bound_layer, (owner,)
+        return BoundLayer, (self.engine, self.spec, self.parameters)
 
     def copy(self) -> BoundLayer:
         """Return another of the same description and values, with a network of its own."""
         return BoundLayer(self.engine, self.spec, self.parameters.copy())
+
+
+def _nobody() -> None:
+    """Return None, as a reference to what is gone does."""
 
 
 def bound_layer(layer: Any) -> BoundLayer:

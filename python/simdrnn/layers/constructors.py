@@ -183,6 +183,7 @@ def _bind(
 
     specs = [one for group in (*passes, *learned) for one in group]
     self._bound = BoundLayer(binding.engine, spec, self._own_parameters(specs, draw))
+    self._bound.belong_to(self)
     self._ready = self._bound.ready
 
 

@@ -80,6 +80,10 @@ class Parameters:
         """Return `value` if it can become the parameter `name`; errors call it `label`."""
         return _checked(self.specs[name], value, label or name, self.dtype)
 
+    def __reduce__(self) -> tuple[type[Parameters], tuple[Any, ...]]:
+        """Copy and pickle the values, and protect them again."""
+        return Parameters, (list(self.specs.values()), self.copies(), self.dtype, self.version)
+
     def copies(self) -> dict[str, Array]:
         """Return copies by name."""
         return {name: array.copy() for name, array in self.arrays.items()}

@@ -50,8 +50,8 @@ class Recording:
     arrays : what the engine saved.
     output, final : what the call put out, (T, B, ...), and its final states, S arrays (L*D, B, H).
     uses : where initial states came from.
+    version : of the parameters, before the call.
     changed : weights that the call changed at random; None where it changed none.
-    version : of the parameters.
     """
 
     bound: BoundLayer
@@ -61,12 +61,11 @@ class Recording:
     output: Array
     final: tuple[Array, ...]
     uses: Uses
+    version: int
     changed: ChangedWeights | None = None
-    version: int = -1
 
     def __post_init__(self) -> None:
-        """Remember which parameters were used, and protect what `backward` reads."""
-        self.version = self.bound.parameters.version
+        """Protect what `backward` reads."""
         self.output.flags.writeable = False
 
     @property

@@ -221,10 +221,10 @@ class RecurrentLayer(Parametrised):
         output = np.empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
         arrays = bound.tapes.allocate(self.dtype, output, every)
         final = tuple([np.empty_like(initial) for initial in run.states])
-        used = bound if changed is None else changed.bound
+        used, version = bound if changed is None else changed.bound, bound.parameters.version
         used.ready().forward(run, output, final, tape=arrays)
         uses = Uses.of(self.structure.learn_initial_state, state, reset_state)
-        return Tape(Recording(bound, run, layout, arrays, output, final, uses, changed))
+        return Tape(Recording(bound, run, layout, arrays, output, final, uses, version, changed))
 
     def last_output(self, state: object) -> Array:
         """Return the output at each row's last real step, of each direction, as they merge.
