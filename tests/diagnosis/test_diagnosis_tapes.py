@@ -74,7 +74,7 @@ def test_jacobians_are_those_that_back_propagation_goes_through(engine, name, rn
     compared = 0
 
     for index, trace in enumerate(traces):
-        recorded = Recorded.of(tape, index)
+        recorded = Recorded.of(recording_of(tape), index)
         sample, steps = recorded.sample(np.arange(B)), recorded.steps
         previous = steps.previous()
         for t, row in zip(*np.nonzero(steps.real & (previous >= 0)), strict=True):
