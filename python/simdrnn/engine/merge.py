@@ -6,10 +6,7 @@ import numpy as np
 
 from simdrnn.validate import Array
 
-__all__ = ["MERGES", "join", "join_backward"]
-
-# "none" keeps the directions apart, on an axis of their own.
-MERGES = ("concat", "sum", "mul", "ave", "none")
+__all__ = ["join", "join_backward"]
 
 
 def join(merge: str, both: Array) -> Array:
@@ -17,7 +14,7 @@ def join(merge: str, both: Array) -> Array:
 
     Parameters
     ----------
-    merge : one of `MERGES`.
+    merge : one of `simdrnn.spec.structure.MERGES`.
     both : (..., D*H), the directions one after the other.
 
     Returns
