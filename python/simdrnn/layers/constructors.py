@@ -193,7 +193,8 @@ def configuration(self: Any) -> dict[str, Any]:
         name: getattr(self, name) for name in ("input_size", "hidden_size", *self._defaults)
     }
     found |= {"dtype": self.dtype.name, "seed": self.seed}
-    return found | self.structure.active() | self.options.active()
+    found |= self.structure.active() | self.options.active()
+    return found
 
 
 def shown(self: Any) -> str:
