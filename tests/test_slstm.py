@@ -59,10 +59,10 @@ def autograd_run(torch, layer, x, state, heads=1):
     return weights, given, start, torch.stack(outputs), (h, c, n, m)
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("heads", [1, 2, 3, 6])
 @pytest.mark.parametrize("with_state", [True, False])
-def test_it_is_the_formula_in_autograd(engine, with_state, heads, rng):
-    torch = pytest.importorskip("torch")
+def test_it_is_the_formula_in_autograd(torch, engine, with_state, heads, rng):
     layer = one_layer(engine, num_heads=heads)
     x, state = rng.standard_normal((5, 4, 3)), random_state(rng, 1, 4, 6)
     if not with_state:
