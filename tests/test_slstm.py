@@ -230,9 +230,13 @@ def test_threads_and_checkpoints_change_no_bit(case, B, rng):
         assert_same_bits(results(problem, **call), want)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(("heads", "H"), [(4, 768), (6, 834)])
 def test_threads_that_share_units_change_no_bit(heads, H, rng):
-    """One row of weights too many for one core: threads share heads of whole vectors, or do not."""
+    """One row of weights too many for one core: threads share heads of whole vectors, or do not.
+
+    Where another program has just made threads wait, none are asked to meet: then all is repeated.
+    """
     problem = make_problem(
         sr, "slstm", rng=rng, T=20, B=1, I=9, H=H, dtype="float32", num_heads=heads
     )
