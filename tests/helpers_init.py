@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from helpers import CELLS, INFOS, bias_rows
+from simdrnn.layers.bound import bound_layer
 
 FORGETFUL = [cell for cell in CELLS if INFOS[cell].keep >= 0]
 
@@ -24,7 +25,7 @@ def unit(dtype: Any) -> float:
 
 def total_bias(layer: Any, gate: int, suffix: str = "_l0") -> Any:
     """Return the sum of the biases of a gate, of which all but one are zero."""
-    places = bias_rows(layer._info.name, gate, layer.hidden_size)
+    places = bias_rows(bound_layer(layer).info.name, gate, layer.hidden_size)
     first, *others = (getattr(layer, kind + suffix)[rows] for kind, rows in places.items())
     assert not any(other.any() for other in others)
     return first.astype("float64")

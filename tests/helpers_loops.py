@@ -202,7 +202,7 @@ def every(names: str, table: Any = None, ids: Any = None) -> Callable[..., Any]:
             elif table is None:
                 values = list(TABLES[names]())
             else:
-                values = table(fixtures["pytestconfig"].getoption("--exhaustive"))
+                values = table(fixtures["pytestconfig"].getoption("--exhaustive", default=False))
             if lends_config:
                 del fixtures["pytestconfig"]
             rows = list(rows_of(split, values, ids))

@@ -27,6 +27,7 @@ from helpers import (
     tolerance,
 )
 from simdrnn import reference
+from simdrnn.layers.tape import recording_of
 
 # Some save nothing beside h, so that their tapes never have checkpoints.
 SAVING = tuple(cell for cell in KINDS if INFOS[cell].saved)
@@ -113,9 +114,9 @@ def test_checkpoints_are_the_states_other_than_h(engine, pattern, every, rng):
     problem = make_problem(engine, "lstm", rng=rng, T=T, pattern=pattern)
     tape = problem.layer.record(problem.x, problem.state, **problem.call, checkpoint_every=every)
 
-    (kept,) = tape._arrays.checkpoints
+    (kept,) = recording_of(tape).arrays.checkpoints
     assert tape.checkpoint_every == every
-    assert tape._arrays.saved == []
+    assert recording_of(tape).arrays.saved == []
     assert len(kept) == -(-T // every) - 1
     for number, c in enumerate(kept, 1):
         call = dict(problem.call)
@@ -141,7 +142,7 @@ def test_bytes_are_counted(engine, cell, dtype):
     plain, less = layer.record(x), layer.record(x, checkpoint_every=4)
 
     item = 8 if engine is reference else np.dtype(dtype).itemsize
-    info = engine.LSTM.cell_infos()[cell]
+    info = INFOS[cell]
     values, hidden = (count * T * 5 * 8 * 4 * item for count in (info.saved, 1))
     assert plain.nbytes == values + hidden
     assert plain.checkpoint_every is None

@@ -22,6 +22,7 @@ from helpers import (
     tolerance,
 )
 from helpers_structure import H, build, draw, draw_state, flat
+from simdrnn.layers.bound import bound_layer
 
 ALLOWED = tolerance("float64", 12, 4 * H)
 
@@ -153,7 +154,7 @@ def test_truncated_training_reaches_them(pattern, rng):
 
 def pieces(layer, x, state, goal, reset):
     """Run one row piece by piece between its resets."""
-    output, part = np.empty((len(x), layer._width)), state
+    output, part = np.empty((len(x), bound_layer(layer).width)), state
     for t in range(len(x)):
         part = goal if reset[t] else part
         output[t : t + 1], part = layer(x[t : t + 1], part)

@@ -32,7 +32,7 @@ PEAK = """
     T, B, every, call = {T}, {B}, {every}, {call}
     x = np.ones((T, B, 1), "float32")
     warm = layer.record(x[:60], lengths=np.full(B, 50), checkpoint_every=7)
-    warm.backward(np.ones((60, B, layer._width), "float32"))
+    warm.backward(np.ones((60, B, warm.output.shape[-1]), "float32"))
     del warm
     sr.release_memory()
     before = memory("VmRSS")

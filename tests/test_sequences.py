@@ -19,6 +19,7 @@ from helpers import (
     make_problem,
     tolerance,
 )
+from simdrnn.layers.bound import bound_layer
 
 ALLOWED = tolerance("float64", 10, 2 * 3 + 3)
 
@@ -104,7 +105,8 @@ def single_layers(module: Any, cell: str, layer: Any, both: bool) -> list[Any]:
     for depth in range(layer.num_layers):
         for end in ("", "_reverse") if both else ("",):
             index = depth * (1 + both) + bool(end)
-            names = [spec.name.removesuffix(f"_l{depth}{end}") for spec in layer._groups[index]]
+            own = bound_layer(layer).passes.names[index]
+            names = [name.removesuffix(f"_l{depth}{end}") for name in own]
             values = {name: getattr(layer, f"{name}_l{depth}{end}") for name in names}
             width = values["weight_ih"].shape[1]
             single = make_layer(module, cell, width, layer.hidden_size, dtype="float64")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -20,7 +18,9 @@ from helpers import (
 )
 from helpers_structure import STRUCTURES, H, build, draw, real_steps, results
 from simdrnn.engine.composed import Composed
+from simdrnn.engine.packing import Packing
 from simdrnn.engine.random_words import multipliers
+from simdrnn.layers.bound import bound_layer
 from simdrnn.spec.structure import Structure
 
 ALLOWED = tolerance("float64", 12, 4 * H)
@@ -187,8 +187,10 @@ def test_layers_one_by_one_are_the_engine_own_stack(engine, cell, both, pattern,
         build(engine, cell, "learned-2", bidirectional=both, dropout=0.5) for _ in range(2)
     )
     x, state, call = draw(layer, pattern, rng)
-    sizes = (other._info.name, other.dtype, other.input_size, H, 2, 1 + both, other.options)
-    other._engine = partial(Composed, other.engine, Structure())(*sizes)
+    bound = bound_layer(other)
+    sizes = (bound.info.name, other.dtype, other.input_size, H, 2, 1 + both, other.options)
+    bound.network = Composed(bound.engine, Structure(), *sizes)
+    bound.ready = other._ready = Packing(bound.network, bound.parameters, bound.passes.packed).ready
 
     assert_same_bits(results(other, x, state, **call), results(layer, x, state, **call))
 

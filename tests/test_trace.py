@@ -25,17 +25,19 @@ from helpers import (
     tolerance,
 )
 from simdrnn import reference
+from simdrnn.layers.tape import recording_of
 
 T, B, H = 7, 4, 5
 
 
 def traces(tape, d_output, d_state):
     """Return the traces by direction, (T, B, S + 1, H), filled with NaN before."""
-    layer, (steps, batch) = tape._layer, tape._run.x.shape[:2]
-    blocks = layer._info.states + 1
-    shape = (steps, batch, blocks * layer.hidden_size)
-    found = [np.full(shape, np.nan, layer.dtype) for _ in layer._groups]
-    tape._backward(d_output, d_state, trace=found)
+    recording = recording_of(tape)
+    layer, (steps, batch) = recording.bound, recording.run.x.shape[:2]
+    blocks = layer.info.states + 1
+    shape = (steps, batch, blocks * layer.sizes.hidden_size)
+    found = [np.full(shape, np.nan, layer.dtype) for _ in range(len(layer.passes))]
+    recording_of(tape).backward(d_output, d_state, trace=found)
     return [trace.reshape(steps, batch, blocks, -1) for trace in found]
 
 
@@ -139,7 +141,7 @@ def test_a_trace_changes_no_gradient(cell, rng):
     tape = problem.record()
     plain = tape.backward(problem.d_output, problem.d_state)
     shape = (T, B, (len(as_tuple(problem.d_state)) + 1) * problem.layer.hidden_size)
-    traced = tape._backward(problem.d_output, problem.d_state, trace=[np.zeros(shape)])
+    traced = recording_of(tape).backward(problem.d_output, problem.d_state, trace=[np.zeros(shape)])
 
     assert_same_bits(traced.x, plain.x)
     assert_same_bits(as_tuple(traced.state), as_tuple(plain.state))
@@ -152,8 +154,8 @@ def test_a_trace_that_does_not_fit_is_refused():
     tape = layer.record(np.zeros((4, 2, 2), "float32"))
 
     with pytest.raises(ValueError, match="trace: expected 72 C-contiguous elements"):
-        tape._backward(None, None, trace=[np.zeros((4, 2, 6), "float32")])
+        recording_of(tape).backward(None, None, trace=[np.zeros((4, 2, 6), "float32")])
     with pytest.raises(ValueError, match="trace: expected one array per layer and direction"):
-        tape._backward(None, None, trace=[])
+        recording_of(tape).backward(None, None, trace=[])
     with pytest.raises(TypeError, match="trace: expected dtype float32, got float64"):
-        tape._backward(None, None, trace=[np.zeros((4, 2, 9))])
+        recording_of(tape).backward(None, None, trace=[np.zeros((4, 2, 9))])

@@ -12,6 +12,8 @@ import simdrnn as sr
 from helpers import CELLS, DTYPES, ENGINES, as_tuple, assert_same_bits, few, make_layer, suited
 from helpers_structure import draw
 from simdrnn.engine.random_words import Feature, call_key, happens, normals
+from simdrnn.layers.bound import bound_layer
+from simdrnn.layers.parametrised import parameters_of
 
 OPTIONS = {
     "dropped": {"weight_dropout": 0.4},
@@ -31,7 +33,7 @@ def masks(layer, call=0):
     """Return by name what recurrent weights are multiplied by, and what is added to all weights."""
     key, chance = call_key(layer.seed, call), layer.options.weight_dropout
     scales, noise = {}, {}
-    for stream, group in enumerate(layer._groups):
+    for stream, group in enumerate(bound_layer(layer).spec.passes()):
         for number, spec in enumerate(group):
             shape = (1, *spec.shape) if len(spec.shape) == 2 else (1, 1, *spec.shape)
             if chance and spec.name.startswith("weight_hh"):
@@ -101,13 +103,13 @@ def test_nothing_is_changed_where_not_training(engine, cell, shape, rng):
 def test_a_recorded_call_leaves_the_layer_as_it_is(engine, rng):
     layer, plain = pair(engine, "lstm", "both", "deep")
     x, state, _ = draw(layer, "plain", rng)
-    before, weights, version = layer(x, state), layer.state_dict(), layer._version
+    before, weights, version = layer(x, state), layer.state_dict(), parameters_of(layer).version
 
     first, second = layer.record(x, state), layer.record(x, state)
 
     assert_same_bits(layer(x, state), before)
     assert_same_bits(layer.state_dict(), weights)
-    assert layer._version == version
+    assert parameters_of(layer).version == version
     # Each tape goes back through its own weights, in any order.
     for tape, call in ((second, 1), (first, 0)):
         twin = changed(layer, plain, call).record(x, state)

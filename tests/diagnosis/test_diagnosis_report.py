@@ -10,6 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers_loops import every
+from simdrnn.layers.tape import recording_of
 
 LINEAR = {"nonlinearity": "relu", "bias": False, "seed": 0}
 
@@ -122,7 +123,7 @@ def test_the_first_step_is_in_the_order_of_the_direction(engine):
     layer = engine.GRU(1, 2, num_layers=2, bidirectional=True, dtype="float64", seed=0)
     x = np.zeros((6, 1, 1))
     tape = layer.record(x)
-    tape._arrays.saved[3][2:5, 0, 2] = np.nan  # z of layer 1, reverse, unit 0
+    recording_of(tape).arrays.saved[3][2:5, 0, 2] = np.nan  # z of layer 1, reverse, unit 0
 
     first = sr.diagnose(tape).first_nonfinite
 

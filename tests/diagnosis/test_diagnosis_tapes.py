@@ -12,6 +12,8 @@ from helpers import CELLS, Case, make_layer
 from helpers_loops import every
 from simdrnn import reference
 from simdrnn.diagnosis.recorded import Recorded
+from simdrnn.layers.bound import bound_layer
+from simdrnn.layers.tape import recording_of
 
 
 @pytest.mark.usefixtures("built")
@@ -55,24 +57,25 @@ STRUCTURES = {
 DRAWN = {"recurrent_dropout": 0.3, "candidate_dropout": 0.3, "zoneout": 0.2, "weight_noise": 0.1}
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
+@every("name", STRUCTURES)
 def test_jacobians_are_those_that_back_propagation_goes_through(engine, name, rng):
     T, B, H = 5, 3, 4
     layer = engine.LSTM(
         4, H, num_layers=2, seed=0, dtype="float64", step_grad_clip=9.0, **STRUCTURES[name], **DRAWN
     )
     state = rng.standard_normal((2, 2 * (1 + layer.bidirectional), B, H))
-    reset = rng.random((T, B)) < 0.3
+    reset = np.zeros((T, B), bool)
+    reset[2, :2] = True
     tape = layer.record(
         rng.standard_normal((T, B, 4)), tuple(state), lengths=[5, 4, 2], reset=reset,
         reset_state=tuple(2.0 * state),
     )  # fmt: skip
-    traces = [np.zeros((T, B, 3 * H)) for _ in layer._groups]
-    tape._backward(tape.output, None, trace=traces)
+    traces = [np.zeros((T, B, 3 * H)) for _ in bound_layer(layer).passes.names]
+    recording_of(tape).backward(tape.output, None, trace=traces)
     compared = 0
 
     for index, trace in enumerate(traces):
-        recorded = Recorded.of(tape, index)
+        recorded = Recorded.of(recording_of(tape), index)
         sample, steps = recorded.sample(np.arange(B)), recorded.steps
         previous = steps.previous()
         for t, row in zip(*np.nonzero(steps.real & (previous >= 0)), strict=True):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import simdrnn as sr
 from helpers import CELLS, RECURRENT, Case, make_layer, printed
 from helpers_loops import every
+from simdrnn.layers.tape import recording_of
 
 FLOPS_PER_THREAD = 4e6
 
@@ -229,11 +230,14 @@ def test_tapes_keep_saved_values_and_outputs_only(dtype, cell, directions):
 
     tape = case.draw(sr).record()
 
-    kept = sum(array.nbytes for array in [*tape._arrays.saved, *tape._arrays.hidden])
+    kept = sum(
+        array.nbytes
+        for array in [*recording_of(tape).arrays.saved, *recording_of(tape).arrays.hidden]
+    )
     info = next(info for info in sr._core.cells() if info["name"] == cell)
     values = (info["saved"] + 1) * case.T * case.B * case.H * case.layers * directions
     assert kept == values * np.dtype(dtype).itemsize
-    assert np.shares_memory(tape.output, tape._arrays.hidden[-1])
+    assert np.shares_memory(tape.output, recording_of(tape).arrays.hidden[-1])
 
 
 on_linux = pytest.mark.skipif(

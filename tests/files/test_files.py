@@ -27,8 +27,10 @@ from helpers_loops import every
 from problems import Setting, build
 from rows import small_rows
 from simdrnn import files, reference
-from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.parametrised import Parametrised
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.single_step import RecurrentCell
 
 OBJECTS = CLASSES | STACKS
 all_objects = every("make", OBJECTS.values(), ids=OBJECTS)
@@ -44,7 +46,9 @@ def inputs_of(layer, rng):
 
 def beside_of(layer, x):
     """Return what a layer or cell takes beside x, as arguments of a call."""
-    takes = isinstance(layer, EngineUser) and layer._info.step_inputs
+    takes = (
+        isinstance(layer, (RecurrentLayer, RecurrentCell)) and bound_layer(layer).info.step_inputs
+    )
     return {"attention": np.full(x.shape[:-1], 0.25, layer.dtype)} if takes else {}
 
 
@@ -157,7 +161,7 @@ def test_nothing_is_drawn_while_loading(ending, tmp_path, monkeypatch):
     def drawn(*args, **kwargs):
         raise AssertionError("parameters were drawn")
 
-    monkeypatch.setattr("simdrnn.layers.bound.initialise", drawn)
+    monkeypatch.setattr("simdrnn.layers.constructors.initialise", drawn)
 
     same_parameters(sr.load(tmp_path / f"lstm{ending}"), layer)
     with pytest.raises(AssertionError, match="drawn"):

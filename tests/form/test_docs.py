@@ -64,11 +64,26 @@ ENGINE = reference.Network  # reached through layers; what an engine does is sai
 # Docstrings
 
 
+def shown_elsewhere(module):
+    """Yield name and docstrings of classes written here that say they are of the package above."""
+    for name in getattr(module, "__all__", []):
+        cls = getattr(module, name)
+        if not inspect.isclass(cls) or cls.__module__ == module.__name__:
+            continue
+        if re.search(rf"^class {name}\b", inspect.getsource(module), re.M):
+            methods = [one for one in vars(cls).values() if inspect.isfunction(one)]
+            yield from ((name, one.__doc__) for one in (cls, *methods) if one.__doc__)
+
+
 @every("name", ["simdrnn", *MODULES])
 def test_examples_in_docstrings_run(name):
-    failed, _ = doctest.testmod(
-        import_module(name), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    )
+    module = import_module(name)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    runner = doctest.DocTestRunner(optionflags=flags)
+    for _, text in shown_elsewhere(module):
+        runner.run(doctest.DocTestParser().get_doctest(text, dict(vars(module)), name, None, None))
+    assert runner.failures == 0
+    failed, _ = doctest.testmod(module, optionflags=flags)
 
     assert failed == 0
 
@@ -82,6 +97,9 @@ def test_there_are_examples_to_run():
         for test in finder.find(import_module(name))
         if test.examples
     }  # fmt: skip
+    for name in MODULES:
+        shown = shown_elsewhere(import_module(name))
+        found |= {f"{name}.{label}" for label, text in shown if ">>>" in text}
 
     layers = {"LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"}
     assert {name.rsplit(".", 1)[1] for name in found} >= layers | {"Linear", "Adam", "mse"}

@@ -65,12 +65,11 @@ MAY_IMPORT["cli"] = MAY_IMPORT["cli"] | {"onnx"}  # `simdrnn onnx`
 # What may not sink to nothing yet: how many breaches of a law there are at most. Only ever lower
 # these numbers.
 CEILINGS = {
-    # Layers save themselves (`layer.save`), and the table of cells names the reference's twins.
-    "imports that go up": 2,
-    # A layer makes tapes, which hold it; so do stacks. Reports draw themselves.
-    "modules in circles": 19,
-    # Diagnosis, tapes and bridges read what layers keep for themselves.
-    "private names of other objects": 222,
+    # Layers save themselves (`layer.save`).
+    "imports that go up": 1,
+    "modules in circles": 0,
+    # Half of them are PyTorch's. Layers, tapes and parameters show theirs by one function each.
+    "private names of other objects": 36,
     "functions that are too long": 0,
     "files that are too long": 0,
 }

@@ -24,8 +24,9 @@ from helpers_loops import every
 from helpers_source import ROOT
 from simdrnn import reference
 from simdrnn.layers import from_table
-from simdrnn.layers.bound import EngineUser
-from simdrnn.layers.on_compiled import Compiled
+from simdrnn.layers.compiled import COMPILED
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.single_step import RecurrentCell
 from simdrnn.spec.cell import CellInfo
 
 PAGE = ROOT / "docs" / "cells.md"
@@ -49,7 +50,7 @@ def test_classes_are_found_listed_and_the_same_every_time(engine, name, ending):
     assert found is getattr(engine, name + ending)
     assert (found.__module__, found.__qualname__) == (engine.__name__, name + ending)
     assert name + ending in dir(engine)
-    assert issubclass(found, EngineUser)
+    assert issubclass(found, (RecurrentLayer, RecurrentCell))
 
 
 def test_the_namespaces_still_list_what_they_hold():
@@ -128,17 +129,12 @@ def test_forget_bias_is_that_of_the_gate_that_keeps(engine, name, ending):
 def test_a_cell_without_such_a_gate_has_no_forget_bias():
     table = {"plain": CellInfo("rnn_relu", gates=1, separate=0, states=1, saved=0, layer="Plain")}
 
-    class Table(Compiled):
-        """Has one cell only."""
+    binding = COMPILED._replace(cells=lambda: table, namespace="nowhere")
 
-        @staticmethod
-        def cell_infos():
-            return table
-
-    made = from_table.cell_class("Plain", Table, "nowhere")
+    made = from_table.cell_class("Plain", binding, reference.layers.equations_of)
 
     assert "forget_bias" not in inspect.signature(made).parameters
-    assert from_table.cell_class("Other", Table, "nowhere") is None
+    assert from_table.cell_class("Other", binding, reference.layers.equations_of) is None
     assert from_table.class_names(table) == ["Plain", "PlainCell"]
 
 

@@ -30,6 +30,7 @@ from helpers_inputs import (
     values,
 )
 from simdrnn import reference
+from simdrnn.layers.bound import bound_layer
 
 
 def tuple_of(members, alone):
@@ -164,7 +165,7 @@ def calls(draw, layer, *, with_out):
         for name, share in (("mask", 0.7), ("reset", 0.3))
     }
     call = {
-        "state": draw(states([state_shape] * layer._info.states, dtype, rng)),
+        "state": draw(states([state_shape] * bound_layer(layer).info.states, dtype, rng)),
         "lengths": draw(lengths((B,) if batched else (), T, rng)),
         "mask": flags["mask"],
         "reset": flags["reset"],

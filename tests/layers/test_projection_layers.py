@@ -23,6 +23,7 @@ from helpers import (
 )
 from helpers_loops import every, in_turn
 from simdrnn import reference
+from simdrnn.layers.tape import recording_of
 
 I, H, P = 4, 7, 3  # noqa: E741
 
@@ -84,7 +85,7 @@ def test_traces_are_p_wide_where_h_is(pattern, name):
     for problem in problems:
         tape = problem.record()
         traces = [np.full((6, 4, P + H + P), np.nan) for _ in range(2)]
-        tape._backward(problem.d_output, problem.d_state, None, traces)
+        recording_of(tape).backward(problem.d_output, problem.d_state, None, traces)
         found.append(tuple(traces))
 
     for ours, twin in zip(*found, strict=True):
@@ -99,7 +100,7 @@ def test_a_trace_of_another_width_is_refused():
     tape = lstm(sr).record(np.zeros((2, 1, I)))
 
     with pytest.raises(ValueError, match="trace"):
-        tape._backward(None, None, None, [np.zeros((2, 1, 3 * H))])
+        recording_of(tape).backward(None, None, None, [np.zeros((2, 1, 3 * H))])
 
 
 # -- states ----------------------------------------------------------------------------------------

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import simdrnn as sr
 from helpers import (
     CELLS,
     PATTERNS,
     Problem,
+    as_tuple,
     assert_close,
     difference_step,
     difference_tolerance,
@@ -20,6 +22,7 @@ from helpers import (
     loss_scale,
     loss_terms,
     make_problem,
+    printed,
     substitute,
     tolerance,
     variables,
@@ -212,3 +215,42 @@ def test_both_engines_count_alike():
     infos = {name: cell.info for name, cell in reference.CELLS.items()}
 
     assert infos == compiled_cells()
+
+
+def test_it_does_without_the_compiled_part():
+    # The package's own initialiser asks for that part; what it would load is not there.
+    code = f"""
+        import sys, types
+        package = types.ModuleType("simdrnn")
+        package.__path__ = {[*sr.__path__]!r}
+        sys.modules["simdrnn"], sys.modules["simdrnn._core"] = package, None
+
+        import numpy as np
+        from simdrnn import reference
+        for cell in reference.CELLS.values():
+            if cell.info.layer and not cell.info.step_inputs:
+                layer = getattr(reference, cell.info.layer)(2, 3, num_layers=2, dropout=0.1)
+                tape = layer.record(np.ones((4, 5, 2)), lengths=[4, 3, 2, 1, 0])
+                assert np.isfinite(tape.backward(tape.output).x).all()
+        merged = reference.GRU(3, 3, bidirectional=True, merge="sum", residual=True)
+        cell = reference.LSTMCell(2, 3)
+        print(merged(np.ones((4, 5, 3)))[0].shape, cell(np.ones((5, 2)))[0].shape)
+    """
+
+    assert printed(code) == "(4, 5, 3) (5, 3)"
+
+
+@every("cell", ["RNN", "LSTM", "GRU", "IndRNN", "SLSTM"])
+def test_what_rows_without_steps_carry_may_be_anything(cell):
+    layer = getattr(reference, cell)(2, 3, seed=0)
+    state = layer.record(np.ones((1, 3, 2))).state
+    for one in as_tuple(state):
+        one[:, 1] = np.nan
+
+    tape = layer.record(np.ones((4, 3, 2)), state, lengths=[4, 0, 2])
+    grads = tape.backward(tape.output)
+
+    assert all(np.isfinite(value).all() for value in grads.params.values())
+    for one in as_tuple(grads.state):
+        assert np.isfinite(one).all()
+        assert not one[:, 1].any()

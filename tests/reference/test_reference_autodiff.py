@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import difference_step, difference_tolerance
+from helpers_loops import every
 from simdrnn.reference.activations import LOG_SIGMOID, activation_of
 from simdrnn.reference.autodiff import _OF_FUNCTION, _OF_UFUNC, Tape, apply
 from simdrnn.reference.heads import product
@@ -44,7 +45,7 @@ PRIMITIVES = {
 }
 
 
-@pytest.mark.parametrize("name", PRIMITIVES)
+@every("name", PRIMITIVES)
 def test_gradients_match_differences(name, rng):
     function, *shapes = PRIMITIVES[name]
     values = [0.5 + rng.random(shape) for shape in shapes]
@@ -103,7 +104,7 @@ KINKS = {
 }
 
 
-@pytest.mark.parametrize("name", KINKS)
+@every("name", KINKS)
 def test_slopes_at_kinks(name):
     function, values, slopes = KINKS[name]
 
@@ -187,7 +188,7 @@ def test_two_tapes_do_not_mix():
         x * y
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@every("name", REFUSED)
 def test_what_has_no_rule_is_refused(name):
     with pytest.raises(TypeError):
         REFUSED[name](Tape().variable(np.array([1.0, 2.0])))

@@ -10,6 +10,7 @@ import pytest
 from helpers import assert_same_bits, make_problem
 from helpers_layer_norm import PLACEMENTS, scattered
 from helpers_loops import every
+from simdrnn.layers.bound import bound_layer
 
 BIASES = ["bias_ih", "bias_hh"]
 NORMS = ["weight_ln_ih", "weight_ln_hh"]
@@ -23,7 +24,7 @@ NAMES = {"haste": [*BIASES, *NORMS], "torch": [*NORMS, *OFFSETS], "tf": [*BIASES
 @every("engine")
 def test_parameters_have_these_names_shapes_and_values(engine, placement, cell):
     layer = getattr(engine, cell)(3, 4, num_layers=2, bidirectional=True, layer_norm=placement)
-    gates = layer._info.gates
+    gates = bound_layer(layer).info.gates
     names = ["weight_ih", "weight_hh", *NAMES[placement], *(STATE if cell == "LSTM" else [])]
 
     ends = ("_l0", "_l0_reverse", "_l1", "_l1_reverse")

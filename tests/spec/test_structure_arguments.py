@@ -13,6 +13,7 @@ import simdrnn as sr
 from helpers import assert_same_bits
 from helpers_loops import every
 from helpers_structure import ALL, build, draw
+from simdrnn.layers.bound import bound_layer
 from simdrnn.spec.structure import Structure
 
 REFUSED = {
@@ -86,7 +87,7 @@ def test_plain_layers_run_on_the_engine_itself():
     for options in ({}, {"learn_initial_state": True}, {"bidirectional": True, "merge": "concat"}):
         layer = sr.LSTM(2, 3, 2, residual=False, reverse=False, **options)
 
-        assert type(layer._engine) is sr.LSTM.engine
+        assert type(bound_layer(layer).network) is bound_layer(layer).engine
 
 
 def test_out_has_the_shape_that_merging_makes():

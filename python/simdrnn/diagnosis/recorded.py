@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simdrnn.engine.composed import Composed
-from simdrnn.engine.protocol import Run
+from simdrnn.engine.protocol import CheckedCall
 from simdrnn.engine.steps import Steps
-from simdrnn.layers.tape import Tape as RecordedTape
+from simdrnn.layers.recording import Recording
 from simdrnn.reference.autodiff import Tape
 from simdrnn.reference.gates import H_ITSELF, Gate, gates_of
 from simdrnn.reference.heads import whole
@@ -28,6 +28,7 @@ class Recorded:
 
     Attributes
     ----------
+    recording : of the layer.
     index : ``layer * D + direction``.
     info, gates : counts of the cell, and its gates by block of weights; empty if it names none.
     steps : which steps are real, in which order.
@@ -35,7 +36,7 @@ class Recorded:
     saved : (T, B, saved, H), what the cell kept of each step; undefined where it is not real.
     """
 
-    tape: RecordedTape
+    recording: Recording
     index: int
     info: CellInfo
     gates: tuple[Gate, ...]
@@ -44,31 +45,31 @@ class Recorded:
     saved: Array
 
     @classmethod
-    def of(cls, tape: RecordedTape, index: int) -> Recorded:
-        """View direction `index` of what `tape` holds."""
-        layer, run, arrays = tape._layer, tape._run, tape._arrays
-        directions, h_size = layer._sizes.num_directions, layer._sizes.h_size
+    def of(cls, recording: Recording, index: int) -> Recorded:
+        """View direction `index` of what was recorded."""
+        bound, run, arrays = recording.bound, recording.run, recording.arrays
+        directions, h_size = bound.sizes.num_directions, bound.sizes.h_size
         number, direction = divmod(index, directions)
         steps, batch = run.x.shape[:2]
         return cls(
-            tape,
+            recording,
             index,
-            layer._info,
-            gates_of(CELLS[layer._info.name], layer.options),
-            Steps.of(run, reverse=direction == 1 or layer.structure.reverse),
+            bound.info,
+            gates_of(CELLS[bound.info.name], bound.options),
+            Steps.of(run, reverse=direction == 1 or bound.structure.reverse),
             arrays.hidden[number][..., direction * h_size : (direction + 1) * h_size],
-            arrays.saved[index].reshape(steps, batch, layer._saved_width, layer.hidden_size),
+            arrays.saved[index].reshape(steps, batch, bound.tapes.saved, bound.sizes.hidden_size),
         )
 
     @property
     def layer(self) -> int:
         """Which layer of the stack."""
-        return self.index // self.tape._layer._sizes.num_directions
+        return self.index // self.recording.bound.sizes.num_directions
 
     @property
     def reverse(self) -> bool:
         """Whether the direction runs backwards in time."""
-        return self.index % self.tape._layer._sizes.num_directions == 1
+        return self.index % self.recording.bound.sizes.num_directions == 1
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -77,7 +78,7 @@ class Recorded:
 
     def gate(self, gate: Gate) -> Array:
         """Return the values (T, B, H) of a gate."""
-        first = self.tape._layer.options.saved_sums(self.info)
+        first = self.recording.bound.options.saved_sums(self.info)
         return self.output if gate.place == H_ITSELF else self.saved[:, :, first + gate.place]
 
     def states(self) -> dict[str, Array]:
@@ -88,7 +89,7 @@ class Recorded:
 
     def carried(self, trace: Array) -> list[Array]:
         """Cut a trace into its parts: of each state, h first, and what arrives at h."""
-        sizes = self.tape._layer._sizes.state_sizes(self.info.states)
+        sizes = self.recording.bound.sizes.state_sizes(self.info.states)
         return np.split(trace, np.cumsum(sizes), axis=-1)
 
     def recurrent(self) -> Array:
@@ -96,9 +97,9 @@ class Recorded:
 
         Where h is projected they are followed by the projection, from h to h: (blocks, P, P).
         """
-        layer = self.tape._used
-        parameters = layer._direction(layer._parameters, self.index)
-        shape = (self.info.recurrent_blocks, layer.hidden_size, layer._sizes.seen_units)
+        bound = self.recording.used
+        parameters = bound.passes.of_pass(bound.parameters.arrays, self.index)
+        shape = (self.info.recurrent_blocks, bound.sizes.hidden_size, bound.sizes.seen_units)
         if parameters.weight_hh is None:
             return np.zeros(shape)
         matrices = parameters.weight_hh.astype(np.float64).reshape(shape)
@@ -109,21 +110,22 @@ class Recorded:
 
     def sample(self, rows: Array) -> Sample:
         """Return the steps of some rows of the batch, on the NumPy twin."""
-        layer, run = self.tape._used, self.tape._run
-        _, hidden, layers, directions = layer._sizes[:4]
+        bound, arrays = self.recording.used, self.recording.arrays
+        run, sizes = self.recording.run, bound.sizes
+        _, hidden, layers, directions = sizes[:4]
         number, index = self.layer, self.index
-        if isinstance(layer._engine, Composed):  # where every layer is a network of its own
-            run = layer._engine.run_of(run, self.tape._arrays, number)
+        if isinstance(bound.network, Composed):  # where every layer is a network of its own
+            run = bound.network.run_of(run, arrays, number)
             layers, number, index = 1, 0, index % directions
         twin = Network(
             self.info.name, np.dtype(np.float64), run.x.shape[2], hidden, layers, directions,
-            layer.options, layer._sizes.projected_size,
+            bound.options, sizes.projected_size,
         )  # fmt: skip
-        parameters = layer._direction(layer._per_unit(layer._parameters), self.index)
+        parameters = bound.passes.of_pass(bound.passes.per_unit(), self.index)
         twin.set_parameters(index, *parameters)
-        x = twin.input_of(run, self.tape._arrays.hidden, number)
+        x = twin.input_of(run, arrays.hidden, number)
         noise = twin.noise_of(run, index)
-        if layer.structure.reverse:  # drawn in processing order
+        if bound.structure.reverse:  # drawn in processing order
             noise = noise.of_times(slice(None, None, -1))
         real = self.steps.real[:, rows]
         saved = np.where(real[..., None, None], self.saved[:, rows], 0.0).astype(np.float64)
@@ -138,7 +140,7 @@ class Recorded:
         )
 
 
-def _of_rows(run: Run, rows: Array) -> Run:
+def _of_rows(run: CheckedCall, rows: Array) -> CheckedCall:
     """Return what some rows of the batch are given besides x."""
     resets = run.reset_states
     return run._replace(

@@ -239,7 +239,8 @@ def _sum_to(gradient: Array, shape: tuple[int, ...]) -> Array:
         for place, (size, wide) in enumerate(zip(shape, gradient.shape[ahead:], strict=True))
         if size != wide
     ]
-    return np.sum(gradient, axis=(*range(ahead), *repeated)).reshape(shape)
+    summed: Array = gradient.sum(axis=(*range(ahead), *repeated))
+    return summed.reshape(shape)
 
 
 def _of_mean(d: Array, y: Array, x: Array, *_: Any) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.engine.protocol import ParameterArrays, Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, ParameterArrays, TapeArrays
 from simdrnn.engine.random_words import Feature, multipliers
 from simdrnn.engine.steps import Steps
 from simdrnn.reference.cell_protocol import Cell
@@ -92,7 +92,7 @@ class Network:
             widest += self._hidden_size * saved
         return steps * batch * widest * np.dtype(np.float64).itemsize
 
-    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+    def backward_peak(self, run: CheckedCall, checkpoint_every: int) -> int:
         """Return the same: what masks leave out is computed here, too."""
         steps, batch = run.x.shape[:2]
         return self.workspace_bytes(steps, batch, True, checkpoint_every)
@@ -114,16 +114,18 @@ class Network:
         weight_hh: Array | None,
         bias_ih: Array | None,
         bias_hh: Array | None,
-        own: Sequence[Array | None] = (),
+        cell_parameters: Sequence[Array | None] = (),
         weight_hr: Array | None = None,
     ) -> None:
         """Take the parameters of one direction, as float64 and by gate."""
-        arrays = ParameterArrays(weight_ih, weight_hh, bias_ih, bias_hh, tuple(own), weight_hr)
+        arrays = ParameterArrays(
+            weight_ih, weight_hh, bias_ih, bias_hh, tuple(cell_parameters), weight_hr
+        )
         self._weights[index] = Weights.by_gate(arrays, self._cell.info, self._hidden_size)
 
     def forward(
         self,
-        run: Run,
+        run: CheckedCall,
         output: Array,
         final_states: Sequence[Array],
         *,
@@ -148,7 +150,7 @@ class Network:
 
     def backward(
         self,
-        run: Run,
+        run: CheckedCall,
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
@@ -182,7 +184,7 @@ class Network:
                 self._hand_out(gradients, index, d_initial_states, d_reset_states)
                 found, wanted = gradients.weights, d_parameters[index]
                 values = (*found[:4], found.projection, *found.own)
-                targets = (*wanted[:4], wanted.weight_hr, *wanted.own)
+                targets = (*wanted[:4], wanted.weight_hr, *wanted.cell_parameters)
                 for target, value in zip(targets, values, strict=True):
                     if target is not None and value is not None:
                         target[...] = value.reshape(target.shape)
@@ -191,7 +193,7 @@ class Network:
         if d_attention is not None:
             d_attention[...] = d_scores[0]
 
-    def input_of(self, run: Run, hidden: Sequence[Array], layer: int) -> Array:
+    def input_of(self, run: CheckedCall, hidden: Sequence[Array], layer: int) -> Array:
         """Return what a layer is given, of the outputs of those below: with some of it dropped."""
         below = hidden[layer - 1] if layer else run.x
         return below.astype(np.float64) * self._dropout(run, layer)
@@ -219,7 +221,7 @@ class Network:
         shape = (steps, batch, width, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
 
-    def pass_of(self, run: Run, index: int, x: Array) -> Pass:
+    def pass_of(self, run: CheckedCall, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""
         steps = Steps.of(run, reverse=bool(index % self._num_directions))
         initial = _of_index(run.states, index)
@@ -233,7 +235,7 @@ class Network:
             beside.astype(np.float64),
         )  # fmt: skip
 
-    def noise_of(self, run: Run, index: int) -> Noise:
+    def noise_of(self, run: CheckedCall, index: int) -> Noise:
         """Draw what is random about the pass of one direction."""
         return Noise.draw(
             self._options,
@@ -261,7 +263,7 @@ class Network:
             else:
                 d_initial[index], d_reset_states[position][index] = d_start, d_reset
 
-    def _dropout(self, run: Run, layer: int) -> Array | float:
+    def _dropout(self, run: CheckedCall, layer: int) -> Array | float:
         """Return what the input of `layer` is multiplied by."""
         scale: Array | float = 1.0
         if not run.training:

@@ -39,7 +39,7 @@ class Weights(NamedTuple):
             given = np.zeros(blocks * math.prod(shape)) if array is None else array
             return given.astype(np.float64).reshape(blocks, *shape)
 
-        own, weight_hr = arrays.own, arrays.weight_hr
+        own, weight_hr = arrays.cell_parameters, arrays.weight_hr
         seen = hidden if arrays.weight_hh is None else arrays.weight_hh.shape[1]
         return cls(
             cut(arrays.weight_ih, info.input_blocks, hidden, arrays.weight_ih.shape[1]),
@@ -52,8 +52,14 @@ class Weights(NamedTuple):
 
     def each(self, function: Callable[[Array], Array]) -> Weights:
         """Apply a function to each of them."""
-        projection = None if self.projection is None else function(self.projection)
-        return Weights(*map(function, self[:5]), projection)
+        return Weights(
+            function(self.input),
+            function(self.recurrent),
+            function(self.bias_ih),
+            function(self.bias_hh),
+            function(self.own),
+            None if self.projection is None else function(self.projection),
+        )
 
 
 class PassResult(NamedTuple):

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.peers
 WITHOUT = """
 import sys
 sys.modules["sklearn"] = None  # as if it were not installed
-from helpers_source import ROOT
 import simdrnn
 try:
     import simdrnn.sklearn
