@@ -1,6 +1,6 @@
 // Sums over the rows of a chunk of gate gradients: the products that are gradients of weights, and
 // the plain sums of biases. Each thread takes a slice of the gradients' columns, so that every
-// result is one chain over the rows, whoever computes it.
+// result is one chain over the rows, whoever computes it. And sums over the units of one row.
 #pragma once
 #include <algorithm>
 #include <utility>
@@ -8,6 +8,7 @@
 
 #include "abi/kernel_table.hpp"
 #include "engine/memory.hpp"
+#include "engine/steps.hpp"
 
 namespace simdrnn {
 
@@ -67,5 +68,33 @@ class RowSums {
   Index stride_;
   std::vector<T*> packed_operand_;  // by thread
 };
+
+// The sum of a row in 16 partial sums, which the compiler can keep in vectors without another order
+// of additions.
+template <class T>
+T sum_of(const T* row, Index n) {
+  constexpr Index kParts = 16;
+  T parts[kParts] = {};
+  for (Index i = 0; i < n; ++i) parts[i % kParts] += row[i];
+  for (Index width = kParts / 2; width > 0; width /= 2) {
+    for (Index i = 0; i < width; ++i) parts[i] += parts[i + width];
+  }
+  return parts[0];
+}
+
+// Adds to d (T, B) what the units' gradients for the attention sum to: `n` numbers of each row of
+// d_units. Of the steps, those that part p of `parts` takes.
+template <class T>
+void add_over_units(const StepRows& rows, const T* d_units, Index stride, Index n, Index p,
+                    Index parts, T* d) {
+  const Index count = rows.end - rows.begin;
+  for (Index s = count * p / parts; s < count * (p + 1) / parts; ++s) {
+    const Index step = rows.begin + s;
+    for (Index b = 0; b < rows.batch; ++b) {
+      const Index row = rows.row_of(step, b);
+      if (row >= 0) d[rows.time_of(step) * rows.batch + b] += sum_of(d_units + row * stride, n);
+    }
+  }
+}
 
 }  // namespace simdrnn

@@ -80,8 +80,7 @@ std::vector<std::string> activations() {
 
 void register_info(py::module_& m) {
   m.def("cells", &cells, "The cells of this build: a list of dicts with the fields of CellInfo.");
-  m.def("activations", &activations,
-        "Names of the activations, in the order of the engine's enumeration.");
+  m.def("activations", &activations, "Names of the activations.");
   m.def("compiled_isas", &dispatch::compiled, "Names of the ISAs in this build, best first.");
   m.def("available_isas", &dispatch::available, "Those that this CPU can run, best first.");
   m.def("active_isa", [] { return dispatch::active().isa; }, "Name of the ISA in use.");

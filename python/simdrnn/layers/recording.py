@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdrnn.engine.protocol import CheckedCall, State, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, GradientArrays, State, TapeArrays
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.gradients import Gradients
@@ -119,8 +119,8 @@ class Recording:
         d_initial = tuple(np.empty(state.shape, dtype) for state in run.states)
         params, d_parameters = bound.passes.gradient_arrays()
         self.used.ready().backward(
-            run, self.arrays, d_sequence, d_final, d_x, d_initial, d_parameters,
-            d_reset_states=d_reset, trace=trace, d_attention=d_attention,
+            run, self.arrays, d_sequence, d_final,
+            GradientArrays(d_x, d_initial, d_parameters, d_reset, d_attention, trace),
         )  # fmt: skip
         if self.changed is not None:
             self.changed.backward(params)
