@@ -2,10 +2,12 @@
 #include <pybind11/stl.h>
 
 #include <iterator>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "abi/activation.hpp"
+#include "abi/row_layout.hpp"
 #include "engine/dispatch/dispatch.hpp"
 #include "engine/memory.hpp"
 #include "engine/threads/team.hpp"
@@ -72,6 +74,23 @@ py::list cells() {
   return list;
 }
 
+// Where a step's values are on the tape, in blocks of H: see abi/row_layout.hpp.
+py::dict saved_layout(const std::string& cell, bool norm, bool norm_carried, bool keeps_carried) {
+  const KernelTable& table = dispatch::active();
+  for (int i = 0; i < table.cell_count; ++i) {
+    const CellInfo& info = table.cells[i].info;
+    if (cell != info.name) continue;
+    const SavedLayout saved = row_layout(info, norm, norm_carried, keeps_carried).saved;
+    py::dict places;
+    places["cell"] = saved.cell;
+    places["carried"] = saved.carried;
+    places["last_states"] = saved.last_states;
+    places["width"] = saved.width;
+    return places;
+  }
+  throw std::invalid_argument("cell: '" + cell + "' is not in this build");
+}
+
 std::vector<std::string> activations() {
   return {std::begin(kActivationNames), std::end(kActivationNames)};
 }
@@ -80,6 +99,8 @@ std::vector<std::string> activations() {
 
 void register_info(py::module_& m) {
   m.def("cells", &cells, "The cells of this build: a list of dicts with the fields of CellInfo.");
+  m.def("saved_layout", &saved_layout, py::arg("cell"), py::arg("norm"), py::arg("norm_carried"),
+        py::arg("keeps_carried"), "Places of what a step leaves on the tape, in blocks of H.");
   m.def("activations", &activations,
         "Names of the activations, in the order of the engine's enumeration.");
   m.def("compiled_isas", &dispatch::compiled, "Names of the ISAs in this build, best first.");

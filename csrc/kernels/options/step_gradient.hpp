@@ -21,6 +21,12 @@ inline T squared_norm(const T* row, Index n) noexcept {
 inline float square_root(float x) noexcept { return __builtin_sqrtf(x); }
 inline double square_root(double x) noexcept { return __builtin_sqrt(x); }
 
+template <class T>
+inline bool clips_step_gradient(const Limits<T>& limits) noexcept {
+  const T infinity = T(__builtin_inf());
+  return limits.step_gradient < infinity || limits.step_gradient_norm < infinity;
+}
+
 // `row` has n elements and is padded to full vectors.
 template <class V>
 inline void clip_step_gradient(const Limits<typename V::Scalar>& limits, typename V::Scalar* row,
