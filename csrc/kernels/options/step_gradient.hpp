@@ -8,7 +8,7 @@
 // (elementwise); Pascanu et al. 2013, arXiv:1211.5063 (norm).
 #pragma once
 #include "abi/options.hpp"
-#include "kernels/simd/sums.hpp"
+#include "abi/sums.hpp"
 #include "kernels/simd/vec.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
