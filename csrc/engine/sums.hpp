@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "abi/kernel_table.hpp"
+#include "abi/sums.hpp"
 #include "engine/memory.hpp"
 #include "engine/steps.hpp"
 
@@ -69,19 +70,6 @@ class RowSums {
   std::vector<T*> packed_operand_;  // by thread
 };
 
-// The sum of a row in 16 partial sums, which the compiler can keep in vectors without another order
-// of additions.
-template <class T>
-T sum_of(const T* row, Index n) {
-  constexpr Index kParts = 16;
-  T parts[kParts] = {};
-  for (Index i = 0; i < n; ++i) parts[i % kParts] += row[i];
-  for (Index width = kParts / 2; width > 0; width /= 2) {
-    for (Index i = 0; i < width; ++i) parts[i] += parts[i + width];
-  }
-  return parts[0];
-}
-
 // Adds to d (T, B) what the units' gradients for the attention sum to: `n` numbers of each row of
 // d_units. Of the steps, those that part p of `parts` takes.
 template <class T>
@@ -92,7 +80,10 @@ void add_over_units(const StepRows& rows, const T* d_units, Index stride, Index 
     const Index step = rows.begin + s;
     for (Index b = 0; b < rows.batch; ++b) {
       const Index row = rows.row_of(step, b);
-      if (row >= 0) d[rows.time_of(step) * rows.batch + b] += sum_of(d_units + row * stride, n);
+      if (row >= 0) {
+        const T* const units = d_units + row * stride;
+        d[rows.time_of(step) * rows.batch + b] += sum_over<T>(n, [&](Index i) { return units[i]; });
+      }
     }
   }
 }

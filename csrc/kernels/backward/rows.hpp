@@ -28,6 +28,7 @@ class BackwardRows {
         pass_(args.pass),
         info_(info),
         acts_(acts),
+        looks_at_h_(args.trace != nullptr || clips_step_gradient(args.pass.options.limits)),
         scratch_(args.scratch),
         noise_(pass_, info.states, args.padded, acts, scratch_),
         dropout_(pass_, recurrent_gates(info), args.padded, acts, scratch_),
@@ -109,16 +110,13 @@ class BackwardRows {
   }
 
   // Notes what the weight gradients need of a row, and clips what arrives at its h.
-  [[gnu::noinline]] void enter(Row& row, Index r) noexcept {
+  void enter(Row& row, Index r) noexcept {
     if (acts_) prepare(row, r);
     if (a_.gang.part == 0) {
       a_.x_rows[row.number] = row_at(pass_.x, t_, row.b);
       a_.h_rows[row.number] = row.seen_h;
     }
-    T* const d_h = a_.d_state[0] + row.i * a_.padded;
-    if (a_.trace != nullptr) trace_arriving(a_, info_, t_, row.b, row.i, of_h_);
-    clip_step_gradient<V>(pass_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
-    if (a_.trace != nullptr) trace_states(a_, info_, t_, row.b, row.i, of_h_, units_);
+    if (looks_at_h_) look_at_h(row);
   }
 
   // to += from.
@@ -130,6 +128,7 @@ class BackwardRows {
   const PassArgs<T>& pass_;
   const CellInfo& info_;
   bool acts_;
+  bool looks_at_h_;  // whether what arrives at h is traced or clipped
   Scratch scratch_;
   StepNoise<V> noise_;
   RecurrentDropout<V> dropout_;
@@ -144,6 +143,14 @@ class BackwardRows {
   Index t_ = 0;
 
  private:
+  // Shows what arrives at a row's h, and clips it.
+  [[gnu::noinline]] void look_at_h(const Row& row) noexcept {
+    T* const d_h = a_.d_state[0] + row.i * a_.padded;
+    if (a_.trace != nullptr) trace_arriving(a_, info_, t_, row.b, row.i, of_h_);
+    clip_step_gradient<V>(pass_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
+    if (a_.trace != nullptr) trace_states(a_, info_, t_, row.b, row.i, of_h_, units_);
+  }
+
   // What was random about the n-th row of the step.
   [[gnu::noinline]] void prepare(Row& row, Index n) noexcept {
     noise_.prepare(n, t_, row.b, units_.begin, round_up(units_.end, kLanes));

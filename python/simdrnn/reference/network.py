@@ -83,7 +83,7 @@ class Network:
     def workspace_bytes(self, steps: int, batch: int, training: bool, checkpoint_every: int) -> int:
         """Return the size of the largest arrays of one pass; a bound in spirit, not to the byte."""
         info = self._cell.info
-        saved = info.saved + self._options.saved_sums(info)
+        saved = self._options.saved(info).carried
         per_unit = info.gates + saved + 2
         if training:
             per_unit += 2 * info.gates + info.separate + info.states + saved
