@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from helpers import INFOS
-from simdrnn.dropout import Feature, call_key, happens, multipliers
+from simdrnn.engine.random_words import Feature, call_key, happens, multipliers
 
 RANDOM = ("input_dropout", "recurrent_dropout", "candidate_dropout", "zoneout", "pair")
 PROBABILITY = 0.4
@@ -103,7 +103,7 @@ def _matrices(layer: Any, **given: Any) -> dict[str, Any]:
 def model(layer: Any, x: Any, call: int = 0, training: bool = True) -> Any:
     """Return the output (T, B, D*H) of an RNN or LSTM with any of the random options.
 
-    Written from docs/engines.md and the masks of `simdrnn.dropout` only.
+    Written from docs/engines.md and the masks of `simdrnn.engine.random_words` only.
     """
     key, options, below = call_key(layer.seed, call), layer.options, x.astype(np.float64)
     directions = 2 if layer.bidirectional else 1

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from simdrnn.dropout import Feature, call_key, happens
+from simdrnn.engine.random_words import Feature, call_key, happens
 
 # Activations by our argument.
 ACTIVATIONS: dict[Any, Callable[[Any], Any]] = {

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from simdrnn.activations import ACTIVATIONS, Activation, parse_activation
+from simdrnn.spec.activations import ACTIVATIONS, Activation, parse_activation
 
 WITHOUT = ("sigmoid", "tanh", "relu", "softsign", "softplus", "identity")
 ONNX = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from simdrnn.activations import parse_activation
 from simdrnn.reference.activations import activation_of, log_sigmoid
+from simdrnn.spec.activations import parse_activation
 
 pytestmark = pytest.mark.peers
 

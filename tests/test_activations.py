@@ -11,8 +11,8 @@ import pytest
 import simdrnn as sr
 from helpers import assert_same_bits, difference_step, difference_tolerance
 from helpers_ulp import WIDER, last_place
-from simdrnn.activations import ACTIVATIONS, Activation
 from simdrnn.reference.activations import activation_of, log_sigmoid, softplus
+from simdrnn.spec.activations import ACTIVATIONS, Activation
 
 HEADER = Path(__file__).parents[1] / "csrc" / "simd" / "activations.hpp"
 

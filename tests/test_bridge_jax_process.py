@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import printed, program
-from simdrnn import shared
+from simdrnn.engine import pooled as shared
 
 pytestmark = pytest.mark.peers
 

@@ -11,12 +11,12 @@ from helpers_nn import central_difference, difference_tolerance, dot_tolerance
 
 pytest.importorskip("sklearn", reason="needs the [sklearn] extra: scikit-learn")
 
-from simdrnn.nn import Linear
 from simdrnn.sklearn.network import Network, apply_head, make_layers
 from simdrnn.sklearn.objectives import cross_entropy, squared_error, squared_error_of_steps
 from simdrnn.sklearn.scaling import Scaling
 from simdrnn.sklearn.sequences import Sequences, as_sequence_list, batches_of
 from simdrnn.sklearn.workers import Workers
+from simdrnn.training.modules import Linear
 
 pytestmark = pytest.mark.peers
 

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence  # noqa: E402
 
 import simdrnn.torch  # noqa: E402
 from helpers_bridge_torch import Arguments, array, as_tuple, assert_same, call, pair  # noqa: E402
-from simdrnn.native import Network  # noqa: E402
+from simdrnn.engine.compiled import Network  # noqa: E402
 
 F64 = torch.float64
 

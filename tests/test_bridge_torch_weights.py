@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
 import simdrnn  # noqa: E402
 import simdrnn.torch  # noqa: E402
 from helpers_bridge_torch import Arguments, assert_same, pair  # noqa: E402
-from simdrnn.native import Network  # noqa: E402
+from simdrnn.engine.compiled import Network  # noqa: E402
 from simdrnn.torch import calls, packed  # noqa: E402
 
 X = torch.ones(4, 2, 3)

@@ -22,9 +22,10 @@ from helpers import (
     make_layer,
 )
 from simdrnn import reference
-from simdrnn.cells import CellInfo
-from simdrnn.engine import EngineUser
-from simdrnn.layers import Compiled
+from simdrnn.layers import from_table
+from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.on_compiled import Compiled
+from simdrnn.spec.cell import CellInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cells.md"
@@ -129,11 +130,11 @@ def test_a_cell_without_such_a_gate_has_no_forget_bias():
         def cell_infos():
             return table
 
-    made = sr.cell_kinds.cell_class("Plain", Table, "nowhere")
+    made = from_table.cell_class("Plain", Table, "nowhere")
 
     assert "forget_bias" not in inspect.signature(made).parameters
-    assert sr.cell_kinds.cell_class("Other", Table, "nowhere") is None
-    assert sr.cell_kinds.class_names(table) == ["Plain", "PlainCell"]
+    assert from_table.cell_class("Other", Table, "nowhere") is None
+    assert from_table.class_names(table) == ["Plain", "PlainCell"]
 
 
 def test_mistakes_are_told_as_by_other_layers(engine):

@@ -30,7 +30,7 @@ def fake_module(monkeypatch):
 
 
 def test_info_prints_the_configuration(fake_module, capsys):
-    fake_module("simdrnn.config", show_config=lambda: print("ISA avx2"))
+    fake_module("simdrnn.runtime", show_config=lambda: print("ISA avx2"))
 
     code = main(["info"])
 

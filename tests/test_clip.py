@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from helpers_nn import assert_close, needs_torch, rounding
-from simdrnn.clip import clip_grad_norm_, clip_grad_value_
-from simdrnn.gradients import Gradients
+from simdrnn.layers.gradients import Gradients
+from simdrnn.training.clip import clip_grad_norm_, clip_grad_value_
 
 DTYPES = ["float32", "float64"]
 NORM_TYPES = [1.0, 2.0, 3.5, math.inf]

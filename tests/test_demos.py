@@ -14,7 +14,7 @@ import pytest
 
 from simdrnn import reference
 from simdrnn.demos import DemoError, corpus, digits, text
-from simdrnn.progress import Bar, Interrupt, PlainLines, open_progress
+from simdrnn.training.progress import Bar, Interrupt, PlainLines, open_progress
 
 # The NumPy twin: what is tested here does not depend on the engine, nor on its being built.
 LSTM = partial(reference.LSTM, dtype="float32")

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import simdrnn as sr
-from simdrnn import cell_kinds, cli, reference
-from simdrnn.cells import compiled_cells
+from simdrnn import cli, reference
+from simdrnn.layers import from_table as cell_kinds
+from simdrnn.spec.cell import compiled_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -57,7 +58,7 @@ NAMESPACES = (
     *(sr, sr.dialects, sr.init, sr.isa, sr.optim, sr.regularizers, reference),
     *(import_module(bridge) for bridge in BRIDGES if importable(bridge)),
 )
-ENGINE = reference.Network  # reached through layers; what an engine does is said in simdrnn.run
+ENGINE = reference.Network  # reached through layers; what an engine does is said in its protocol
 
 
 # Docstrings

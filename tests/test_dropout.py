@@ -9,7 +9,7 @@ import pytest
 
 from helpers import CELLS, make_layer, make_problem
 from simdrnn import reference
-from simdrnn.dropout import multipliers, philox
+from simdrnn.engine.random_words import multipliers, philox
 
 # Known answers published with the generator (Random123, file kat_vectors).
 KNOWN = [

@@ -12,9 +12,9 @@ import pytest
 
 import simdrnn as sr
 from helpers import INFOS, make_layer
-from simdrnn.activations import ACTIVATIONS
-from simdrnn.options import Options
-from simdrnn.structure import Structure
+from simdrnn.spec.activations import ACTIVATIONS
+from simdrnn.spec.options import Options
+from simdrnn.spec.structure import Structure
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, TOOL = ROOT / "docs" / "features.md", ROOT / "tools" / "write_features_page.py"
@@ -76,5 +76,5 @@ def test_the_matrix_is_what_constructors_say():
                 assert answer == "yes", (row[0], option)
 
 
-def test_the_readme_points_to_it():
-    assert "docs/features.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_index_points_to_it():
+    assert "features.md" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")

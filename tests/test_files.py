@@ -26,8 +26,8 @@ from helpers_files import (
 )
 from helpers_pairs import FACTORS, build, covering_rows
 from simdrnn import files, reference
-from simdrnn.engine import EngineUser
-from simdrnn.parameters import Parametrised
+from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.parametrised import Parametrised
 
 OBJECTS = CLASSES | STACKS
 all_objects = pytest.mark.parametrize("make", OBJECTS.values(), ids=OBJECTS)
@@ -163,7 +163,7 @@ def test_nothing_is_drawn_while_loading(ending, tmp_path, monkeypatch):
     def drawn(*args, **kwargs):
         raise AssertionError("parameters were drawn")
 
-    monkeypatch.setattr("simdrnn.engine.initialise", drawn)
+    monkeypatch.setattr("simdrnn.layers.bound.initialise", drawn)
 
     same_parameters(sr.load(tmp_path / f"lstm{ending}"), layer)
     with pytest.raises(AssertionError, match="drawn"):

@@ -9,7 +9,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import CELLS, CLIPS, INFOS, assert_same_bits, clip_options, make_layer
-from simdrnn.tape import Tape
+from simdrnn.layers.tape import Tape
 
 RANDOM = {"lengths": "random", "mask": "random", "reset": "random"}
 # Clips of the forward pass; those inside back-propagation are no derivatives.

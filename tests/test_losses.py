@@ -12,7 +12,7 @@ from helpers_nn import (
     needs_torch,
     rounding,
 )
-from simdrnn.losses import mse, softmax_cross_entropy
+from simdrnn.training.losses import mse, softmax_cross_entropy
 
 DTYPES = ["float32", "float64"]
 LEADING = [(), (5,), (4, 3), (2, 1, 3)]

@@ -14,7 +14,7 @@ from helpers_nn import (
     needs_torch,
     rounding,
 )
-from simdrnn.nn import Embedding, Linear
+from simdrnn.training.modules import Embedding, Linear
 
 DTYPES = ["float32", "float64"]
 LEADING = [(), (1,), (5,), (4, 3), (2, 1, 3), (0,), (4, 0)]

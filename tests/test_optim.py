@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from helpers_nn import assert_close, needs_torch, optimizer_tolerance
-from simdrnn.gradients import Gradients
-from simdrnn.nn import Embedding, Linear
+from simdrnn.layers.gradients import Gradients
 from simdrnn.optim import SGD, Adam, AdamW, RMSprop
+from simdrnn.training.modules import Embedding, Linear
 
 DTYPES = ["float32", "float64"]
 STEPS = 5

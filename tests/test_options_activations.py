@@ -9,8 +9,8 @@ import simdrnn as sr
 from helpers import CELLS, INFOS, assert_close, assert_same_bits, make_layer, make_problem, results
 from helpers import tolerance as rounding
 from simdrnn import reference
-from simdrnn.activations import ACTIVATIONS
 from simdrnn.reference.activations import activation_of
+from simdrnn.spec.activations import ACTIVATIONS, parse_activation
 
 PARAMETERS = {"scaled_tanh": (1.3, 0.7), "affine": (0.4, 0.1)}
 NAMED = {name: (name, *PARAMETERS.get(name, ())) for name in ACTIVATIONS}
@@ -97,7 +97,7 @@ def gates_by_hand(layer, x, h):
 
 
 def f(name, x):
-    return activation_of(sr.activations.parse_activation("f", name)).function(x)
+    return activation_of(parse_activation("f", name)).function(x)
 
 
 def test_a_list_names_one_for_each_gate_of_an_lstm(engine, rng):

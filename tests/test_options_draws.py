@@ -13,7 +13,7 @@ import simdrnn as sr
 from helpers import CELLS, as_tuple, assert_close, assert_same_bits, make_layer
 from helpers_options import PROBABILITY, RANDOM, random_option, shown
 from helpers_structure import draw
-from simdrnn.dropout import Feature
+from simdrnn.engine.random_words import Feature
 
 H = 19
 DROPOUTS = [

@@ -7,7 +7,7 @@ import pytest
 
 from helpers import assert_close, make_layer, tolerance
 from helpers_options import RANDOM, model, random_option, shown
-from simdrnn.dropout import Feature, call_key, happens, multipliers, philox
+from simdrnn.engine.random_words import Feature, call_key, happens, multipliers, philox
 
 SHAPE = (3, 4, 19)  # T, B, H: more than one vector, and a part of one
 C_ZONEOUT = Feature.ZONEOUT + 1

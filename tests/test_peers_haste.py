@@ -12,7 +12,7 @@ import pytest
 
 from helpers import as_tuple, assert_close, make_problem
 from helpers_peers import allowed
-from simdrnn.dropout import Feature, call_key, happens
+from simdrnn.engine.random_words import Feature, call_key, happens
 
 pytestmark = pytest.mark.peers
 

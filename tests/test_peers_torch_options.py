@@ -15,7 +15,7 @@ import simdrnn as sr
 from helpers import INFOS, as_tuple, assert_close, make_problem
 from helpers_cover import cover
 from helpers_peers import allowed
-from simdrnn.dropout import Feature
+from simdrnn.engine.random_words import Feature
 
 pytestmark = pytest.mark.peers
 

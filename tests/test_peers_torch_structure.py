@@ -13,7 +13,7 @@ import pytest
 from helpers import as_tuple, assert_close, make_problem
 from helpers_cover import cover
 from helpers_peers import allowed, unsorted_lengths
-from simdrnn.dropout import call_key, happens
+from simdrnn.engine.random_words import call_key, happens
 
 pytestmark = pytest.mark.peers
 

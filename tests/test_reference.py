@@ -25,8 +25,8 @@ from helpers import (
     variables,
 )
 from simdrnn import reference
-from simdrnn.options import Options
 from simdrnn.reference.options import StepOptions
+from simdrnn.spec.options import Options
 
 STACKS = [(1, False), (1, True), (2, True)]
 STACK_IDS = ["one-layer", "bidirectional", "stack"]
@@ -212,7 +212,7 @@ def test_cells_save_what_their_info_counts(name, rng):
 
 def test_both_engines_count_alike():
     pytest.importorskip("simdrnn._core", reason="the extension is not built")
-    from simdrnn.cells import compiled_cells
+    from simdrnn.spec.cell import compiled_cells
 
     infos = {name: cell.info for name, cell in reference.CELLS.items()}
 

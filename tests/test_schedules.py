@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import simdrnn as sr
 from helpers import BLOCKS, GATES, KINDS, RECURRENT, Case, assert_same_bits, results
-from simdrnn.explanation import _REASONS, _SCHEDULES, _broken
+from simdrnn.layers.explanation import _REASONS, _SCHEDULES, PassPlan, _broken
 
 PATTERNS = ("plain", "all")
 
@@ -229,7 +229,7 @@ def test_explain_of_nothing_to_do_is_one_thread(T, B):
 @pytest.mark.parametrize("schedule", _SCHEDULES)
 @pytest.mark.parametrize("why", _REASONS)
 def test_every_schedule_and_reason_has_words(schedule, why):
-    plan = sr.explanation.PassPlan(schedule, why, threads=2, hoisted_steps=0, chunk=7)
+    plan = PassPlan(schedule, why, threads=2, hoisted_steps=0, chunk=7)
 
     assert "{" not in str(plan)
     assert "because" in str(plan)

@@ -9,7 +9,7 @@ import simdrnn as sr
 from helpers import PATTERNS, assert_close, assert_same_bits, make_pattern, tolerance
 from helpers_structure import flat, real_steps
 from simdrnn import reference
-from simdrnn.dropout import multipliers
+from simdrnn.engine.random_words import multipliers
 
 SKIPS = (None, "residual", "highway", "concat")
 I, F = 2, 6  # noqa: E741 (of x; of what every layer makes)

@@ -11,9 +11,9 @@ import simdrnn as sr
 from helpers import CELLS, LAYERS, PATTERNS, as_tuple, assert_close, assert_same_bits, tolerance
 from helpers_structure import ALL, STRUCTURES, H, build, draw, real_steps, results
 from simdrnn import reference
-from simdrnn.composed import Composed
-from simdrnn.dropout import multipliers
-from simdrnn.structure import Structure
+from simdrnn.engine.composed import Composed
+from simdrnn.engine.random_words import multipliers
+from simdrnn.spec.structure import Structure
 
 ALLOWED = tolerance("float64", 12, 4 * H)
 

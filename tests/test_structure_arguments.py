@@ -12,7 +12,7 @@ import pytest
 import simdrnn as sr
 from helpers import assert_same_bits
 from helpers_structure import ALL, build, draw
-from simdrnn.structure import Structure
+from simdrnn.spec.structure import Structure
 
 REFUSED = {
     "merge one": ({"merge": "sum"}, "merge: expected bidirectional=True with it, got 'sum'"),

@@ -11,7 +11,7 @@ import pytest
 import simdrnn as sr
 from helpers import CELLS, as_tuple, assert_same_bits, make_layer, suited
 from helpers_structure import draw
-from simdrnn.dropout import Feature, call_key, happens, normals
+from simdrnn.engine.random_words import Feature, call_key, happens, normals
 
 OPTIONS = {
     "dropped": {"weight_dropout": 0.4},

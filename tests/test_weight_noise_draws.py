@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from simdrnn.dropout import Feature, call_key, normals, philox
-from simdrnn.weight_noise import ChangedWeights
+from simdrnn.engine.random_words import Feature, call_key, normals, philox
+from simdrnn.layers.weight_noise import ChangedWeights
 
 KEY = 0x0123456789ABCDEF
 

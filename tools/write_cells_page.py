@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from simdrnn import reference
-from simdrnn.cells import CellInfo
-from simdrnn.weights import Sizes, parameter_specs
+from simdrnn.spec.cell import CellInfo
+from simdrnn.spec.parameters import Sizes, parameter_specs
 
 _HEAD = """\
 # Cells

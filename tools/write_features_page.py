@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import simdrnn as sr
-from simdrnn import activations, reference
-from simdrnn.cell_kinds import LayerKind
-from simdrnn.layer import RecurrentLayer
-from simdrnn.options import Options
+from simdrnn import reference
+from simdrnn.layers.from_table import LayerKind
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.reference.layers import Reference
-from simdrnn.structure import Structure
-from simdrnn.weights import INITIALIZERS
+from simdrnn.spec import activations
+from simdrnn.spec.options import Options
+from simdrnn.spec.parameters import INITIALIZERS
+from simdrnn.spec.structure import Structure
 
 _HEAD = """\
 # Features

@@ -16,17 +16,21 @@ except ImportError as error:  # the usual cause: running beside a source tree th
         f"simdrnn: the compiled part is missing or does not load; was it built? ({error})"
     ) from error
 
-from simdrnn import cell_kinds, isa, layers, threads
+from simdrnn import isa, runtime
 from simdrnn._version import __version__
-from simdrnn.cell_kinds import list_cells
-from simdrnn.cell_layers import GRUCell, LSTMCell, RNNCell
-from simdrnn.config import show_config
-from simdrnn.gradients import Gradients
-from simdrnn.layers import GRU, LSTM, RNN
-from simdrnn.memory import release_memory
-from simdrnn.numerics import set_flush_denormals
-from simdrnn.tape import Tape
-from simdrnn.threads import get_num_threads, set_num_threads
+from simdrnn.layers import from_table, on_compiled
+from simdrnn.layers.cells_on_compiled import GRUCell, LSTMCell, RNNCell
+from simdrnn.layers.from_table import list_cells
+from simdrnn.layers.gradients import Gradients
+from simdrnn.layers.on_compiled import GRU, LSTM, RNN
+from simdrnn.layers.tape import Tape
+from simdrnn.runtime import (
+    get_num_threads,
+    release_memory,
+    set_flush_denormals,
+    set_num_threads,
+    show_config,
+)
 
 __all__ = [
     "GRU",
@@ -67,34 +71,37 @@ __all__ = [
 
 if TYPE_CHECKING:
     from simdrnn import dialects, init, optim, reference, regularizers
-    from simdrnn.clip import clip_grad_norm_, clip_grad_value_
     from simdrnn.diagnosis import diagnose
-    from simdrnn.explanation import explain
-    from simdrnn.gradient_check import gradcheck
-    from simdrnn.loading import load
-    from simdrnn.losses import mse, softmax_cross_entropy
-    from simdrnn.nn import Embedding, Linear
+    from simdrnn.files.loading import load
+    from simdrnn.layers.explanation import explain
     from simdrnn.parity import parity_report
-    from simdrnn.stack import Stack
-    from simdrnn.truncated import tbptt
+    from simdrnn.stack.stack import Stack
+    from simdrnn.training.clip import clip_grad_norm_, clip_grad_value_
+    from simdrnn.training.gradcheck.check import gradcheck
+    from simdrnn.training.losses import mse, softmax_cross_entropy
+    from simdrnn.training.modules import Embedding, Linear
+    from simdrnn.training.truncated import tbptt
+
+# Pickles made by version 0.1.0 name modules by the places they had then.
+__path__.append(f"{__path__[0]}/former_places")
 
 # What many programs never ask for: modules, and objects with the modules they are in. These have
 # other names than the objects, which importing a module of that name would hide.
 _MODULES = {"dialects", "init", "optim", "reference", "regularizers"}
 _OBJECTS = {
-    "Embedding": "nn",
-    "Linear": "nn",
-    "Stack": "stack",
-    "clip_grad_norm_": "clip",
-    "clip_grad_value_": "clip",
+    "Embedding": "training.modules",
+    "Linear": "training.modules",
+    "Stack": "stack.stack",
+    "clip_grad_norm_": "training.clip",
+    "clip_grad_value_": "training.clip",
     "diagnose": "diagnosis",
-    "explain": "explanation",
-    "gradcheck": "gradient_check",
-    "load": "loading",
-    "mse": "losses",
+    "explain": "layers.explanation",
+    "gradcheck": "training.gradcheck.check",
+    "load": "files.loading",
+    "mse": "training.losses",
     "parity_report": "parity",
-    "softmax_cross_entropy": "losses",
-    "tbptt": "truncated",
+    "softmax_cross_entropy": "training.losses",
+    "tbptt": "training.truncated",
 }
 
 
@@ -104,7 +111,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"simdrnn.{name}")
     if name in _OBJECTS:
         return getattr(import_module(f"simdrnn.{_OBJECTS[name]}"), name)
-    made = cell_kinds.cell_class(name, layers.Compiled, __name__)
+    made = from_table.cell_class(name, on_compiled.Compiled, __name__)
     if made is not None:
         return made
     raise AttributeError(f"module 'simdrnn' has no attribute {name!r}")
@@ -112,9 +119,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List what is imported or made when it is asked for among the attributes."""
-    made = cell_kinds.class_names(layers.Compiled.cell_infos())
+    made = from_table.class_names(on_compiled.Compiled.cell_infos())
     return sorted({*globals(), *_MODULES, *_OBJECTS, *made})
 
 
 isa._choose_at_import()
-threads._choose_at_import()
+runtime._choose_at_import()

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
-from simdrnn.run import ParameterArrays, Run, State
+from simdrnn.engine.protocol import ParameterArrays, Run, State
 
 compiler: str
 flags: str

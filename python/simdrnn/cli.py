@@ -23,7 +23,7 @@ _DEMOS = {
     "digits": ("simdrnn.demos.digits", "handwritten digits, row by row (needs scikit-learn)"),
 }
 _ONNX = {
-    "run": ("simdrnn.onnx_command", "run an ONNX model on arrays from files (needs onnx)"),
+    "run": ("simdrnn.onnx.command", "run an ONNX model on arrays from files (needs onnx)"),
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parser(arguments).parse_args(arguments)
         if args.command == "info":
-            from simdrnn.config import show_config
+            from simdrnn.runtime import show_config
 
             show_config()
             return 0

@@ -45,7 +45,7 @@ def usable_cores() -> int:
 
 def machine_facts() -> dict[str, Any]:
     """Processor, cores, versions, build of the library and settings of the environment."""
-    from simdrnn.config import config
+    from simdrnn.runtime import config
 
     return {
         "cpu": cpu_model(),

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.clip import clip_grad_norm_
 from simdrnn.demos import DemoError, non_negative_integer, positive_integer
-from simdrnn.gradients import Gradients
-from simdrnn.losses import softmax_cross_entropy
-from simdrnn.nn import Linear
+from simdrnn.layers.gradients import Gradients
 from simdrnn.optim import Adam
-from simdrnn.progress import Interrupt, Progress, open_progress
+from simdrnn.training.clip import clip_grad_norm_
+from simdrnn.training.losses import softmax_cross_entropy
+from simdrnn.training.modules import Linear
+from simdrnn.training.progress import Interrupt, Progress, open_progress
 from simdrnn.validate import Array
 
 __all__ = ["Digits", "DigitsModel", "add_arguments", "load_digits", "run", "train"]
@@ -162,7 +162,7 @@ def run(args: argparse.Namespace, layer_class: LayerClass | None = None) -> int:
     """
     training, held_out = load_digits(args.seed)
     if layer_class is None:
-        from simdrnn import layers
+        from simdrnn.layers import on_compiled as layers
 
         layer_class = layers.LSTM if args.cell == "lstm" else layers.GRU
     steps, _, features = training.pictures.shape

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.clip import clip_grad_norm_
 from simdrnn.demos import non_negative_integer, positive_integer, positive_number
 from simdrnn.demos.corpus import Corpus, chunks, documentation, load_file, make_corpus
-from simdrnn.gradients import Gradients
-from simdrnn.losses import softmax_cross_entropy
-from simdrnn.nn import Embedding, Linear
+from simdrnn.layers.gradients import Gradients
 from simdrnn.optim import Adam
-from simdrnn.progress import Interrupt, Progress, open_progress
+from simdrnn.training.clip import clip_grad_norm_
+from simdrnn.training.losses import softmax_cross_entropy
+from simdrnn.training.modules import Embedding, Linear
+from simdrnn.training.progress import Interrupt, Progress, open_progress
 from simdrnn.validate import Array
 
 __all__ = ["CharacterModel", "Summary", "add_arguments", "run", "sample", "train"]
@@ -198,7 +198,7 @@ def run(args: argparse.Namespace, layer_class: LayerClass | None = None) -> int:
     DemoError : the text cannot be used.
     """
     if layer_class is None:
-        from simdrnn.layers import LSTM
+        from simdrnn.layers.on_compiled import LSTM
 
         layer_class = LSTM
     name = args.file or "Python's documentation (pydoc_data.topics)"

@@ -20,7 +20,7 @@ from simdrnn.diagnosis.nonfinite import first_nonfinite
 from simdrnn.diagnosis.recorded import Recorded
 from simdrnn.diagnosis.report import Diagnosis, LayerDiagnosis
 from simdrnn.diagnosis.spectrum import radius_of_matrices
-from simdrnn.tape import Tape
+from simdrnn.layers.tape import Tape
 from simdrnn.validate import Array, as_count, as_seed
 
 __all__ = ["diagnose"]

@@ -8,9 +8,9 @@ import numpy as np
 
 from simdrnn.diagnosis.recorded import Recorded, stretches
 from simdrnn.diagnosis.report import Saturation
-from simdrnn.options import Options
 from simdrnn.reference.gates import Gate
 from simdrnn.reference.math import Activation
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = [

@@ -8,9 +8,9 @@ import numpy as np
 
 from simdrnn.diagnosis.recorded import Recorded
 from simdrnn.diagnosis.report import NonFinite
-from simdrnn.gradients import Gradients
+from simdrnn.layers.gradients import Gradients
+from simdrnn.layers.tape import Tape
 from simdrnn.reference.gates import H_ITSELF
-from simdrnn.tape import Tape
 from simdrnn.validate import Array
 
 __all__ = ["first_nonfinite"]

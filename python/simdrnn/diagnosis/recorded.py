@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simdrnn.cells import CellInfo
+from simdrnn.engine.protocol import Run
+from simdrnn.engine.steps import Steps
+from simdrnn.layers.tape import Tape
 from simdrnn.reference.gates import H_ITSELF, Gate, gates_of
 from simdrnn.reference.heads import whole
 from simdrnn.reference.network import CELLS, Network
 from simdrnn.reference.sequence import Pass
-from simdrnn.run import Run
-from simdrnn.steps import Steps
-from simdrnn.tape import Tape
+from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array
 
 __all__ = ["Recorded", "Sample", "stretches"]

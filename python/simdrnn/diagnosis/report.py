@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.options import Options
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = ["Diagnosis", "LayerDiagnosis", "NonFinite", "Saturation"]

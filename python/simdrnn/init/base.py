@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from simdrnn.cells import CellInfo
-from simdrnn.engine import EngineUser
+from simdrnn.layers.bound import EngineUser
+from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array, as_seed, check_choice
 
 __all__ = ["KINDS", "Block", "Initializer", "apply"]

@@ -24,11 +24,11 @@ try:
 except ImportError as error:
     raise ImportError("simdrnn.jax needs JAX: pip install jax") from error
 
+from simdrnn.engine.pooled import release_shared_networks as release_memory
 from simdrnn.jax.execution import uses_ffi
 from simdrnn.jax.functions import apply, gru, lstm, rnn
 from simdrnn.jax.parameters import from_layer, init_params, to_layer
 from simdrnn.jax.steps import gru_cell, lstm_cell, rnn_cell, step
-from simdrnn.shared import release_shared_networks as release_memory
 
 __all__ = [
     "apply",

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simdrnn.call import Layout
 from simdrnn.jax.execution import chosen_way
 from simdrnn.jax.operands import Call
 from simdrnn.jax.plan import Plan
+from simdrnn.layers.arguments import Layout
 from simdrnn.validate import (
     MOST_THREADS,
     as_array,

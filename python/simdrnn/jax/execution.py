@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax.interpreters import mlir
 
-from simdrnn.shared import run_arrays
+from simdrnn.engine.pooled import run_arrays
 from simdrnn.validate import Array
 
 __all__ = ["choose", "chosen_way", "lower", "uses_ffi"]

@@ -14,9 +14,9 @@ import numpy as np
 from simdrnn.jax.arguments import check_available
 from simdrnn.jax.functions import apply_plan
 from simdrnn.jax.plan import Plan, check_options, make_layer, setup_of
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.spec.parameters import INITIALIZERS, ParameterSpec
 from simdrnn.validate import as_finite_number, check_choice
-from simdrnn.weights import INITIALIZERS, ParameterSpec
 
 __all__ = ["from_layer", "init_params", "to_layer"]
 

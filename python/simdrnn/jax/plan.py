@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import simdrnn
-from simdrnn.layer import RecurrentLayer
-from simdrnn.shared import share_network
+from simdrnn.engine.pooled import share_network
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.validate import as_dtype, check_choice
 
 __all__ = ["Plan", "check_options", "make_layer", "plan_of", "setup_of"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from simdrnn.activations import Activation, parse_activation
+from simdrnn.spec.activations import Activation, parse_activation
 
 __all__ = ["engine_activation", "keras_activation"]
 

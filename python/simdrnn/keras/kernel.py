@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.cells import compiled_cells
+from simdrnn.engine.compiled import Network
+from simdrnn.engine.protocol import Run, TapeArrays
 from simdrnn.keras.weights import KerasLayout
-from simdrnn.native import Network
-from simdrnn.options import Options
-from simdrnn.run import Run, TapeArrays
+from simdrnn.spec.cell import compiled_cells
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array, dense, readable
 
 __all__ = ["Call", "Kernel", "Settings"]

@@ -10,8 +10,8 @@ import numpy as np
 import simdrnn as sr
 from simdrnn.dialects import convert
 from simdrnn.keras.activations import engine_activation
-from simdrnn.layer import RecurrentLayer
-from simdrnn.stack import Stack
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.stack.stack import Stack
 from simdrnn.validate import as_bool
 
 __all__ = ["from_keras"]

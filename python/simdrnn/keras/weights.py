@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdrnn.dialects import gate_order
-from simdrnn.run import ParameterArrays
+from simdrnn.engine.protocol import ParameterArrays
 from simdrnn.validate import Array
 
 __all__ = ["KerasLayout"]

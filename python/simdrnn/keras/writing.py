@@ -8,8 +8,8 @@ import keras
 
 from simdrnn.dialects import convert
 from simdrnn.keras.activations import keras_activation
-from simdrnn.layer import RecurrentLayer
-from simdrnn.stack import Stack
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.stack.stack import Stack
 from simdrnn.validate import as_bool
 
 __all__ = ["to_keras"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from simdrnn.activations import (
+from simdrnn.spec.activations import (
     ACTIVATIONS,
     Activation,
     default_parameters,

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from simdrnn.activations import Activation
 from simdrnn.onnx.activations import read_activations
 from simdrnn.onnx.operators import OPERATORS, Operator
+from simdrnn.spec.activations import Activation
 from simdrnn.validate import as_positive_number
 
 __all__ = ["NodeAttributes"]

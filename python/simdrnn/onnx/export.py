@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.activations import Activation
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.activations import write_activations
 from simdrnn.onnx.operators import OPERATORS, Operator
 from simdrnn.onnx.weights import ends, write_weights
 from simdrnn.onnx.writer import GraphWriter
+from simdrnn.spec.activations import Activation
 
 __all__ = ["Export", "check_layer", "write_layer"]
 

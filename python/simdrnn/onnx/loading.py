@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.attributes import NodeAttributes
 from simdrnn.onnx.chain import Chain, Link, recognise
 from simdrnn.onnx.files import Source, read_model

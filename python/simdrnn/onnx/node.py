@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.layer import RecurrentLayer
-from simdrnn.layers import GRU, LSTM, RNN
+from simdrnn.layers.on_compiled import GRU, LSTM, RNN
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.attributes import NodeAttributes
 from simdrnn.onnx.weights import NodeWeights, read_weights
 from simdrnn.validate import Array

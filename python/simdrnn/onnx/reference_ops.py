@@ -12,7 +12,7 @@ from onnx import NodeProto
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.attributes import NodeAttributes
 from simdrnn.onnx.node import NodeCall, make_layers, run_layers
 from simdrnn.onnx.operators import ARGUMENTS

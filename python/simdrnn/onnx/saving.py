@@ -11,7 +11,7 @@ import onnx
 from onnx import ModelProto, helper
 
 from simdrnn._version import __version__
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.export import Export, check_layer, write_layer
 from simdrnn.onnx.writer import GraphWriter
 from simdrnn.validate import as_bool

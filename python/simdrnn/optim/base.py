@@ -12,8 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from simdrnn.clip import clip_grad_norm_
-from simdrnn.module import as_number
 from simdrnn.optim.reduction import AllReduce, FlatGradients, check_all_reduce
 from simdrnn.optim.tree import (
     GradientOf,
@@ -28,6 +26,8 @@ from simdrnn.optim.tree import (
     match_one,
     writable,
 )
+from simdrnn.training.clip import clip_grad_norm_
+from simdrnn.training.trainable import as_number
 from simdrnn.validate import Array
 
 __all__ = ["Optimizer"]

@@ -16,10 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from simdrnn.module import as_number
 from simdrnn.optim.base import Optimizer
 from simdrnn.optim.reduction import AllReduce
 from simdrnn.optim.tree import ParameterTree
+from simdrnn.training.trainable import as_number
 from simdrnn.validate import Array, as_bool
 
 __all__ = ["SGD"]

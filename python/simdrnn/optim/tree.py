@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from simdrnn.gradients import Gradients
-from simdrnn.module import Trainable, as_floats
+from simdrnn.layers.gradients import Gradients
+from simdrnn.training.trainable import Trainable, as_floats
 from simdrnn.validate import Array, as_array
 
 __all__ = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.comparison import Comparison
 from simdrnn.parity.peers import Peer, as_peer
 from simdrnn.parity.report import ParityReport

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.copies import copy_of
 from simdrnn.parity.runs import Inputs, run_ours
 from simdrnn.validate import Array

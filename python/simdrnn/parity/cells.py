@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 
 __all__ = ["cell_of"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.arrangement import Arranged
 from simdrnn.parity.bounds import tolerances
 from simdrnn.parity.differences import Difference, compare

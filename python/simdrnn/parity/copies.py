@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.validate import Array
 
 __all__ = ["copy_of"]

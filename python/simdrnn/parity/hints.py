@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.copies import copy_of
 from simdrnn.parity.runs import Inputs, as_state
 from simdrnn.parity.variants import Variant, variants_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simdrnn.dialects import convert
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.cells import cell_of
 from simdrnn.parity.peers import Peer, as_result, flatten
 from simdrnn.validate import Array

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simdrnn.dialects.arrays import as_weights
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.runs import Inputs, run_ours
 from simdrnn.validate import Array
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdrnn.layer import RecurrentLayer
-from simdrnn.run import State
+from simdrnn.engine.protocol import State
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.validate import Array
 
 __all__ = ["Inputs", "as_state", "as_states", "run_ours"]

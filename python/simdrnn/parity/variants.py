@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdrnn.dialects import DIALECTS, gate_order, permute_gates
-from simdrnn.layer import RecurrentLayer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.cells import cell_of
 from simdrnn.validate import Array
 

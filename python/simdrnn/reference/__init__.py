@@ -7,8 +7,8 @@ ones and share their front end.
 
 from __future__ import annotations
 
-from simdrnn.cell_kinds import cell_class, class_names
-from simdrnn.engine import EngineUser
+from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.from_table import cell_class, class_names
 from simdrnn.reference.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Reference, RNNCell
 from simdrnn.reference.network import CELLS, Network, cell_infos
 

@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from simdrnn.activations import Activation as Named
 from simdrnn.reference.math import RELU, SIGMOID, TANH, Activation
+from simdrnn.spec.activations import Activation as Named
 from simdrnn.validate import Array
 
 __all__ = ["activation_of", "log_sigmoid", "softplus"]

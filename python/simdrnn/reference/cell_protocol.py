@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from simdrnn.cells import CellInfo
 from simdrnn.reference.options import StepOptions
 from simdrnn.reference.states import Arrays
+from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array
 
 __all__ = ["Cell", "HalvedCell", "TwoPhaseCell"]

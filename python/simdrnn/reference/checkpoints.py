@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from simdrnn.engine.steps import Steps
 from simdrnn.reference.sequence import Pass
-from simdrnn.steps import Steps
 from simdrnn.validate import Array
 
 __all__ = ["keep", "recompute"]

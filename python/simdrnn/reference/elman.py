@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from simdrnn.cells import CellInfo
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Elman", "ElmanRelu"]

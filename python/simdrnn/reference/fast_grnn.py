@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from simdrnn.cells import CellInfo
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.math import SIGMOID
 from simdrnn.reference.options import StepOptions
+from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "FastGrnn"]

@@ -1,4 +1,4 @@
-"""A pass with layer normalisation inside its steps; `simdrnn.layer_norm` has the equations.
+"""A pass with layer normalisation inside its steps; `simdrnn.spec.layer_norm` has the equations.
 
     n = (a - mean(a)) * scale      scale = 1 / sqrt(mean((a - mean(a))^2) + epsilon)
     a's gradient = scale * (g - mean(g) - n * mean(g * n))      g = weight * n's gradient

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from simdrnn.cell import GRUCellLayer, LSTMCellLayer, RNNCellLayer
-from simdrnn.cells import CellInfo
-from simdrnn.engine import EngineUser
-from simdrnn.kinds import GRULayer, LSTMLayer, RNNLayer, documented_as
+from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.constructors import GRULayer, LSTMLayer, RNNLayer, documented_as
+from simdrnn.layers.single_step import GRUCellLayer, LSTMCellLayer, RNNCellLayer
 from simdrnn.reference.network import Network, cell_infos
+from simdrnn.spec.cell import CellInfo
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Reference"]
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from simdrnn.cells import CellInfo
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.ugrnn import Ugrnn
+from simdrnn.spec.cell import CellInfo
 
 __all__ = ["CELLS", "LiGru"]
 

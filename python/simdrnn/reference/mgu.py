@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from simdrnn.cells import CellInfo
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Mgu"]

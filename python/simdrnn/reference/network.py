@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.cells import CellInfo
-from simdrnn.dropout import Feature, multipliers
-from simdrnn.options import Options
+from simdrnn.engine.protocol import ParameterArrays, Run, TapeArrays
+from simdrnn.engine.random_words import Feature, multipliers
+from simdrnn.engine.steps import Steps
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.checkpoints import keep, recompute
 from simdrnn.reference.layer_norm import NormalisedPass
@@ -21,8 +21,8 @@ from simdrnn.reference.noise import Noise
 from simdrnn.reference.results import PassGradients, PassResult, Weights
 from simdrnn.reference.sequence import Pass
 from simdrnn.reference.states import Arrays
-from simdrnn.run import ParameterArrays, Run, TapeArrays
-from simdrnn.steps import Steps
+from simdrnn.spec.cell import CellInfo
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Network"]
@@ -54,7 +54,7 @@ CELLS: dict[str, Cell] = {
 
 
 class Network:
-    """A stack of layers of one cell; see `simdrnn.run.Network`."""
+    """A stack of layers of one cell; see `simdrnn.engine.protocol.Network`."""
 
     arithmetic: np.dtype[Any] = np.dtype(np.float64)
 
@@ -161,7 +161,7 @@ class Network:
         trace: Sequence[Array] | None = None,
         d_attention: Array | None = None,
     ) -> None:
-        """Overwrite the gradients, from `d_x` to `d_reset_states`; see `simdrnn.run`."""
+        """Overwrite the gradients, from `d_x` to `d_reset_states`: see the protocol."""
         d_above = d_output.astype(np.float64)
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
         d_scores = np.zeros((self._cell.info.step_inputs, *run.x.shape[:2]))

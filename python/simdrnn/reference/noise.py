@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.dropout import Feature, happens, multipliers
-from simdrnn.options import Options
+from simdrnn.engine.random_words import Feature, happens, multipliers
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = ["Noise", "StepNoise"]

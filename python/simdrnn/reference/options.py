@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdrnn.options import Options
 from simdrnn.reference.activations import activation_of
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = ["StepOptions", "clip", "clip_backward", "step_gradient"]

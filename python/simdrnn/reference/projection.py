@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdrnn.options import Options
 from simdrnn.reference.options import StepOptions, clip, clip_backward
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = ["project", "project_backward", "weight_gradient"]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdrnn.cells import CellInfo
+from simdrnn.engine.protocol import ParameterArrays
 from simdrnn.reference.states import Arrays
-from simdrnn.run import ParameterArrays
+from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array
 
 __all__ = ["PassGradients", "PassResult", "Weights"]

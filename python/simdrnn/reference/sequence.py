@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.options import Options
+from simdrnn.engine.steps import Steps
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.heads import product, product_backward, weight_gradients
 from simdrnn.reference.noise import Noise, StepNoise
@@ -15,7 +15,7 @@ from simdrnn.reference.options import StepOptions, step_gradient
 from simdrnn.reference.projection import project, project_backward, weight_gradient
 from simdrnn.reference.results import PassGradients, PassResult, Weights
 from simdrnn.reference.states import Arrays, add, select
-from simdrnn.steps import Steps
+from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = ["Pass"]
@@ -129,7 +129,7 @@ class Pass:
         ----------
         output, saved : what `forward` returned.
         d_output, d_final : gradients (T, B, H) and (B, H) for the output and the final states.
-        trace : (T, B, (S + 1) * H) or None: takes what is carried, see `simdrnn.run.Network`.
+        trace : (T, B, (S + 1) * H) or None: takes what is carried, see `engine.protocol.Network`.
         """
         steps, info = self.steps, self.cell.info
         after, before = self.states(output, saved)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdrnn.module import as_floats, as_number
+from simdrnn.training.trainable import as_floats, as_number
 from simdrnn.validate import Array, as_bool, as_flags
 
 __all__ = ["OutputPenalty", "activation", "temporal_activation"]

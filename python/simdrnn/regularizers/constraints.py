@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdrnn.module import Trainable
 from simdrnn.regularizers.names import Names, chosen, gates_of
+from simdrnn.training.trainable import Trainable
 from simdrnn.validate import Array, as_positive_number, check_choice
 
 __all__ = ["max_norm_"]

@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from simdrnn.engine import EngineUser
-from simdrnn.gradients import Gradients
-from simdrnn.module import Trainable
+from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.gradients import Gradients
+from simdrnn.training.trainable import Trainable
 from simdrnn.validate import Array, as_array, check_shape
 
 __all__ = ["Names", "Penalty", "add_", "chosen", "gates_of", "matrices_of", "penalise"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdrnn.module import Trainable, as_number
 from simdrnn.regularizers.names import Names, Penalty, matrices_of, penalise
+from simdrnn.training.trainable import Trainable, as_number
 from simdrnn.validate import Array
 
 __all__ = ["l1", "l2", "orthogonality"]

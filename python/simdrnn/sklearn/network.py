@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 import simdrnn as sr
-from simdrnn.cells import compiled_cells
-from simdrnn.gradients import Gradients
-from simdrnn.layer import RecurrentLayer
-from simdrnn.nn import Linear
+from simdrnn.layers.gradients import Gradients
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.sklearn import pooling
-from simdrnn.stack import Stack
+from simdrnn.spec.cell import compiled_cells
+from simdrnn.stack.stack import Stack
+from simdrnn.training.modules import Linear
 from simdrnn.validate import Array, as_positive, check_choice
 
 __all__ = ["Network", "apply_head", "cell_names", "make_layers"]

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from simdrnn.losses import mse, softmax_cross_entropy
+from simdrnn.training.losses import mse, softmax_cross_entropy
 from simdrnn.validate import Array
 
 __all__ = ["Objective", "cross_entropy", "squared_error", "squared_error_of_steps"]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 
-from simdrnn.module import as_number
 from simdrnn.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from simdrnn.sklearn.workers import Workers
+from simdrnn.training.trainable import as_number
 from simdrnn.validate import as_bool, as_finite_number, as_positive, as_positive_number
 
 __all__ = ["Settings", "threads_of"]

@@ -13,13 +13,13 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from simdrnn.optim import Optimizer
-from simdrnn.progress import Interrupt, PlainLines, open_progress
 from simdrnn.regularizers import add_, l2
 from simdrnn.sklearn.network import Network
 from simdrnn.sklearn.objectives import Objective
 from simdrnn.sklearn.sequences import batches_of
 from simdrnn.sklearn.settings import Settings
 from simdrnn.sklearn.workers import Workers
+from simdrnn.training.progress import Interrupt, PlainLines, open_progress
 from simdrnn.validate import Array
 
 __all__ = ["Batch", "Examples", "History", "Trainer", "report"]

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from simdrnn.run import Run, TapeArrays
-from simdrnn.threads import get_num_threads
+from simdrnn.engine.protocol import Run, TapeArrays
+from simdrnn.runtime import get_num_threads
 from simdrnn.torch.packed import Packed
 from simdrnn.torch.ragged import Ragged
 from simdrnn.torch.spec import Layout, Spec, layout_of

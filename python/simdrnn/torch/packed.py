@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from simdrnn.cells import compiled_cells
-from simdrnn.native import Network
-from simdrnn.options import Options
+from simdrnn.engine.compiled import Network
+from simdrnn.spec.cell import compiled_cells
+from simdrnn.spec.options import Options
 from simdrnn.torch.spec import Spec
 from simdrnn.validate import Array
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from simdrnn.dropout import multipliers
+from simdrnn.engine.random_words import multipliers
 from simdrnn.torch.calls import Arguments
 from simdrnn.torch.ragged import Ragged
 from simdrnn.torch.spec import Spec

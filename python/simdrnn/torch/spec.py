@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from simdrnn.cells import compiled_cells
-from simdrnn.run import ParameterArrays
+from simdrnn.engine.protocol import ParameterArrays
+from simdrnn.spec.cell import compiled_cells
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "GATES", "Layout", "Spec", "Widths", "layout_of"]

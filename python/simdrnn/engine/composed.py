@@ -1,0 +1,270 @@
+"""A network whose layers are joined here instead of in the engine: merging, residuals, reversal.
+
+It owns one single-layer network of the bound engine for each layer and does what stands between
+them in NumPy, elementwise: so every promise about bits holds as it does for the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from simdrnn.engine.protocol import Network, ParameterArrays, Run, TapeArrays
+from simdrnn.engine.random_words import multipliers
+from simdrnn.engine.steps import Steps, in_processing_order, reversed_run
+from simdrnn.spec.merge import join, join_backward
+from simdrnn.spec.options import Options
+from simdrnn.spec.structure import Structure
+from simdrnn.validate import Array, readable
+
+__all__ = ["Composed"]
+
+# Every network here is the first layer of its own: keys that differ by this odd number give each
+# random words of its own. It is not the step from call to call (`engine.random_words`), or layers
+# would repeat what others had calls before. 2**64 divided by the plastic number squared,
+# 1.7548776662.
+_KEY_STEP = 0x91E10DA5C79E7801
+
+
+class Composed:
+    """A stack of layers of one cell, put together as a `Structure` says.
+
+    What it keeps on the tape stands at its time, also where layers are reversed.
+    """
+
+    def __init__(
+        self,
+        engine: type[Network],
+        structure: Structure,
+        cell: str,
+        dtype: np.dtype[Any],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        num_directions: int,
+        options: Options,
+        projected_size: int = 0,
+    ) -> None:
+        self._structure, self._dtype, self._directions = structure, dtype, num_directions
+        h_size = projected_size or hidden_size
+        self._raw = num_directions * h_size  # of a layer before its directions are merged
+        self._width = h_size if structure.merge in ("sum", "mul", "ave") else self._raw
+        inputs = [input_size] + [self._width] * (num_layers - 1)
+        self._networks = [
+            engine(cell, dtype, size, hidden_size, 1, num_directions, options, projected_size)
+            for size in inputs
+        ]
+        self._inputs, self._dropped = inputs, options.dropout
+        self._adds = [structure.residual and size == self._width for size in inputs]
+        self.arithmetic = self._networks[0].arithmetic
+
+    def token(self) -> Hashable:
+        """Return what prepared parameters depend on besides their values."""
+        return self._networks[0].token()
+
+    def workspace_bytes(
+        self, steps: int, batch: int, training: bool, checkpoint_every: int = 0
+    ) -> int:
+        """Return the bytes of the largest layer's working memory and of the arrays between layers.
+
+        Between layers stand at most two arrays of all directions and two that are merged.
+        """
+        largest = max(
+            one.workspace_bytes(steps, batch, training, checkpoint_every) for one in self._networks
+        )
+        return largest + self._between(steps, batch)
+
+    def _between(self, steps: int, batch: int) -> int:
+        """Return the bytes of what stands between layers."""
+        return steps * batch * 2 * (self._raw + self._width) * self.arithmetic.itemsize
+
+    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+        """Return the most working memory that `backward` of this very run may take."""
+        plan, (steps, batch) = _Plan(run, self._structure.reverse), run.x.shape[:2]
+        peaks = []
+        for layer, network in enumerate(self._networks):
+            row = np.zeros(self._inputs[layer], run.x.dtype)  # of every step: only its shape counts
+            below = np.broadcast_to(row, (steps, batch, self._inputs[layer]))
+            inner = self._inner(plan, below, layer)
+            peaks.append(network.backward_peak(inner, checkpoint_every))
+        return max(peaks) + self._between(steps, batch)
+
+    def walked_steps(self, steps: int, batch: int) -> int:
+        """Return how many steps `backward` takes at once."""
+        return max(network.walked_steps(steps, batch) for network in self._networks)
+
+    def plain_layer(self, x: object, state: object) -> None:
+        """Return None: there is no short way here."""
+
+    def plain_cell(self, x: object, state: object) -> None:
+        """Return None: there is no short way here."""
+
+    def set_parameters(self, index: int, *parameters: Any) -> None:
+        """Take the parameters of direction ``index = layer * D + direction``."""
+        layer, direction = divmod(index, self._directions)
+        self._networks[layer].set_parameters(direction, *parameters)
+
+    def forward(
+        self, run: Run, output: Array, final_states: Sequence[Array], *, tape: TapeArrays | None
+    ) -> None:
+        """Write `output`, as the structure has it, and the final states, S arrays (L*D, B, H)."""
+        plan = _Plan(run, self._structure.reverse)
+        shape = (*run.x.shape[:2], self._raw)
+        below, last = run.x, len(self._networks) - 1
+        if tape is not None:
+            tape.outputs.clear()
+        for layer, network in enumerate(self._networks):
+            if layer and self._drops(run):
+                below = below * self._dropout(run, layer - 1)
+            if layer == last and not self._structure.apart:
+                raw = output
+            else:
+                raw = np.empty(shape, self.arithmetic) if tape is None else tape.hidden[layer]
+            own = self._of_layer(final_states, layer)
+            inner = self._inner(plan, below, layer)
+            if tape is None:
+                network.forward(inner, plan.turn(raw), own, tape=None)
+            else:
+                raw = self._recorded(network, inner, plan, raw, own, tape, layer)
+            joined = join(self._structure.merge, raw)
+            if self._adds[layer]:
+                joined = joined + plan.where_real(below)
+            if tape is not None and layer < last:
+                tape.outputs.append(joined)
+            below = joined
+        if self._structure.apart:
+            output[...] = self._ordered(run, below).reshape(output.shape)
+
+    def _recorded(
+        self,
+        network: Network,
+        run: Run,
+        plan: _Plan,
+        raw: Array,
+        final_states: Sequence[Array],
+        tape: TapeArrays,
+        layer: int,
+    ) -> Array:
+        """Run one layer into the tape; return its output in the precision the engine keeps."""
+        own = self._indices(layer)
+        # What is saved is written in processing order, in one piece; only its view is turned.
+        every = tape.checkpoint_every
+        inner = TapeArrays(tape.saved[own], [plan.turn(raw)], tape.checkpoints[own], every)
+        network.forward(run, inner.hidden[0], final_states, tape=inner)
+        tape.saved[own] = [plan.turn(array) for array in inner.saved]
+        tape.checkpoints[own] = inner.checkpoints
+        tape.hidden[layer] = plan.turn(inner.hidden[0])
+        return tape.hidden[layer]
+
+    def backward(
+        self,
+        run: Run,
+        tape: TapeArrays,
+        d_output: Array,
+        d_final_states: Sequence[Array],
+        d_x: Array,
+        d_initial_states: Sequence[Array],
+        d_parameters: Sequence[ParameterArrays],
+        *,
+        d_reset_states: Sequence[Array] | None = None,
+        trace: Sequence[Array] | None = None,
+        d_attention: Array | None = None,
+    ) -> None:
+        """Overwrite the gradients, from `d_x` to `d_reset_states`: see the protocol."""
+        plan, merge = _Plan(run, self._structure.reverse), self._structure.merge
+        d_above = d_output.reshape(*d_output.shape[:2], self._width)
+        d_above = self._ordered(run, d_above) if not self._structure.keep_order else d_above
+        d_scores = None if d_attention is None else np.empty_like(d_attention)
+        if d_attention is not None:
+            d_attention[...] = 0.0
+        for layer in reversed(range(len(self._networks))):
+            dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None
+            below = tape.outputs[layer - 1] if layer else run.x
+            below = below if dropped is None else below * dropped
+            raw, own = tape.hidden[layer], self._indices(layer)
+            direct = layer == 0 and not self._adds[0]
+            d_below = d_x if direct else np.empty(below.shape, self.arithmetic)
+            self._networks[layer].backward(
+                self._inner(plan, below, layer),
+                TapeArrays(
+                    [plan.turn(array) for array in tape.saved[own]],
+                    [plan.turn(raw)],
+                    tape.checkpoints[own],
+                    tape.checkpoint_every,
+                ),
+                plan.turn(readable(join_backward(merge, raw, d_above))),
+                self._of_layer(d_final_states, layer),
+                plan.turn(d_below),
+                self._of_layer(d_initial_states, layer),
+                d_parameters[own],
+                d_reset_states=(
+                    None if d_reset_states is None else self._of_layer(d_reset_states, layer)
+                ),
+                trace=None if trace is None else [plan.turn(one) for one in trace[own]],
+                d_attention=d_scores,
+            )
+            if d_attention is not None and d_scores is not None:  # all layers see the same
+                d_attention += plan.turn(d_scores)
+            if self._adds[layer]:
+                d_below += plan.where_real(d_above)
+            d_above = d_below if dropped is None else d_below * dropped
+        if self._adds[0]:
+            d_x[...] = d_above
+
+    def _indices(self, layer: int) -> slice:
+        """Return the indices of a layer's directions."""
+        return slice(layer * self._directions, (layer + 1) * self._directions)
+
+    def _of_layer(self, states: Sequence[Array], layer: int) -> tuple[Array, ...]:
+        """Take what belongs to one layer from S arrays (L*D, B, H), as views."""
+        return tuple([state[self._indices(layer)] for state in states])
+
+    def _inner(self, plan: _Plan, below: Array, layer: int) -> Run:
+        """Return the run of one layer over what comes from below."""
+        run = plan.run
+        resets = run.reset_states
+        return run._replace(
+            x=plan.turn(below),
+            states=self._of_layer(run.states, layer),
+            key=(run.key + _KEY_STEP * layer) % 2**64,
+            reset_states=None if resets is None else self._of_layer(resets, layer),
+        )
+
+    def _ordered(self, run: Run, sequence: Array) -> Array:
+        """Bring a (T, B, ...) sequence into the order asked for, or back."""
+        if self._structure.keep_order:
+            return sequence
+        return in_processing_order(sequence, run.lengths)
+
+    def _drops(self, run: Run) -> bool:
+        """Tell whether there is dropout between layers."""
+        return run.training and self._dropped > 0
+
+    def _dropout(self, run: Run, layer: int) -> Array:
+        """Return what the output of `layer` is multiplied by."""
+        shape = (*run.x.shape[:2], self._width)
+        scale = multipliers(shape, layer, self._dropped, run.key, self._dtype)
+        return scale.astype(self.arithmetic, copy=False)
+
+
+class _Plan:
+    """What all layers of a call share: in which direction time runs, and which steps are real."""
+
+    def __init__(self, run: Run, reverse: bool) -> None:
+        self._reverse = reverse
+        self.run = reversed_run(run) if reverse else run
+        self._real: Array | None = None
+        if run.lengths is not None or run.mask is not None:
+            self._real = Steps.of(run).real[..., None]
+
+    def turn(self, sequence: Array) -> Array:
+        """View a sequence that stands at its times as the engine takes it, or the other way."""
+        return sequence[::-1] if self._reverse else sequence
+
+    def where_real(self, sequence: Array) -> Array:
+        """Return a (T, B, ...) sequence with 0 at steps that are not real, which may hold NaN."""
+        if self._real is None:
+            return sequence
+        return np.where(self._real, sequence, sequence.dtype.type(0))

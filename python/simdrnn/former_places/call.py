@@ -1,0 +1,5 @@
+"""Where `simdrnn.call` was in version 0.1.0, for pickles of it."""
+
+from simdrnn.layers.arguments import Values
+
+__all__ = ["Values"]

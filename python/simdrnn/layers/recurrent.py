@@ -1,0 +1,293 @@
+"""The front end of recurrent layers: checks arguments, allocates results, calls the engine."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from simdrnn.engine.protocol import State
+from simdrnn.engine.random_words import call_key
+from simdrnn.layers.arguments import Values
+from simdrnn.layers.footprint import Footprint
+from simdrnn.layers.last_output import merged_final
+from simdrnn.layers.states_over_time import all_states
+from simdrnn.layers.tape import Tape, Uses
+from simdrnn.layers.weight_noise import ChangedWeights
+from simdrnn.spec.parameters import Sizes
+from simdrnn.spec.structure import Structure
+from simdrnn.validate import Array, as_bool, as_probability
+
+__all__ = ["RecurrentLayer"]
+
+_Flags: TypeAlias = "npt.ArrayLike | None"
+
+
+def _values(structure: Structure, sizes: Sizes) -> Values:
+    """Return the shape of one step's output."""
+    if structure.merge == "none":
+        return Values(("2", sizes.h_letter), (2, sizes.h_size))
+    letters = sizes.h_letter if sizes.merged else f"D*{sizes.h_letter}"
+    return Values((letters,), (sizes.output_size,))
+
+
+class RecurrentLayer(Footprint):
+    """A stack of recurrent layers, in one direction or two, on whatever engine is bound.
+
+    Use its subclasses: ``RNN``, ``LSTM``, ``GRU``.
+    """
+
+    _defaults: ClassVar[dict[str, object]] = {
+        "num_layers": 1,
+        "bias": True,
+        "batch_first": False,
+        "dropout": 0.0,
+        "bidirectional": False,
+    }
+
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+
+    def _setup_layer(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        *,
+        proj_size: int = 0,
+        options: Mapping[str, object],
+        **setup: Any,
+    ) -> None:
+        """Check the arguments all layers share, in the order of their signatures."""
+        self.batch_first = as_bool("batch_first", batch_first)
+        self.dropout = as_probability("dropout", dropout)
+        self.bidirectional = as_bool("bidirectional", bidirectional)
+        sizes = Sizes.check(
+            input_size, hidden_size, num_layers, self.bidirectional, as_bool("bias", bias),
+            proj_size,
+        )  # fmt: skip
+        structure, options = Structure.parse(options)
+        sizes = structure.sizes(sizes)
+        self.num_layers = sizes.num_layers
+        if self.dropout > 0 and self.num_layers == 1:
+            warnings.warn(
+                "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
+            )
+        self._recorded = 0
+        self._width = sizes.output_size
+        self._values = _values(structure, sizes)
+        # Whether the engine's short way of calling does all that a call without options asks for.
+        self._short = not (self.batch_first or structure.learn_initial_state)
+        self._setup(
+            cell, sizes, batch_first=self.batch_first, structure=structure, options=options,
+            dropout=self.dropout, **setup,
+        )  # fmt: skip
+
+    @overload
+    def __call__(
+        self, x: npt.ArrayLike, state: object = None, *, lengths: _Flags = None,
+        mask: _Flags = None, reset: _Flags = None, masked_output: str = "zero",
+        num_threads: int | None = None, out: Array | None = None, reset_state: object = None,
+        return_all_states: Literal[False] = False, attention: _Flags = None,
+    ) -> tuple[Array, State]: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, x: npt.ArrayLike, state: object = None, *, lengths: _Flags = None,
+        mask: _Flags = None, reset: _Flags = None, masked_output: str = "zero",
+        num_threads: int | None = None, out: Array | None = None, reset_state: object = None,
+        return_all_states: Literal[True], attention: _Flags = None,
+    ) -> tuple[Array, State, State]: ...  # fmt: skip
+    def __call__(
+        self,
+        x: npt.ArrayLike,
+        state: object = None,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        reset: npt.ArrayLike | None = None,
+        masked_output: str = "zero",
+        num_threads: int | None = None,
+        out: Array | None = None,
+        reset_state: object = None,
+        return_all_states: bool = False,
+        attention: npt.ArrayLike | None = None,
+    ) -> tuple[Array, State] | tuple[Array, State, State]:
+        """Run the layer for inference: no dropout, nothing saved.
+
+        Parameters
+        ----------
+        x : (T, B, I), (B, T, I) with ``batch_first``, or unbatched (T, I). Any strides.
+        state : h_0 (L*D, B, H), or the tuple (h_0, c_0) for LSTM; unbatched without B. With
+            `proj_size` h_0 is (L*D, B, P), and P takes H's place in `output`, too.
+            None is zeros, or with ``learn_initial_state=True`` what was learned.
+        lengths : (B,) integers in [0, T]: how many steps of each row are real.
+        mask : (T, B) bool, laid out like `x`: True where the step is real. At other steps every
+            state is carried over.
+        reset : (T, B) bool, laid out like `x`: True where the state is replaced by the initial
+            one before the step is consumed.
+        masked_output : ``"zero"`` or ``"hold"``: what a step that is not real outputs, 0 or the
+            carried hidden state.
+        num_threads : None leaves the choice to the engine. Never changes the result.
+        out : where the output is written; it must not overlap `x` or `state`.
+        reset_state : what `reset` goes to: None is the state the call begins with; ``"zero"``;
+            ``"learned"`` with ``learn_initial_state=True``; or a state in the form of `state`.
+        return_all_states : whether to return the states over time, too. The call then keeps what
+            a recorded one does.
+        attention : (T, B), laid out like `x`: a number for every step and row, for cells that take
+            one, as AUGRU, and needed there.
+
+        Returns
+        -------
+        output : (T, B, D*H), laid out like `x`; with `merge` (T, B, H) or (T, B, 2, H).
+        state : in the form of the argument: after the last step of each row.
+        all_states : if asked for, (T, L*D, B, H), or a tuple of such: see `Tape.all_states`.
+        """
+        engine = self._ready()
+        if (
+            lengths is None
+            and mask is None
+            and reset is None
+            and num_threads is None
+            and out is None
+            and reset_state is None
+            and return_all_states is False
+            and masked_output == "zero"
+            and attention is None
+            and self._short
+        ):
+            plain = engine.plain_layer(x, state)
+            if plain is not None:
+                return plain
+        recorded = as_bool("return_all_states", return_all_states)
+        run, layout = self._call.run(
+            x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
+            attention,
+        )  # fmt: skip
+        if out is None:
+            output = np.empty((*run.x.shape[:2], *self._values.shape), self.dtype)
+        else:
+            output = layout.time_first(self._call.out(out, run, layout, self._values))
+        final = tuple([np.empty_like(initial) for initial in run.states])
+        arrays = self._tape.allocate(self.dtype, output, 0) if recorded else None
+        engine.forward(run, output, final, tape=arrays)
+        output = layout.caller(output) if out is None else out
+        if arrays is None:
+            return output, layout.caller_state(final)
+        states = all_states(run, arrays, self._info, self.structure, self.dtype)
+        return output, layout.caller_state(final), layout.caller_states(states)
+
+    def record(
+        self,
+        x: npt.ArrayLike,
+        state: object = None,
+        *,
+        training: bool = True,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        reset: npt.ArrayLike | None = None,
+        masked_output: str = "zero",
+        checkpoint_every: int | None = None,
+        memory_budget: int | None = None,
+        num_threads: int | None = None,
+        reset_state: object = None,
+        attention: npt.ArrayLike | None = None,
+    ) -> Tape:
+        """Run the layer and keep what back-propagation needs.
+
+        Parameters
+        ----------
+        training : whether dropouts, zoneout and noise are drawn at random.
+        checkpoint_every : k steps: instead of what every step saves, keep h of every step and the
+            other states of every k-th; `Tape.backward` makes the rest again, at least k steps at a
+            time in one layer and direction. Same gradients, bit for bit; one more forward pass.
+        memory_budget : bytes for ``tape.peak_nbytes``: keeps everything where that fits, else
+            chooses the spacing of least memory. Not together with `checkpoint_every`.
+        x, state, lengths, mask, reset, masked_output, num_threads, reset_state, attention : as when
+            calling the layer. The tape refers to `x`, `state`, `mask`, `reset`, `reset_state` and
+            `attention`: leave them as they are until the last `Tape.backward`.
+
+        Returns
+        -------
+        Tape with ``output``, ``state`` and ``backward``.
+
+        Raises
+        ------
+        TypeError, ValueError : an argument does not fit; `memory_budget` is too small, and the
+            message names the smallest that would do.
+
+        Examples
+        --------
+        >>> import numpy as np, simdrnn as sr
+        >>> layer = sr.LSTM(8, 32, seed=0)
+        >>> x = np.ones((10_000, 4, 8), "float32")
+        >>> plain, less = layer.record(x), layer.record(x, checkpoint_every=100)
+        >>> bool(plain.peak_nbytes > 4 * less.peak_nbytes)
+        True
+        >>> np.array_equal(less.backward(less.output).x, plain.backward(plain.output).x)
+        True
+        """
+        as_bool("training", training)
+        run, layout = self._call.run(
+            x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
+            attention,
+        )  # fmt: skip
+        every = self._spacing(run, checkpoint_every, memory_budget)
+        changed = None
+        if training:
+            key = call_key(self.seed, self._recorded)
+            self._recorded += 1
+            run = run._replace(training=True, key=key)
+            changed = ChangedWeights.draw(self, key)
+        output = np.empty((*run.x.shape[:2], *self._values.shape), self.dtype)
+        arrays = self._tape.allocate(self.dtype, output, every)
+        final = tuple([np.empty_like(initial) for initial in run.states])
+        used = self if changed is None else changed.layer
+        used._ready().forward(run, output, final, tape=arrays)
+        uses = Uses.of(self.structure.learn_initial_state, state, reset_state)
+        return Tape(self, run, layout, arrays, output, final, uses, changed)
+
+    def last_output(self, state: object) -> Array:
+        """Return the output at each row's last real step, of each direction, as they merge.
+
+        Parameters
+        ----------
+        state : final state of a call, as that returned it.
+
+        Returns
+        -------
+        (B, D*H), or as `merge` has it (B, H) or (B, 2, H); unbatched without B: the merged final h
+        of the top layer. It is right whatever `lengths` and `mask` were, and in both directions.
+
+        Raises
+        ------
+        ValueError : the layer has ``residual=True``: its output is more than its state. Then
+            record the call and see `Tape.last_output`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from simdrnn import reference
+        >>> layer = reference.GRU(3, 4, bidirectional=True, seed=0)
+        >>> output, state = layer(np.ones((5, 2, 3)), lengths=[5, 2])
+        >>> last = layer.last_output(state)
+        >>> both = np.concatenate([output[1, 1, :4], output[0, 1, 4:]])  # of row 1: two steps
+        >>> bool((last[1] == both).all())
+        True
+        """
+        if self.structure.residual:
+            raise ValueError(
+                "last_output: expected a layer whose output is its state, got residual=True; "
+                "record the call and use tape.last_output"
+            )
+        states, layout = self._call.any_states("state", state)
+        last = merged_final(self.structure, states[0], self._sizes.num_directions)
+        return last if layout.batched else last[0]

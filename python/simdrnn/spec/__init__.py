@@ -1,0 +1,1 @@
+"""What a layer is, as data: cells, activations, options, structure, parameters."""

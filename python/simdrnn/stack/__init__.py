@@ -1,0 +1,13 @@
+"""Layers on top of one another."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """Find what was a module's of this name in version 0.1.0, for pickles of it."""
+    if name in {"Stack"}:
+        return getattr(import_module("simdrnn.stack.stack"), name)
+    raise AttributeError(f"module 'simdrnn.stack' has no attribute {name!r}")

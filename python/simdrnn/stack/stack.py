@@ -1,0 +1,298 @@
+"""Layers of different kinds, sizes and options, one on top of the other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simdrnn.engine.random_words import call_key
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.savable import SavableStack
+from simdrnn.layers.tape import Tape
+from simdrnn.stack.call import StackCall, each
+from simdrnn.stack.checks import as_layers, connect
+from simdrnn.stack.container import Container
+from simdrnn.stack.highway import HighwayGate
+from simdrnn.stack.skips import Highway
+from simdrnn.stack.tape import StackTape
+from simdrnn.validate import Array, as_bool, as_probability, as_seed
+
+__all__ = ["Stack"]
+
+
+class Stack(SavableStack, Container):
+    """Layers of different kinds, sizes and options, one on top of the other.
+
+    Layer i is given u_i and makes f_i(u_i); it hands on y_i; x is the stack's input:
+
+    | `skip` | u_i, i > 0 | y_i | output |
+    |---|---|---|---|
+    | None | y_{i-1} | f_i(u_i) | that of the last layer |
+    | ``"residual"`` | y_{i-1} | f_i(u_i) + u_i | that of the last layer |
+    | ``"highway"`` | y_{i-1} | g * f_i(u_i) + (1 - g) * u_i | that of the last layer |
+    | ``"concat"`` | (x, y_{i-1}) | f_i(u_i) | (y_0, y_1, ...) |
+
+    with u_0 = x and g = sigmoid(W_i u_i + b_i), learned. Residuals and highways are where u_i and
+    f_i(u_i) have the same size, and at real steps; elsewhere y_i = f_i(u_i). Dropout acts on what a
+    layer hands to the next one.
+
+    Parameters
+    ----------
+    layers : recurrent layers of one dtype and layout. Each takes inputs of the size of u_i. They
+        stay what they are: the stack reads and trains their parameters.
+    skip : None, ``"residual"``, ``"highway"`` or ``"concat"``.
+    dropout : probability, between layers, while recording for training.
+    seed : of dropout and of the highway gates; None draws one.
+
+    Raises
+    ------
+    TypeError, ValueError : a layer is none, comes twice, or does not fit the one below.
+
+    Notes
+    -----
+    Parameters are named ``{i}.{name}``, those of gates ``{i}.gate.weight`` (F, F) and
+    ``{i}.gate.bias`` (F,), which starts at -1. A state is a tuple of the layers' states. What a
+    layer promises about bits, the stack does.
+
+    References
+    ----------
+    Graves 2013, arXiv:1308.0850 (concat); He et al. 2016, arXiv:1512.03385 (residual); Srivastava
+    et al. 2015, arXiv:1505.00387, and Zilly et al. 2017, arXiv:1607.03474 (highway).
+
+    Examples
+    --------
+    >>> import numpy as np, simdrnn as sr
+    >>> layers = [sr.LSTM(3, 8, bidirectional=True, merge="sum", seed=0), sr.GRU(8, 8, seed=1)]
+    >>> stack = sr.Stack(layers, skip="residual", seed=2)
+    >>> tape = stack.record(np.ones((5, 2, 3), "float32"), lengths=[5, 2])
+    >>> tape.output.shape, len(tape.state)
+    ((5, 2, 8), 2)
+    >>> grads = tape.backward(d_output=np.ones_like(tape.output))
+    >>> sr.optim.Adam(stack, lr=1e-3).step(grads)
+    >>> sorted(grads.params)[:2]
+    ['0.bias_hh_l0', '0.bias_hh_l0_reverse']
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[RecurrentLayer],
+        skip: str | None = None,
+        dropout: float = 0.0,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        self._layers = as_layers(layers)
+        self._name = skip
+        self._skip = connect(self._layers, skip)
+        self._dropout = as_probability("dropout", dropout)
+        if self._dropout > 0 and len(self._layers) == 1:
+            warnings.warn(
+                "dropout: acts between layers, and one layer has no such place", stacklevel=2
+            )
+        self._seed = as_seed(seed)
+        self._own_recorded = 0
+        self._members = {str(index): layer for index, layer in enumerate(self._layers)}
+        if isinstance(self._skip, Highway):
+            rng = np.random.default_rng(self._seed)
+            for index in self._skip.places:
+                layer = self._layers[index]
+                gate = HighwayGate(layer.engine, layer.input_size, layer.dtype, rng)
+                self._skip.gates[index] = self._members[f"{index}.gate"] = gate
+        top = self._layers[-1]._values.letters
+        self._letters = top if skip != "concat" else ("F",)
+
+    @property
+    def layers(self) -> tuple[RecurrentLayer, ...]:
+        """The layers, the first one at the bottom."""
+        return self._layers
+
+    @property
+    def skip(self) -> str | None:
+        """How the layers are connected."""
+        return self._name
+
+    @property
+    def dropout(self) -> float:
+        """Probability of dropout between layers."""
+        return self._dropout
+
+    @property
+    def seed(self) -> int:
+        """Seed of dropout and of the highway gates."""
+        return self._seed
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Floating-point type of all arrays."""
+        return self._layers[0].dtype
+
+    @property
+    def input_size(self) -> int:
+        """I, of the first layer."""
+        return self._layers[0].input_size
+
+    @property
+    def output_size(self) -> int:
+        """F, the size of the output."""
+        return self._skip.output_size()
+
+    def __len__(self) -> int:
+        """Return the number of layers."""
+        return len(self._layers)
+
+    def __getitem__(self, index: int) -> RecurrentLayer:
+        """Return one of the layers."""
+        return self._layers[index]
+
+    def __repr__(self) -> str:
+        """Show the constructor's arguments that are not the default."""
+        shown = [f"[{', '.join(map(repr, self._layers))}]"]
+        shown += [] if self._name is None else [f"skip={self._name!r}"]
+        shown += [f"dropout={self._dropout}"] if self._dropout else []
+        return f"Stack({', '.join(shown)})"
+
+    def __call__(
+        self,
+        x: npt.ArrayLike,
+        state: object = None,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        reset: npt.ArrayLike | None = None,
+        masked_output: str = "zero",
+        num_threads: int | None = None,
+        reset_state: object = None,
+        return_all_states: bool = False,
+    ) -> tuple[Any, ...]:
+        """Run the stack for inference: no dropout, nothing saved.
+
+        Parameters
+        ----------
+        x : (T, B, I), (B, T, I) with ``batch_first``, or unbatched (T, I).
+        state : a tuple with the state of each layer, in its form, or None for what it begins with.
+        lengths, mask, reset, num_threads : as when calling a layer.
+        masked_output : as when calling a layer; what is held is what the layers make, without
+            what skips add.
+        reset_state : ``"zero"``, ``"learned"``, or a tuple with what resets go to in each layer.
+        return_all_states : whether to return the states over time, too.
+
+        Returns
+        -------
+        output : (T, B, F), laid out like `x`.
+        state : a tuple with the state of each layer.
+        all_states : if asked for, a tuple with those of each layer.
+        """
+        keep = as_bool("return_all_states", return_all_states)
+        call = self._check(x, state, lengths, mask, reset, masked_output, num_threads, reset_state)
+        states, over_time = [], []
+
+        def run(index: int, given: Array) -> Array:
+            options = call.options(index)
+            layer: Any = self[index]  # whose overloads want to know what is kept
+            made, *after = layer(given, call.states[index], return_all_states=keep, **options)
+            states.append(after[0])
+            over_time.extend(after[1:])
+            return made  # type: ignore[no-any-return]
+
+        output = call.climb(self._skip, len(self), run).output
+        return (output, tuple(states), tuple(over_time)) if keep else (output, tuple(states))
+
+    def record(
+        self,
+        x: npt.ArrayLike,
+        state: object = None,
+        *,
+        training: bool = True,
+        lengths: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        reset: npt.ArrayLike | None = None,
+        masked_output: str = "zero",
+        num_threads: int | None = None,
+        reset_state: object = None,
+    ) -> StackTape:
+        """Run the stack and keep what back-propagation needs.
+
+        Parameters
+        ----------
+        training : whether dropout is on, between the layers and in them.
+        x, state, lengths, mask, reset, masked_output, num_threads, reset_state : as when calling
+            the stack. The tape refers to them: leave them as they are until the last
+            `StackTape.backward`.
+
+        Returns
+        -------
+        StackTape with ``output``, ``state`` and ``backward``.
+        """
+        as_bool("training", training)
+        call = self._check(x, state, lengths, mask, reset, masked_output, num_threads, reset_state)
+        if training:
+            key = call_key(self._seed, self._own_recorded)
+            self._own_recorded += 1
+            if len(self._layers) > 1:
+                call = replace(call, dropout=self._dropout, key=key)
+        tapes: list[Tape] = []
+
+        def run(index: int, given: Array) -> Array:
+            options = call.options(index)
+            tape = self[index].record(given, call.states[index], training=training, **options)
+            tapes.append(tape)
+            return tape.output
+
+        output, kept = call.climb(self._skip, len(self), run)
+        return StackTape(self, call, output, tapes, kept)
+
+    def _check(
+        self, x: object, state: object, lengths: object, mask: object, reset: object,
+        masked_output: str, num_threads: int | None, reset_state: object,
+    ) -> StackCall:  # fmt: skip
+        """Check the arguments of a call for every layer."""
+        return StackCall.check(
+            self._layers, x, state, reset_state, lengths=lengths, mask=mask, reset=reset,
+            masked_output=masked_output, num_threads=num_threads,
+        )  # fmt: skip
+
+    def last_output(self, state: object) -> Array:
+        """Return the output at each row's last real step, of each direction.
+
+        Parameters
+        ----------
+        state : final state of a call, as that returned it.
+
+        Returns
+        -------
+        (B, F), unbatched (F,): see `simdrnn.LSTM.last_output`.
+
+        Raises
+        ------
+        ValueError : the stack has residuals or highways: its output is more than its state.
+        """
+        self._check_last()
+        if state is None:
+            raise TypeError("state: expected the state that a call returned, got None")
+        states = each("state", state, len(self))
+        shown = self._skip.shown()
+        return self._skip.output([self[index].last_output(states[index]) for index in shown])
+
+    def _check_last(self) -> None:
+        """Raise unless the output is made of the layers' states alone."""
+        if not self._skip.last_is_state:
+            raise ValueError(
+                f"last_output: expected skip None or 'concat', got {self._name!r}; "
+                "take the output at the last real step of each row"
+            )
+
+    @property
+    def _recorded(self) -> tuple[int, ...]:
+        """How many training calls the stack and its layers have recorded: it decides dropout."""
+        return (self._own_recorded, *(layer._recorded for layer in self._layers))
+
+    @_recorded.setter
+    def _recorded(self, counts: tuple[int, ...]) -> None:
+        self._own_recorded, *own = counts
+        for layer, count in zip(self._layers, own, strict=True):
+            layer._recorded = count

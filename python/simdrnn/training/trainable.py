@@ -1,0 +1,73 @@
+"""What optimisers and losses ask of what they are given."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from simdrnn.validate import Array, as_array
+
+__all__ = ["Trainable", "as_floats", "as_number"]
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """What an optimiser needs of a layer or module; `layers.parametrised` has it.
+
+    It is all they know of each other: anything with these two methods can be trained.
+    """
+
+    def parameters(self) -> dict[str, Array]:
+        """Name -> read-only view."""
+        ...
+
+    def _update_parameters(self) -> AbstractContextManager[dict[str, Array]]:
+        """Name -> writable array, valid inside the ``with``; on exit the layer knows it changed."""
+        ...
+
+
+def as_floats(name: str, value: object) -> Array:
+    """Return `value` as a float32 or a float64 array, whichever it is; nothing is converted.
+
+    Examples
+    --------
+    >>> as_floats("logits", np.zeros(2, "int64"))
+    Traceback (most recent call last):
+    TypeError: logits: expected dtype float32 or float64, got int64; convert it explicitly
+    """
+    try:
+        array = np.asanyarray(value)  # "any" keeps a masked array masked, for as_array to refuse
+    except (TypeError, ValueError) as error:
+        found = type(value).__name__
+        raise TypeError(f"{name}: expected an array of floats, got {found}: {error}") from error
+    dtype = array.dtype.newbyteorder("=")
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(
+            f"{name}: expected dtype float32 or float64, got {array.dtype}; convert it explicitly"
+        )
+    return as_array(name, array, dtype)
+
+
+def as_number(name: str, value: object, high: float = math.inf, closed: bool = False) -> float:
+    """Return a real number in [0, high) as float, or in [0, high] where `closed`.
+
+    Examples
+    --------
+    >>> as_number("lr", -1)
+    Traceback (most recent call last):
+    ValueError: lr: expected a number in [0, inf), got -1
+    """
+    wanted = f"a number in [0, {high:g}{']' if closed else ')'}"
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected {wanted}, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer too large for a float
+        number = math.inf
+    if not (0.0 <= number < high or (closed and number == high)):  # NaN is not
+        raise ValueError(f"{name}: expected {wanted}, got {value!r}")
+    return number
