@@ -5,25 +5,25 @@ from __future__ import annotations
 from tools.mutants.mutant import Mutant
 
 SIMDRNN = "python/simdrnn/"
-CHECKS = SPEC = ENGINE = LAYERS = STACK = SIMDRNN
+SPEC, ENGINE, LAYERS, STACK = (SIMDRNN + name for name in ("spec/", "engine/", "layers/", "stack/"))
 
 _CHECKS = (
     Mutant(
-        "lengths-beyond-the-steps", CHECKS + "validate.py",
+        "lengths-beyond-the-steps", SIMDRNN + "validate.py",
         find="(rows < 0) | (rows > steps)",
         plant="rows < 0",
         fault="wrong argument accepted silently",
         seen="lengths larger than T read memory behind x",
     ),
     Mutant(
-        "chance-of-one", CHECKS + "validate.py",
+        "chance-of-one", SIMDRNN + "validate.py",
         find="if not 0.0 <= number < 1.0:",
         plant="if not 0.0 <= number <= 1.0:",
         fault="border: <= for <",
         seen="zoneout=1.0 is taken, and states never change",
     ),
     Mutant(
-        "arrays-cast-in-silence", CHECKS + "validate.py",
+        "arrays-cast-in-silence", SIMDRNN + "validate.py",
         find='raise TypeError(f"{name}: expected dtype {dtype}, got {array.dtype}; '
         'convert it explicitly")',
         plant="return array.astype(dtype)",
@@ -31,21 +31,21 @@ _CHECKS = (
         seen="float64 input is rounded to float32 without a word",
     ),
     Mutant(
-        "out-may-overlap", CHECKS + "validate.py",
+        "out-may-overlap", SIMDRNN + "validate.py",
         find="if np.may_share_memory(out, array, max_work=_OVERLAP_WORK):",
         plant="if out is array:",
         fault="check loosened",
         seen="out= over x overwrites what is still to be read",
     ),
     Mutant(
-        "bool-counts-as-a-number", CHECKS + "validate.py",
+        "bool-counts-as-a-number", SIMDRNN + "validate.py",
         find="if not isinstance(value, numbers.Integral) or isinstance(value, bool):",
         plant="if not isinstance(value, numbers.Integral):",
         fault="wrong argument accepted silently",
         seen="hidden_size=True makes a layer of one unit",
     ),
     Mutant(
-        "masked-arrays-unmasked", CHECKS + "validate.py",
+        "masked-arrays-unmasked", SIMDRNN + "validate.py",
         find='raise TypeError(f"{name}: expected a plain array, got a masked array; '
         'use mask= instead")',
         plant="return value.data",
@@ -53,28 +53,28 @@ _CHECKS = (
         seen="masked entries of x are computed with",
     ),
     Mutant(
-        "reset-to-learned-goes-to-state", ENGINE + "call.py",
+        "reset-to-learned-goes-to-state", LAYERS + "arguments.py",
         find="return None if from_default else self.learned.states(batch)",
         plant="return None",
         fault="wrong state at reset",
         seen='reset_state="learned" goes back to the given state',
     ),
     Mutant(
-        "zero-states-of-a-larger-batch", ENGINE + "call.py",
+        "zero-states-of-a-larger-batch", LAYERS + "arguments.py",
         find="if known != batch:",
         plant="if known < batch:",
         fault="stale cache",
         seen="a call with a smaller batch than the one before fails",
     ),
     Mutant(
-        "unbatched-lengths-lost", ENGINE + "call.py",
+        "unbatched-lengths-lost", LAYERS + "arguments.py",
         find="None if lengths is None else as_lengths(lengths, steps, rows),",
         plant="None if lengths is None or rows is None else as_lengths(lengths, steps, rows),",
         fault="option ignored in one layout",
         seen="lengths= does nothing for unbatched input",
     ),
     Mutant(
-        "out-of-reset-state-not-checked", ENGINE + "call.py",
+        "out-of-reset-state-not-checked", LAYERS + "arguments.py",
         find='inputs += [("reset_state", state) for state in run.reset_states or ()]',
         plant="pass",
         fault="check loosened",
@@ -105,14 +105,14 @@ _OPTIONS = (
         seen="proj_clip is taken without proj_size and does nothing",
     ),
     Mutant(
-        "dropouts-swapped-on-the-way", ENGINE + "native.py",
+        "dropouts-swapped-on-the-way", ENGINE + "compiled.py",
         find="options.recurrent_dropout or 0.0,\n        options.candidate_dropout or 0.0,",
         plant="options.candidate_dropout or 0.0,\n        options.recurrent_dropout or 0.0,",
         fault="swapped by position",
         seen="recurrent_dropout drops candidates",
     ),
     Mutant(
-        "one-epsilon-for-all-norms", ENGINE + "native.py",
+        "one-epsilon-for-all-norms", ENGINE + "compiled.py",
         find="(True, norm.carried, norm.epsilon)",
         plant="(True, norm.carried, 1e-5)",
         fault="wrong epsilon",
@@ -136,21 +136,21 @@ _OPTIONS = (
 
 _RANDOM = (
     Mutant(
-        "calls-draw-alike", ENGINE + "dropout.py",
+        "calls-draw-alike", ENGINE + "random_words.py",
         find="return (seed + _KEY_STEP * call) & _KEY_MASK",
         plant="return seed & _KEY_MASK",
         fault="wrong dropout counter",
         seen="every batch is dropped out the same way",
     ),
     Mutant(
-        "layers-draw-alike-in-numpy", ENGINE + "dropout.py",
+        "layers-draw-alike-in-numpy", ENGINE + "random_words.py",
         find="feature << 24 | stream",
         plant="feature << 24",
         fault="wrong dropout counter",
         seen="the reference and composed networks drop the same units in all layers",
     ),
     Mutant(
-        "recorded-calls-not-counted", LAYERS + "layer.py",
+        "recorded-calls-not-counted", LAYERS + "recurrent.py",
         find="self._recorded += 1",
         plant="pass",
         fault="wrong dropout counter",
@@ -268,7 +268,7 @@ _TAPES = (
         seen="learned states do not learn from resets",
     ),
     Mutant(
-        "all-states-one-place-off", LAYERS + "all_states.py",
+        "all-states-one-place-off", LAYERS + "states_over_time.py",
         find="range(width - info.states + 1, width)",
         plant="range(width - info.states, width - 1)",
         fault="off by one",
@@ -282,21 +282,21 @@ _TAPES = (
         seen="tape.last_output of residual networks is the first one",
     ),
     Mutant(
-        "checkpoint-border-too-many", LAYERS + "checkpoints.py",
+        "checkpoint-border-too-many", ENGINE + "tape_sizes.py",
         find="borders = max(steps - 1, 0) // every",
         plant="borders = steps // every",
         fault="checkpoint window off by one",
         seen="checkpoint_every fails where it divides T",
     ),
     Mutant(
-        "budget-counted-without-the-tape", LAYERS + "checkpoints.py",
+        "budget-counted-without-the-tape", ENGINE + "tape_sizes.py",
         find="return self.nbytes(engine, steps, batch, every) + engine.backward_peak(run, every)",
         plant="return engine.backward_peak(run, every)",
         fault="memory counted short",
         seen="memory_budget is exceeded",
     ),
     Mutant(
-        "learned-states-of-one-row", LAYERS + "learned.py",
+        "learned-states-of-one-row", LAYERS + "learned_states.py",
         find="d_use[index].sum(axis=1, dtype=np.float64)",
         plant="d_use[index][:, 0].astype(np.float64)",
         fault="lost sum",
@@ -306,28 +306,28 @@ _TAPES = (
 
 _FRESH = (
     Mutant(
-        "packed-weights-of-old-parameters", LAYERS + "engine.py",
+        "packed-weights-of-old-parameters", LAYERS + "bound.py",
         find="stamp is None or stamp[0] != self._version or stamp[1] != engine.token()",
         plant="stamp is None or stamp[1] != engine.token()",
         fault="stale packed weights",
         seen="training changes nothing",
     ),
     Mutant(
-        "packed-weights-of-another-isa", LAYERS + "engine.py",
+        "packed-weights-of-another-isa", LAYERS + "bound.py",
         find="stamp is None or stamp[0] != self._version or stamp[1] != engine.token()",
         plant="stamp is None or stamp[0] != self._version",
         fault="stale packed weights",
         seen="sr.isa.use() does not act on layers that have run",
     ),
     Mutant(
-        "copies-share-parameters", LAYERS + "parameters.py",
+        "copies-share-parameters", LAYERS + "parametrised.py",
         find='return state | {"_parameters": self.state_dict()}',
         plant='return state | {"_parameters": self._parameters}',
         fault="stale packed weights",
         seen="training a layer changes its copies, which do not notice",
     ),
     Mutant(
-        "parameters-stay-writable", LAYERS + "parameters.py",
+        "parameters-stay-writable", LAYERS + "parametrised.py",
         find="finally:\n            for array in arrays.values():\n"
         "                array.flags.writeable = False",
         plant="finally:\n            for array in ():\n"
@@ -336,7 +336,7 @@ _FRESH = (
         seen="what an optimiser keeps of a step can change weights unnoticed",
     ),
     Mutant(
-        "unknown-names-loaded-in-silence", LAYERS + "parameters.py",
+        "unknown-names-loaded-in-silence", LAYERS + "parametrised.py",
         find="if strict and (keys.missing_keys or keys.unexpected_keys):",
         plant="if strict and keys.missing_keys:",
         fault="wrong argument accepted silently",
@@ -353,14 +353,14 @@ _STACK = (
         seen="dropout between a stack's layers is the same in every batch",
     ),
     Mutant(
-        "stack-gradient-of-other-dropout", STACK + "stack_tape.py",
+        "stack-gradient-of-other-dropout", STACK + "tape.py",
         find="dropped = call.multipliers(index - 1, d_below)",
         plant="dropped = call.multipliers(index, d_below)",
         fault="off by one",
         seen="wrong gradients in stacks with dropout",
     ),
     Mutant(
-        "concat-gradient-of-one-layer", STACK + "stack_tape.py",
+        "concat-gradient-of-one-layer", STACK + "tape.py",
         find="d_x = _sum(d_skipped, d_x)",
         plant="d_x = d_x if d_skipped is None else d_skipped",
         fault="lost accumulate",

@@ -43,7 +43,7 @@ _INIT = (
         seen="fused=False does nothing",
     ),
     Mutant(
-        "forget-bias-twice", SIMDRNN + "weights.py",
+        "forget-bias-twice", SIMDRNN + "spec/parameters.py",
         find="values[name][forget] = forget_bias if first else 0.0",
         plant="values[name][forget] = forget_bias",
         fault="bias counted twice",
@@ -112,14 +112,14 @@ _FILES = (
         seen="readers differ on what a file says",
     ),
     Mutant(
-        "newer-files-are-read", SIMDRNN + "loading.py",
+        "newer-files-are-read", SIMDRNN + "files/loading.py",
         find="if form > FORMAT:",
         plant="if form > 1000 * FORMAT:",
         fault="error check loosened",
         seen="files of a later version load wrongly",
     ),
     Mutant(
-        "recorded-calls-not-restored", SIMDRNN + "loading.py",
+        "recorded-calls-not-restored", SIMDRNN + "files/loading.py",
         find='made._recorded = _recorded(document["recorded"], made._recorded)',
         plant="pass",
         fault="state not restored",

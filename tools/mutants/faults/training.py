@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tools.mutants.mutant import Mutant
 
-TRAINING, OPTIM = "python/simdrnn/", "python/simdrnn/optim/"
+TRAINING, OPTIM = "python/simdrnn/training/", "python/simdrnn/optim/"
+GRADCHECK = TRAINING + "gradcheck/"
 
 _LOSSES = (
     Mutant(
@@ -36,28 +37,28 @@ _LOSSES = (
         seen="large logits give NaN",
     ),
     Mutant(
-        "linear-bias-summed-in-float32", TRAINING + "nn.py",
+        "linear-bias-summed-in-float32", TRAINING + "modules.py",
         find="d_rows.sum(axis=0, dtype=np.float64).astype(module.dtype)",
         plant="d_rows.sum(axis=0)",
         fault="precision",
         seen="bias gradients of large batches lose digits",
     ),
     Mutant(
-        "linear-gradient-of-new-weights", TRAINING + "nn.py",
+        "linear-gradient-of-new-weights", TRAINING + "modules.py",
         find='_check_version("Linear", self._version, module._version)',
         plant="pass",
         fault="check loosened",
         seen="backward after the optimiser's step gives gradients of nothing",
     ),
     Mutant(
-        "embedding-indices-wrap", TRAINING + "nn.py",
+        "embedding-indices-wrap", TRAINING + "modules.py",
         find="if low < 0 or high >= stop:",
         plant="if high >= stop:",
         fault="wrong argument accepted silently",
         seen="token -1 is the last word",
     ),
     Mutant(
-        "embedding-keeps-the-callers-array", TRAINING + "nn.py",
+        "embedding-keeps-the-callers-array", TRAINING + "modules.py",
         find="return EmbeddingTape(self(x), self, np.array(x))",
         plant="return EmbeddingTape(self(x), self, np.asarray(x))",
         fault="missing copy",
@@ -116,14 +117,14 @@ _CLIPS = (
         seen="weights do not learn from rows that were reset inside a chunk",
     ),
     Mutant(
-        "gradcheck-skips-what-is-wrong", TRAINING + "gradient_probe.py",
+        "gradcheck-skips-what-is-wrong", GRADCHECK + "probe.py",
         find="if kink and not difference <= tolerance:",
         plant="if not difference <= tolerance:",
         fault="error check loosened",
         seen="gradcheck takes wrong gradients for kinks",
     ),
     Mutant(
-        "gradcheck-tolerates-much", TRAINING + "gradient_probe.py",
+        "gradcheck-tolerates-much", GRADCHECK + "probe.py",
         find="tolerance = 1.5 * noise + eps * abs(wide - near)",
         plant="tolerance = 1.5e6 * noise + abs(wide - near)",
         fault="error check loosened",
