@@ -14,7 +14,7 @@ from helpers_ulp import WIDER, last_place
 from simdrnn.reference.activations import activation_of, log_sigmoid, softplus
 from simdrnn.spec.activations import ACTIVATIONS, Activation
 
-HEADER = Path(__file__).parents[1] / "csrc" / "simd" / "activations.hpp"
+HEADER = Path(__file__).parents[1] / "csrc" / "kernels" / "simd" / "activations.hpp"
 
 PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "identity")
 CASES = [

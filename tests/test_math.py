@@ -14,7 +14,8 @@ import simdrnn as sr
 from helpers import assert_same_bits
 from helpers_ulp import WIDER, last_place
 
-HEADERS = [Path(__file__).parents[1] / "csrc" / "simd" / f"{name}.hpp" for name in ("math", "log")]
+SIMD = Path(__file__).parents[1] / "csrc" / "kernels" / "simd"
+HEADERS = [SIMD / "math.hpp", SIMD / "log.hpp"]
 LOGARITHMS = ("log", "log1p")
 NAMES = ("exp", "sigmoid", "tanh", "expm1_below_zero", *LOGARITHMS, "softplus", "log_sigmoid")
 DTYPES = ("float32", "float64")

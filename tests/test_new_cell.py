@@ -22,10 +22,16 @@ pytestmark = pytest.mark.skipif(
     not (EXAMPLE.is_dir() and (ROOT / "csrc").is_dir()), reason="no sources beside the tests"
 )
 
-NEW_FILES = {"csrc/cells/atr.hpp": "atr.hpp", "python/simdrnn/reference/atr.py": "atr.py"}
+NEW_FILES = {
+    "csrc/kernels/cells/atr.hpp": "atr.hpp",
+    "python/simdrnn/reference/atr.py": "atr.py",
+}
 # File -> (the new line, the line it goes in front of).
 NEW_LINES = {
-    "csrc/cells/all.hpp": ('#include "cells/atr.hpp"\n', '#include "cells/elman.hpp"\n'),
+    "csrc/kernels/cells/all.hpp": (
+        '#include "kernels/cells/atr.hpp"\n',
+        '#include "kernels/cells/elman.hpp"\n',
+    ),
     "python/simdrnn/reference/network.py": ('    "atr",\n', '    "elman",\n'),
 }
 

@@ -1,4 +1,6 @@
-"""Fit the polynomials of csrc/simd/math.hpp: q in  exp(a*r) - 1 = a*r + r*r*q(r)  (needs mpmath).
+"""Fit the polynomials of csrc/kernels/simd/math.hpp (needs mpmath).
+
+They are q in  exp(a*r) - 1 = a*r + r*r*q(r).
 
 a = 1 serves exp and sigmoid, |r| <= ln(2)/2; a = 2 serves tanh, which reduces by ln(2)/2,
 |r| <= ln(2)/4. Chebyshev interpolation in 60 digits: within a few percent of the minimax polynomial

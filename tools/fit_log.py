@@ -1,4 +1,4 @@
-"""Fit the polynomial of csrc/simd/log.hpp: p in  log((1+s)/(1-s)) = 2s + s*z*p(z), z = s*s.
+"""Fit the polynomial of csrc/kernels/simd/log.hpp: p in  log((1+s)/(1-s)) = 2s + s*z*p(z), z = s*s.
 
 Needs mpmath. |s| <= 1/3 covers log(1+t) for t in [0, 1], where s = t / (2+t); log reduces to
 [sqrt(1/2), sqrt(2)], where |s| is under 0.172. Chebyshev interpolation in 60 digits: within a few

@@ -12,13 +12,14 @@
 
 namespace simdrnn {
 
-// One bit field per (t, b), made for one direction by layer/steps.cpp.
+// One bit field per (t, b), made for one direction by engine/steps.cpp.
 enum StepFlag : std::uint8_t {
   kStepReal = 1,   // the step is consumed
   kStepFresh = 2,  // before this step the states are replaced by the initial ones
 };
 
-// Packed weights of one layer and direction, one entry per phase; see gemm/pack.hpp for the layout.
+// Packed weights of one layer and direction, one entry per phase; see kernels/gemm/pack.hpp for the
+// layout.
 template <class T>
 struct PackedWeights {
   const T* x[kMaxPhases];             // W, for the forward product; or what second_sees_h has
@@ -30,7 +31,7 @@ struct PackedWeights {
   const T* x_transposed;              // W^T, for dL/dx
   const T* projection;                // W_hr
   const T* projection_transposed;     // W_hr^T
-  const T* parameters;  // of the cell itself, then of layer norm: (params, parameter_stride)
+  const T* parameters;  // of the cell itself, then of layer norm: (count, parameter_stride)
   Index parameter_stride;
 };
 
@@ -43,7 +44,7 @@ struct Sequence {
 
 // What one thread's rows share over all kernels of a layer and direction.
 template <class T>
-struct RunArgs {
+struct PassArgs {
   Index steps, batch, input_size, hidden_size;
   Index h_size;  // of h: hidden_size, or that of the projection
   Index turn;    // steps of the calls before: tiles are gone through forth and back in turn
@@ -53,7 +54,7 @@ struct RunArgs {
   const std::int32_t* rows;   // the thread's rows of the batch
   Index count;                // how many
   Sequence<const T> x;
-  const T* step_input;               // (T, B): what the cell takes of every step beside x, or null
+  const T* attention;                // (T, B): what the cell takes of every step beside x, or null
   Index heads;                       // blocks of R; 1: it is whole
   const T* initial[kMaxStates];      // (B, H) each
   const T* after_reset[kMaxStates];  // what a reset puts in their place; often the same
@@ -86,7 +87,7 @@ enum StateOrigin : std::uint8_t {
 
 template <class T>
 struct ForwardArgs {
-  RunArgs<T> run;
+  PassArgs<T> pass;
   Gang gang;
   Index begin, end;   // steps of this call
   Sequence<T> y;      // (T, B, H)
@@ -107,13 +108,13 @@ struct ForwardArgs {
 
 template <class T>
 struct BackwardArgs {
-  RunArgs<T> run;
+  PassArgs<T> pass;
   Gang gang;
   Index begin, end;       // steps of this call, run from end - 1 down to begin
   Sequence<const T> y;    // (T, B, H), as forward wrote it
   Sequence<const T> d_y;  // or null data
   const T* saved;
-  T* trace;                // see kernels/trace.hpp, or null
+  T* trace;                // see kernels/backward/trace.hpp, or null
   Index saved_begin;       // the first step of which `saved` holds values
   const T* checkpoint;     // (B, (states - 1) * H): the states other than h before that step
   T* d_state[kMaxStates];  // (count, padded H): gradient carried to the step before

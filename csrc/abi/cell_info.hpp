@@ -16,10 +16,10 @@ using Index = std::ptrdiff_t;
 // the second phase has no W x, and weight_ih and bias_ih have no rows for it: it sees h as other
 // gates do, and its operand through one more block of rows, the last of weight_hh.
 //
-// A cell may have parameters of its own, `params` values per unit: they arrive behind `pre`, and in
-// the backward pass behind `saved`; their gradients leave behind those of `pre`. Behind these come
-// the numbers it takes of every step and row beside x, `step_inputs`, the same for all units; the
-// units' gradients for them are summed (layer/step_rows.hpp).
+// A cell may have parameters of its own, `cell_parameters` values per unit: they arrive behind
+// `pre`, and in the backward pass behind `saved`; their gradients leave behind those of `pre`.
+// Behind these come the numbers it takes of every step and row beside x, `attention`, the same for
+// all units; the units' gradients for them are summed (engine/step_rows.hpp).
 struct CellInfo {
   const char* name;
   const char* layer;       // the public layer class made of it; null: an option of another's
@@ -42,17 +42,17 @@ struct CellInfo {
   int input_only = 0;          // how many of the last gates have no recurrent product
   bool second_sees_h = false;  // whether the second phase's gate sees h instead of x
   bool biases = true;          // whether there are bias_ih and bias_hh
-  int params = 0;              // values per unit beside weights and biases
-  // Their names, separated by blanks; python/simdrnn/cells.py says what may follow a name.
+  int cell_parameters = 0;     // values per unit beside weights and biases
+  // Their names, separated by blanks; python/simdrnn/spec/cell.py says what may follow a name.
   const char* parameters = "";
-  int step_inputs = 0;  // 0 or 1: numbers per step and row beside x
+  int attention = 0;  // 0 or 1: numbers per step and row beside x
   // The states' names, separated by blanks; "n>0" is one that must be positive to mean something.
   const char* state_names = "h c";
   // Whether R may be cut into blocks along its diagonal, one per head: units then see the h of
   // their head alone, and weight_hh is (gates*H, H / heads).
   bool heads = false;
   // The state that layer normalisation acts on, of a cell whose equations come in two halves for
-  // that (see cells/lstm.hpp); -1: it acts on the pre-activations alone.
+  // that (see kernels/cells/lstm.hpp); -1: it acts on the pre-activations alone.
   int normalise = -1;
 };
 
@@ -75,7 +75,7 @@ constexpr int joint_gates(const CellInfo& info) noexcept {
 // Whether layer normalisation is there for it: all gates are sums of W x, R h and biases, and no
 // more, formed at once.
 constexpr bool normalisable(const CellInfo& info) noexcept {
-  return info.phases == 1 && info.input_only == 0 && info.biases && info.step_inputs == 0 &&
+  return info.phases == 1 && info.input_only == 0 && info.biases && info.attention == 0 &&
          !info.heads;
 }
 

@@ -1,4 +1,4 @@
-// The seam: what one ISA offers, as plain data. One table per ISA, made by kernels/make_table.hpp.
+// The seam: what one ISA offers, as plain data. One table per ISA, made by kernels/table.hpp.
 #pragma once
 #include "abi/activation.hpp"
 #include "abi/args.hpp"

@@ -35,7 +35,7 @@ struct Projection {
 // What random words are drawn for. They never share a word: it is part of the counter.
 enum class Feature : std::uint32_t { kBetweenLayers, kInput, kRecurrent, kCandidate, kZoneout };
 
-// Where the random words of a call come from; see kernels/noise.hpp.
+// Where the random words of a call come from; see kernels/options/noise.hpp.
 struct Draw {
   std::uint64_t key;     // of the call
   std::uint32_t stream;  // layer * directions + direction
@@ -43,7 +43,7 @@ struct Draw {
 };
 
 // Layer normalisation of W x and of R h, each over all gates of a row, and of the state that
-// CellInfo::normalise names; see options/layer_norm.hpp.
+// CellInfo::normalise names; see kernels/options/layer_norm.hpp.
 template <class T>
 struct LayerNorm {
   bool on;

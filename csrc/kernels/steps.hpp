@@ -1,9 +1,9 @@
 // What both time loops share: which rows take part in a step, and where a row's things are.
 #pragma once
 #include "abi/args.hpp"
-#include "gemm/pack.hpp"
-#include "simd/lanes.hpp"
-#include "simd/partial.hpp"
+#include "kernels/gemm/pack.hpp"
+#include "kernels/simd/lanes.hpp"
+#include "kernels/simd/partial.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
@@ -37,13 +37,13 @@ inline void meet(const Gang& gang) noexcept {
 }
 
 template <class T>
-inline Index time_of(const RunArgs<T>& run, Index step) noexcept {
-  return run.reverse ? run.steps - 1 - step : step;
+inline Index time_of(const PassArgs<T>& pass, Index step) noexcept {
+  return pass.reverse ? pass.steps - 1 - step : step;
 }
 
 template <class T>
-inline unsigned flags_at(const RunArgs<T>& run, Index t, Index b) noexcept {
-  return run.flags == nullptr ? unsigned(kStepReal) : run.flags[t * run.batch + b];
+inline unsigned flags_at(const PassArgs<T>& pass, Index t, Index b) noexcept {
+  return pass.flags == nullptr ? unsigned(kStepReal) : pass.flags[t * pass.batch + b];
 }
 
 template <class T>
@@ -63,18 +63,18 @@ inline void multiply(const T* a, const T* b, T* to, Index n) noexcept {
 
 // The cell's own parameters of the units from `unit` on, into lanes[at] and following.
 template <class V, int N, class T>
-[[gnu::always_inline]] inline void load_parameters(const PackedWeights<T>& weights, Index params,
+[[gnu::always_inline]] inline void load_parameters(const PackedWeights<T>& weights, Index count,
                                                    Index unit, Lanes<V, N>& lanes,
                                                    int at) noexcept {
-  for (int k = 0; k < params; ++k) {
+  for (int k = 0; k < count; ++k) {
     lanes[at + k] = V::load(weights.parameters + k * weights.parameter_stride + unit);
   }
 }
 
 // What the cell takes of a step and row beside x, in all lanes.
 template <class V, class T>
-inline V step_input(const RunArgs<T>& run, Index t, Index b) noexcept {
-  return V(run.step_input[t * run.batch + b]);
+inline V attention(const PassArgs<T>& pass, Index t, Index b) noexcept {
+  return V(pass.attention[t * pass.batch + b]);
 }
 
 template <class T>

@@ -6,8 +6,8 @@
 // Source: Zhang et al. 2018, arXiv:1810.12546.
 #pragma once
 #include "abi/cell_info.hpp"
-#include "cells/cell_list.hpp"
-#include "simd/lanes.hpp"
+#include "kernels/cells/cell_list.hpp"
+#include "kernels/simd/lanes.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 

@@ -85,7 +85,7 @@ class _Network:
         weight_hh: npt.NDArray[Any] | None,
         bias_ih: npt.NDArray[Any] | None,
         bias_hh: npt.NDArray[Any] | None,
-        own: tuple[npt.NDArray[Any] | None, ...],
+        cell_parameters: tuple[npt.NDArray[Any] | None, ...],
         weight_hr: npt.NDArray[Any] | None,
     ) -> None: ...
     def forward(
@@ -129,7 +129,7 @@ class _Network:
 class NetworkF32(_Network): ...
 class NetworkF64(_Network): ...
 
-# See csrc/bindings/buffer_call.hpp.
+# See csrc/python/buffer_call.hpp.
 def share_network_f32(
     number: int,
     cell: str,

@@ -28,7 +28,7 @@ __all__ = [
 _MARGIN = 0.1
 
 # Units in the last place within which the engines agree on the activation of a bound: the largest
-# error of exp, sigmoid and tanh (csrc/simd/math.hpp), rounded up.
+# error of exp, sigmoid and tanh (csrc/kernels/simd/math.hpp), rounded up.
 _BOUND_ULP = 4
 
 

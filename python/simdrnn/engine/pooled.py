@@ -1,8 +1,8 @@
 """Networks that all calls share which name them, for programs that other compilers make.
 
 Parameters come with every call. Packed copies of them are kept, and found again by comparing the
-parameters bit by bit; see ``csrc/bindings/network_pool.hpp``. How a call is written down is said in
-``csrc/bindings/buffer_call.hpp``.
+parameters bit by bit; see ``csrc/python/network_pool.hpp``. How a call is written down is said in
+``csrc/python/buffer_call.hpp``.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def lower(context: Any, operands: Sequence[Any], way: str, fields: Sequence[int]
     context : of JAX's lowering rules.
     operands : the arguments, in the program.
     way : what `chosen_way` said.
-    fields : the call; see ``csrc/bindings/buffer_call.hpp``.
+    fields : the call; see ``csrc/python/buffer_call.hpp``.
     """
     made: Sequence[Any]
     if way == "ffi":

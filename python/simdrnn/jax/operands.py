@@ -1,6 +1,6 @@
 """The order of what calls take and give, and where each of these has its batch axis.
 
-The order is that of ``csrc/bindings/buffer_call.hpp``.
+The order is that of ``csrc/python/buffer_call.hpp``.
 """
 
 from __future__ import annotations

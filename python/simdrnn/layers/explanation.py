@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation", "PassPlan", "explain"]
 
-# What each schedule of the engine does; csrc/layer/plan.cpp chooses.
+# What each schedule of the engine does; csrc/engine/plan.cpp chooses.
 _SCHEDULES = {
     "one_thread": "one thread runs everything",
     "rows": "{threads} threads, each with rows of its own over all steps, meeting nobody",

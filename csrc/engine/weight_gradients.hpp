@@ -1,0 +1,126 @@
+// The gradients of one layer and direction's parameters: sums over the rows of a chunk, each row of
+// gate gradients times what its gates saw.
+#pragma once
+#include <algorithm>
+
+#include "engine/network.hpp"
+#include "engine/sums.hpp"
+
+namespace simdrnn {
+
+// What the products saw, by row of the chunk.
+template <class T>
+struct SeenRows {
+  const T** x = nullptr;
+  const T** h = nullptr;
+  const T** operand = nullptr;  // what the cell made: of the second phase, or to be projected
+  const T** by_gate = nullptr;  // where every gate saw an h of its own: (gates, capacity)
+  Index capacity = 0;           // rows of a chunk
+};
+
+template <class T>
+class WeightGradients {
+ public:
+  WeightGradients(const Network<T>& network, Index layer, Index copies_of_h)
+      : info_(network.info()),
+        hidden_(network.shape().hidden_size),
+        h_size_(network.shape().h_size()),
+        projected_size_(network.shape().projected_size),
+        input_(network.layer_input(layer)),
+        heads_(network.heads()),
+        parameter_count_(network.parameter_count()),
+        products_(network.options().cell.norm.on ? 2 * info_.gates * hidden_ : 0),
+        by_gate_(copies_of_h > 1) {}
+
+  // Where in a row of gate gradients those of the parameters begin that units have of their own, of
+  // what the cell takes of the step beside x, and of what is projected, which ends the row. With
+  // layer normalisation the gradients of W x and of R h come first: kernels/backward/norm.hpp.
+  [[nodiscard]] Index cell_parameters() const {
+    return products_ + (info_.gates + info_.separate) * hidden_;
+  }
+  [[nodiscard]] Index attention() const { return cell_parameters() + parameter_count_ * hidden_; }
+  [[nodiscard]] Index projected() const { return attention() + info_.attention * hidden_; }
+  [[nodiscard]] Index width() const { return projected() + projected_size_; }
+
+  // Thread p's share of every gradient: a slice of the rows of each.
+  void add(const RowSums<T>& sums, const SeenRows<T>& seen, int p, Index rows, bool overwrite,
+           const ParameterGradients<T>& d) const {
+    const Index of_x = input_blocks(info_) * hidden_, joint = joint_gates(info_) * hidden_;
+    const bool two_phases = info_.phases == 2;
+    // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
+    const Index behind = (two_phases ? 1 : info_.separate) * hidden_;
+    const Index first = (info_.gates - (two_phases ? 1 : 0)) * hidden_;
+    T* d_behind = d.weight_hh + joint * h_size_;
+    sums.product(p, rows, overwrite, 0, of_x, seen.x, input_, d.weight_ih);
+    sums.product(p, rows, overwrite, projected(), projected_size_, seen.operand, hidden_,
+                 d.weight_hr);
+    if (heads_ > 1) {
+      add_heads(sums, seen, p, rows, overwrite, d.weight_hh);
+    } else if (by_gate_) {
+      add_gates(sums, seen, p, rows, overwrite, d.weight_hh);
+    } else {
+      // With layer normalisation all recurrent parts are together.
+      const Index columns = products_ > 0 ? products_ / 2 : joint;
+      sums.product(p, rows, overwrite, products_ / 2, columns, seen.h, h_size_, d.weight_hh);
+    }
+    if (info_.second_sees_h) {
+      sums.product(p, rows, overwrite, first, behind, seen.h, h_size_, d_behind);
+      d_behind += behind * h_size_;
+    }
+    if (two_phases || !(by_gate_ || products_ > 0)) {
+      sums.product(p, rows, overwrite, first, behind, two_phases ? seen.operand : seen.h, h_size_,
+                   d_behind);
+    }
+    for (Index k = 0; k < parameter_count_; ++k) {
+      sums.total(p, rows, overwrite, cell_parameters() + k * hidden_, hidden_,
+                 d.parameters[static_cast<std::size_t>(k)]);
+    }
+    sums.total(p, rows, overwrite, products_, of_x, d.bias_ih);
+    if (d.bias_hh == nullptr) return;
+    sums.total(p, rows, overwrite, products_, joint, d.bias_hh);
+    sums.total(p, rows, overwrite, products_ + first, behind, d.bias_hh + joint);
+  }
+
+  // Without steps they are 0.
+  void clear(const ParameterGradients<T>& d) const {
+    const Index of_x = input_blocks(info_) * hidden_;
+    const auto zero = [](T* to, Index n) { std::fill_n(to, to == nullptr ? 0 : n, T(0)); };
+    zero(d.weight_ih, of_x * input_);
+    zero(d.weight_hh, recurrent_blocks(info_) * hidden_ * (h_size_ / heads_));
+    zero(d.weight_hr, projected_size_ * hidden_);
+    zero(d.bias_ih, of_x);
+    zero(d.bias_hh, recurrent_gates(info_) * hidden_);
+    for (T* const parameter : d.parameters) zero(parameter, hidden_);
+  }
+
+ private:
+  // Of the recurrent weights, where each gate saw an h of its own.
+  void add_gates(const RowSums<T>& sums, const SeenRows<T>& seen, int p, Index rows, bool overwrite,
+                 T* out) const {
+    const Index joint = joint_gates(info_);
+    for (Index g = 0; g < joint + info_.separate; ++g) {
+      // Separate parts follow the gates; with layer normalisation all recurrent ones do.
+      const Index column =
+          g < joint && products_ == 0 ? g : info_.gates + g - (products_ > 0 ? 0 : joint);
+      sums.product(p, rows, overwrite, column * hidden_, hidden_, seen.by_gate + g * seen.capacity,
+                   h_size_, out + g * hidden_ * h_size_);
+    }
+  }
+
+  // Of the blocks of R, of which each sees its head's part of h.
+  void add_heads(const RowSums<T>& sums, const SeenRows<T>& seen, int p, Index rows, bool overwrite,
+                 T* out) const {
+    const Index head = hidden_ / heads_;
+    for (Index first = 0; first < info_.gates * hidden_; first += head, out += head * head) {
+      const T* const* h = by_gate_ ? seen.by_gate + first / hidden_ * seen.capacity : seen.h;
+      sums.product(p, rows, overwrite, first, head, h, head, out, first % hidden_);
+    }
+  }
+
+  CellInfo info_;
+  Index hidden_, h_size_, projected_size_, input_, heads_, parameter_count_;
+  Index products_;  // gradients of W x and R h, with layer normalisation
+  bool by_gate_;
+};
+
+}  // namespace simdrnn

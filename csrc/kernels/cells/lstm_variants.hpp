@@ -1,0 +1,182 @@
+// cells/lstm_variants.hpp: LSTM with peepholes, with coupled input and forget gates, or with both.
+//
+//   peepholes: i, f = sigmoid(pre_i + p_i * c), sigmoid(pre_f + p_f * c)
+//              o = sigmoid(pre_o + p_o * c')          the new c, as it is carried
+//   coupled:   f = 1 - i (ONNX `input_forget`), or i = 1 - f (TensorFlow Lite's CIFG): three gates
+//
+// Source: Gers & Schmidhuber 2000, "Recurrent nets that time and count"; Greff et al. 2017,
+// arXiv:1503.04069.
+#pragma once
+#include "abi/cell_info.hpp"
+#include "kernels/cells/cell_list.hpp"
+#include "kernels/simd/lanes.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+enum class Coupling { kNone, kForgetFromInput, kInputFromForget };
+
+template <Coupling kCoupling, bool kPeephole>
+struct LstmVariant {
+  static constexpr bool kCoupled = kCoupling != Coupling::kNone;
+  // Rows of the weights: the gates that update c (one where they are coupled), g, o; c's tanh; and
+  // behind them the peepholes, of the first gates and of o.
+  static constexpr int kUpdates = kCoupled ? 1 : 2;
+  enum Gate { kCandidate = kUpdates, kOutput, kSquash };
+  enum State { kHidden, kCell };
+  static constexpr int kGates = kUpdates + 2, kSaved = kGates + 1;
+  static constexpr int kParams = kPeephole ? kUpdates + 1 : 0;
+  static constexpr CellInfo info{
+      .name = kPeephole ? kCoupling == Coupling::kNone              ? "lstm_peephole"
+                          : kCoupling == Coupling::kForgetFromInput ? "lstm_peephole_coupled_input"
+                                                                    : "lstm_peephole_coupled_forget"
+              : kCoupling == Coupling::kForgetFromInput ? "lstm_coupled_input"
+                                                        : "lstm_coupled_forget",
+      .layer = nullptr,
+      .gate_names = kCoupling == Coupling::kNone              ? "i f g o"
+                    : kCoupling == Coupling::kForgetFromInput ? "i g o"
+                                                              : "f g o",
+      .gates = kGates,
+      .separate = 0,
+      .states = 2,
+      .saved = kSaved,
+      .phases = 1,
+      .keep = kCoupling == Coupling::kForgetFromInput ? -1 : kUpdates - 1,
+      .write = kCoupling == Coupling::kInputFromForget ? -1 : 0,
+      .candidate = kCandidate,
+      .activations =
+          kCoupled ? "sigmoid tanh sigmoid / tanh" : "sigmoid sigmoid tanh sigmoid / tanh",
+      .projects = true,
+      .cell_parameters = kParams,
+      .parameters = !kPeephole                                ? ""
+                    : kCoupling == Coupling::kNone            ? "weight_ci weight_cf weight_co"
+                    : kCoupling == Coupling::kForgetFromInput ? "weight_ci weight_co"
+                                                              : "weight_cf weight_co",
+      .normalise = kCell};
+
+  template <class V, class P>
+  static void forward(const Lanes<V, kGates + kParams>& pre, const Lanes<V, 2>& state, const P& p,
+                      Lanes<V, 2>& next, Lanes<V, kSaved>& saved) noexcept {
+    const V c = p.clip_cell(update(pre, state, p, saved));
+    next = {hidden(pre, c, p, saved), c};
+    saved[kOutput + 1] = c;
+  }
+
+  // The halves that a normalised c lies between, as of Lstm.
+  template <class V, class P>
+  [[gnu::always_inline]] static V update(const Lanes<V, kGates + kParams>& pre,
+                                         const Lanes<V, 2>& state, const P& p,
+                                         Lanes<V, kSaved>& saved) noexcept {
+    const V c = state[kCell];
+    V gates[kUpdates];
+    for (int u = 0; u < kUpdates; ++u) {
+      V argument = pre[u];
+      if constexpr (kPeephole) argument = fma(pre[kGates + u], c, argument);
+      saved[u] = gates[u] = p.sigmoid(argument, u);
+    }
+    const V g = saved[kCandidate] = p.tanh(pre[kCandidate], kCandidate);
+    return fma(forget(gates), c, input(gates) * p.drop(g));
+  }
+
+  template <class V, class P>
+  [[gnu::always_inline]] static V hidden(const Lanes<V, kGates + kParams>& pre, V c, const P& p,
+                                         Lanes<V, kSaved>& saved) noexcept {
+    V argument = pre[kOutput];
+    if constexpr (kPeephole) argument = fma(pre[kGates + kUpdates], c, argument);
+    const V o = saved[kOutput] = p.sigmoid(argument, kOutput);
+    return o * p.squash(c, kSquash);
+  }
+
+  template <class V, class P>
+  static void backward(const Lanes<V, kSaved + kParams>& saved, const Lanes<V, 2>& state,
+                       const Lanes<V, 2>&, const Lanes<V, 2>& d_next, const P& p,
+                       Lanes<V, kGates + kParams>& d_pre, Lanes<V, 2>& d_state) noexcept {
+    const V c = saved[kOutput + 1];
+    const V d_c = through_hidden(saved, c, d_next[kHidden], d_next[kCell], p, d_pre);
+    through_update(saved, state, p.through_cell_clip(c, d_c), p, d_pre, d_state);
+  }
+
+  template <class V, class P>
+  [[gnu::always_inline]] static V through_hidden(const Lanes<V, kSaved + kParams>& saved, V c,
+                                                 V d_h, V d_c, const P& p,
+                                                 Lanes<V, kGates + kParams>& d_pre) noexcept {
+    const V o = saved[kOutput], squashed = p.squash(c, kSquash);
+    d_pre[kOutput] = d_h * squashed * p.sigmoid_slope(o, kOutput);
+    d_c = fma(d_h * o, p.squash_slope(squashed, kSquash), d_c);
+    if constexpr (kPeephole) {
+      d_pre[kGates + kUpdates] = d_pre[kOutput] * c;
+      d_c = fma(saved[kSaved + kUpdates], d_pre[kOutput], d_c);
+    }
+    return d_c;
+  }
+
+  template <class V, class P>
+  [[gnu::always_inline]] static void through_update(const Lanes<V, kSaved + kParams>& saved,
+                                                    const Lanes<V, 2>& state, V d_c, const P& p,
+                                                    Lanes<V, kGates + kParams>& d_pre,
+                                                    Lanes<V, 2>& d_state) noexcept {
+    const V c = state[kCell], g = saved[kCandidate];
+    V gates[kUpdates], d_gates[kUpdates];
+    for (int u = 0; u < kUpdates; ++u) gates[u] = saved[u];
+    through(d_c * p.drop(g), d_c * c, d_gates);
+    d_pre[kCandidate] = p.drop(d_c * input(gates)) * p.tanh_slope(g, kCandidate);
+    V d_cell = d_c * forget(gates);
+    for (int u = 0; u < kUpdates; ++u) {
+      d_pre[u] = d_gates[u] * p.sigmoid_slope(gates[u], u);
+      if constexpr (kPeephole) {
+        d_cell = fma(saved[kSaved + u], d_pre[u], d_cell);
+        d_pre[kGates + u] = d_pre[u] * c;
+      }
+    }
+    d_state = {V(typename V::Scalar(0)), d_cell};  // h's part goes through R: the driver's
+  }
+
+  // h' of what a step saved.
+  template <class V, class P>
+  static V output(const Lanes<V, kSaved + kParams>& saved, const P& p) noexcept {
+    return saved[kOutput] * p.squash(saved[kOutput + 1], kSquash);
+  }
+
+ private:
+  // i and f, of the gates that update c.
+  template <class V>
+  static V input(const V (&update)[kUpdates]) noexcept {
+    if constexpr (kCoupling == Coupling::kInputFromForget) {
+      return V(typename V::Scalar(1)) - update[0];
+    } else {
+      return update[0];
+    }
+  }
+  template <class V>
+  static V forget(const V (&update)[kUpdates]) noexcept {
+    if constexpr (kCoupling == Coupling::kForgetFromInput) {
+      return V(typename V::Scalar(1)) - update[0];
+    } else {
+      return update[kUpdates - 1];
+    }
+  }
+  // From the gradients of i and f to those of the gates.
+  template <class V>
+  static void through(V d_input, V d_forget, V (&d_update)[kUpdates]) noexcept {
+    if constexpr (kCoupling == Coupling::kNone) {
+      d_update[0] = d_input;
+      d_update[1] = d_forget;
+    } else {
+      d_update[0] =
+          kCoupling == Coupling::kForgetFromInput ? d_input - d_forget : d_forget - d_input;
+    }
+  }
+};
+
+using LstmPeephole = LstmVariant<Coupling::kNone, true>;
+using LstmCoupledInput = LstmVariant<Coupling::kForgetFromInput, false>;
+using LstmCoupledForget = LstmVariant<Coupling::kInputFromForget, false>;
+using LstmPeepholeCoupledInput = LstmVariant<Coupling::kForgetFromInput, true>;
+using LstmPeepholeCoupledForget = LstmVariant<Coupling::kInputFromForget, true>;
+
+SIMDRNN_CELL(LstmPeephole);
+SIMDRNN_CELL(LstmCoupledInput);
+SIMDRNN_CELL(LstmCoupledForget);
+SIMDRNN_CELL(LstmPeepholeCoupledInput);
+SIMDRNN_CELL(LstmPeepholeCoupledForget);
+
+}  // namespace simdrnn::SIMDRNN_ISA

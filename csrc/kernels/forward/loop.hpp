@@ -1,0 +1,300 @@
+// The forward time loop, by cell, options and vector type.
+//
+// One thread, or a gang that shares the tiles, runs all steps of its rows: per step, for each tile
+// of hidden units, for each block of rows, the register tile forms the pre-activations and the cell
+// consumes them while they are in the first-level cache.
+#pragma once
+#include "abi/args.hpp"
+#include "kernels/forward/projection.hpp"
+#include "kernels/forward/rows.hpp"
+#include "kernels/gemm/rows.hpp"
+#include "kernels/options/noise.hpp"
+#include "kernels/options/optioned.hpp"
+#include "kernels/simd/lanes.hpp"
+#include "kernels/simd/partial.hpp"
+#include "kernels/steps.hpp"
+
+namespace simdrnn::SIMDRNN_ISA {
+
+template <class Cell, class V, template <class> class Options>
+class Forward : protected ForwardRows<Cell, V> {
+  using Rows = ForwardRows<Cell, V>;
+  using T = typename V::Scalar;
+  static constexpr CellInfo kInfo = Cell::info;
+  static constexpr Index kLanes = V::kLanes;
+  static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
+
+ public:
+  explicit Forward(const ForwardArgs<T>& args) noexcept
+      : Rows(args),
+        options_(pass_.options),
+        noise_(pass_, a_.padded, scratch_),
+        dropout_(pass_, a_.padded, scratch_),
+        projection_(a_, scratch_),
+        heads_(pass_, scratch_) {
+    if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(pass_.count);
+    if (dropout_.counted()) {
+      dropped_ = scratch_.template take<T>(pass_.count * dropout_.masks_per_row() * a_.padded);
+      dropped_rows_ = scratch_.template take<const T*>(pass_.count);
+    }
+  }
+
+  Index scratch_used() const noexcept { return scratch_.used(); }
+
+  [[gnu::noinline]] void run() noexcept {
+    dropout_.start(pass_);
+    const Index chunk = a_.hoist_steps > 0 ? a_.hoist_steps : 1;
+    for (Index s = a_.begin; s < a_.end; s += chunk) {
+      const Index end = s + chunk < a_.end ? s + chunk : a_.end;
+      if (a_.hoist_steps > 0) this->hoist(s, end);
+      hoisted_row_ = 0;
+      for (Index step = s; step < end; ++step) {
+        const Index n = this->begin_step(step);
+        if (n == 0) continue;
+        if constexpr (Options<V>::kActs) {
+          prepare(n);
+          take_step(n);
+        } else {
+          products_and_cells(n);
+        }
+        this->end_step(n);
+      }
+    }
+  }
+
+ protected:
+  using Rows::a_, Rows::pass_, Rows::scratch_, Rows::kTwoPhases;
+  using Rows::hoisted_, Rows::hoisted_stride_, Rows::hoisted_row_;
+  using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::vectors_, Rows::t_;
+
+  // A step of n real rows. Layer normalisation has another: forward/norm_loop.hpp.
+  virtual void take_step(Index n) noexcept { products_and_cells(n); }
+
+  [[gnu::always_inline]] void products_and_cells(Index n) noexcept {
+    heads_.find(n, seen_rows());
+    phase<0>(n);
+    if constexpr (kTwoPhases) phase<1>(n);
+    if (projects()) projection_.run(t_, n, slots_, h_rows_);
+  }
+
+  // Draws what is random about the step, and drops h for the recurrent product.
+  void prepare(Index n) noexcept {
+    constexpr Index kUnits = Phase<Cell, kInfo.phases - 1>::kUnitVectors;
+    const Index all = vectors_.count();
+    const Share share = share_of(a_.gang, ceil_div(all, kUnits));
+    const Index begin = vectors_.first(share.begin * kUnits);
+    const Index end = vectors_.first(share.end * kUnits < all ? share.end * kUnits : all);
+    for (Index r = 0; r < n; ++r) {
+      noise_.prepare(r, t_, pass_.rows[slots_[r]], begin, end);
+      if (!dropout_.on()) continue;
+      T* const to = dropped_ + r * dropout_.masks_per_row() * a_.padded;
+      for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
+        multiply(h_rows_[r], dropout_.mask(slots_[r], g), to + g * a_.padded, pass_.h_size);
+      }
+      dropped_rows_[r] = to;
+    }
+  }
+
+  template <int kPhase>
+  void phase(Index n) noexcept {
+    using P = Phase<Cell, kPhase>;
+    if constexpr (kPhase == 1) {
+      for (Index r = 0; r < n; ++r) operand_rows_[r] = a_.operand + r * a_.padded;
+    }
+    const Index all = vectors_.count();
+    const Share share = share_of(a_.gang, ceil_div(all, P::kUnitVectors));
+    const Index begin = share.begin * P::kUnitVectors;
+    const Index end = share.end * P::kUnitVectors < all ? share.end * P::kUnitVectors : all;
+    // Every other step goes backwards through the tiles: of weights that do not fit a cache, those
+    // used last are then still there.
+    constexpr Index kTile = P::kUnitVectors, kWide = kWideTiles * kTile;
+    const bool lone = n == 1 && !by_gate();
+    const Index width = lone ? kWide : kTile;
+    // Divided by constants: a division by a variable is felt at H = 16.
+    const Index count = lone ? ceil_div(end - begin, kWide) : ceil_div(end - begin, kTile);
+    for (Index j = 0; j < count; ++j) {
+      const Index first =
+          begin + (n > kTileRows || (t_ + pass_.turn) % 2 == 0 ? j : count - 1 - j) * width;
+      const Index last = first + width < end ? first + width : end;
+      const bool wide =
+          lone && last - first == width && vectors_.head_of(first) == vectors_.head_of(last - 1);
+      const Index step = wide ? kWide : kTile;
+      for (Index q = first; q < last; q += step) {
+        tiles<kPhase>(q, q + step < last ? q + step : last, wide, n);
+      }
+    }
+    meet(a_.gang);
+  }
+
+  // One tile, the unit vectors [q, end), of all rows of the step; `wide`: kWideTiles neighbours.
+  template <int kPhase>
+  [[gnu::always_inline]] void tiles(Index q, Index end, bool wide, Index n) noexcept {
+    using P = Phase<Cell, kPhase>;
+    alignas(64) T out[kTileBuffer<V>];
+    const bool hoisted = a_.hoist_steps > 0 && !P::kSeesHidden;
+    const Index first = q * P::kGates * kLanes;
+    TileArgs<T> t{};
+    t.h_depth = P::kRecurrent > 0 ? heads_.depth() : 0;
+    t.h_panel = pass_.weights.h[kPhase] + q * P::kRecurrent * kLanes * t.h_depth;
+    t.init_separate = pass_.weights.bias_separate + q * P::kSeparate * kLanes;
+    t.gate_stride = a_.padded;
+    t.panel_stride = (wide ? P::kUnitVectors : end - q) * P::kGates * kLanes;
+    if (hoisted) {
+      t.init_stride = hoisted_stride_[kPhase];
+    } else {
+      t.x_depth = P::kSeesHidden ? pass_.hidden_size : pass_.input_size;
+      t.x_panel = pass_.weights.x[kPhase] + first * t.x_depth;
+      t.init = pass_.weights.bias[kPhase] + first;
+    }
+    const T* const* const x_rows = P::kSeesHidden ? seen_rows() : x_rows_;
+    const T* const* const h_rows =
+        kPhase == 1 ? operand_rows_ : heads_.rows(vectors_.head_of(q), seen_rows());
+    RowBlocks blocks(n);
+    for (Index row = 0; row < n;) {
+      const Index rows = blocks.next();
+      t.x_rows = x_rows + row;
+      t.h_rows = h_rows + row;
+      if (hoisted) {
+        t.init = hoisted_[kPhase] + (hoisted_row_ + row) * hoisted_stride_[kPhase] + first;
+      }
+      tile_of<kPhase>(wide ? P::kUnitVectors : end - q, rows, wide)(t, out);
+      epilogue<kPhase>(q, end - q, row, rows, out);
+      row += rows;
+    }
+  }
+
+  // Whether h is projected. The cell then neither reads nor writes the h that is carried.
+  bool projects() const noexcept {
+    if constexpr (Options<V>::kActs && kInfo.projects) return projection_.on();
+    return false;
+  }
+
+  // h_{t-1} as the recurrent product sees it.
+  const T* const* seen_rows() const noexcept {
+    if constexpr (Options<V>::kActs) return dropout_.on() ? dropped_rows_ : h_rows_;
+    return h_rows_;
+  }
+
+  // Whether every gate sees an h of its own.
+  bool by_gate() const noexcept {
+    if constexpr (Options<V>::kActs) return dropout_.by_gate();
+    return false;
+  }
+
+  template <int kPhase>
+  TileFunction<T> tile_of(Index units, Index rows, bool wide) const noexcept {
+    using P = Phase<Cell, kPhase>;
+    if constexpr (Options<V>::kActs && kPhase == 0 && P::kRecurrent > 1) {
+      if (by_gate()) {
+        return gate_tile_function<V, P::kUnitVectors, P::kGates, P::kSeparate, P::kInputOnly>(units,
+                                                                                              rows);
+      }
+    }
+    if constexpr (P::kUneven) {
+      return tile_function<V, P::kGates, P::kSeparate, P::kInputOnly>(rows, wide);
+    } else {
+      return tile_function<V>(static_cast<int>(units) * P::kGates, rows, wide);
+    }
+  }
+
+  // The cell on a tile of `units` unit vectors from the q-th and `rows` rows. With one row the tile
+  // may be a wide one: its neighbours follow each other as further unit vectors do.
+  template <int kPhase>
+  void epilogue(Index q, Index units, Index row, Index rows, const T* tile) noexcept {
+    constexpr Index kSlots = Phase<Cell, kPhase>::kSlots;
+    for (Index m = 0; m < rows; ++m) {
+      for (Index u = 0; u < units; ++u, tile += kSlots * kLanes) {
+        const Index unit = vectors_.first(q + u), n = vectors_.left(q + u);
+        if (n >= kLanes) {
+          cell<kPhase, true>(row + m, unit, kLanes, tile);
+        } else {
+          cell<kPhase, false>(row + m, unit, n, tile);
+        }
+      }
+    }
+  }
+
+  template <int kPhase, bool kFull>
+  [[gnu::always_inline]] void cell(Index row, Index unit, Index n, const T* tile) noexcept {
+    using P = Phase<Cell, kPhase>;
+    Lanes<V, P::kSlots + kInfo.cell_parameters + kInfo.attention> pre;
+    for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
+    load_parameters(pass_.weights, kInfo.cell_parameters, unit, pre, P::kSlots);
+    if constexpr (kInfo.attention > 0) {
+      pre[P::kSlots + kInfo.cell_parameters] = attention<V>(pass_, t_, pass_.rows[slots_[row]]);
+    }
+    Lanes<V, kInfo.states> state, next;
+    enter<kFull>(row, unit, n, state);
+    Lanes<V, kInfo.saved> saved;
+    if constexpr (kTwoPhases) {
+      Lanes<V, kInfo.gates - 1> gates;
+      T* const kept = a_.gates + row * (kInfo.gates - 1) * a_.padded + unit;
+      if constexpr (kPhase == 0) {
+        const Index own = by_gate() ? (kSeeing - 1) * a_.padded : 0;  // the last gate's h
+        state[0] = load_n<kFull, V>(seen_rows()[row] + own + unit, n);
+        Cell::operand(pre, state, options_, gates).store(a_.operand + row * a_.padded + unit);
+        for (int g = 0; g < kInfo.gates - 1; ++g) gates[g].store(kept + g * a_.padded);
+        return;
+      } else {
+        for (int g = 0; g < kInfo.gates - 1; ++g) gates[g] = V::load(kept + g * a_.padded);
+        Cell::forward(pre, gates, state, options_, next, saved);
+      }
+    } else {
+      Cell::forward(pre, state, options_, next, saved);
+    }
+    leave<kFull>(row, unit, n, state, next, saved);
+  }
+
+  // The states before the step, and the options for these units.
+  template <bool kFull>
+  [[gnu::always_inline]] void enter(Index row, Index unit, Index n,
+                                    Lanes<V, kInfo.states>& state) noexcept {
+    state[0] = projects() ? V(T(0)) : load_n<kFull, V>(h_rows_[row] + unit, n);
+    for (int k = 1; k < kInfo.states; ++k)
+      state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
+    if constexpr (Options<V>::kActs) options_.enter(noise_.row(row, unit), noise_.stride());
+  }
+
+  // The states after it, to where they are carried, put out and saved.
+  template <bool kFull>
+  [[gnu::always_inline]] void leave(Index row, Index unit, Index n,
+                                    const Lanes<V, kInfo.states>& state,
+                                    Lanes<V, kInfo.states>& next,
+                                    const Lanes<V, kInfo.saved>& saved) noexcept {
+    const Index i = slots_[row];
+    const V h = options_.template finish<kInfo.states>(state, next);
+    store_padded<kFull>(next[0], (projects() ? projection_.made(row) : a_.h_next[i]) + unit, n);
+    for (int k = 1; k < kInfo.states; ++k) {
+      store_padded<kFull>(next[k], a_.state[k] + i * a_.padded + unit, n);
+    }
+    if (!projects()) store_n<kFull>(next[0], row_at(a_.y, t_, pass_.rows[i]) + unit, n);
+    if (a_.saved == nullptr) return;
+    T* to = this->on_tape(row) + unit;
+    if constexpr (Options<V>::kActs) to += pass_.saved_sums * pass_.hidden_size;
+    for (int k = 0; k < kInfo.saved; ++k, to += pass_.hidden_size) store_n<kFull>(saved[k], to, n);
+    if constexpr (Options<V>::kActs) {
+      if (!pass_.saved_states) return;
+      next[0] = h;
+      for (int k = 0; k < kInfo.states; ++k, to += pass_.hidden_size) {
+        if (k > 0 || !projects()) store_n<kFull>(next[k], to, n);
+      }
+    }
+  }
+
+  // A full vector, as long as it does not reach into the next head.
+  template <bool kFull>
+  static void store_padded(V v, T* to, Index n) noexcept {
+    store_n<kFull || !kInfo.heads>(v, to, n);
+  }
+
+  Options<V> options_;
+  StepNoise<V, Options<V>, kInfo.states> noise_;
+  RecurrentDropout<V, Options<V>, kSeeing> dropout_;
+  ForwardProjection<Cell, V> projection_;
+  T* dropped_ = nullptr;
+  const T** dropped_rows_ = nullptr;
+  const T** operand_rows_ = nullptr;
+  HeadRows<Cell, V> heads_;
+};
+
+}  // namespace simdrnn::SIMDRNN_ISA

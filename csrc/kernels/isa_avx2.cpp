@@ -1,6 +1,0 @@
-// Compiled with -mavx2 -mfma; see CMakeLists.txt. Exports exactly one symbol.
-#include "kernels/make_table.hpp"
-
-namespace simdrnn::avx2 {
-const KernelTable& table() noexcept { return kTable; }
-}  // namespace simdrnn::avx2

@@ -1,7 +1,0 @@
-// Compiled with -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma; see CMakeLists.txt. Exports
-// exactly one symbol.
-#include "kernels/make_table.hpp"
-
-namespace simdrnn::avx512 {
-const KernelTable& table() noexcept { return kTable; }
-}  // namespace simdrnn::avx512

@@ -1,6 +1,0 @@
-// Compiled with the baseline's flags; see CMakeLists.txt. Exports exactly one symbol.
-#include "kernels/make_table.hpp"
-
-namespace simdrnn::scalar {
-const KernelTable& table() noexcept { return kTable; }
-}  // namespace simdrnn::scalar

@@ -1,0 +1,126 @@
+// Networks shared by all calls that name them, for programs that other compilers make: parameters
+// come with every call. See buffer_call.hpp.
+#include "python/pooled_network.hpp"
+
+#include <pybind11/stl.h>
+
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "python/register.hpp"
+
+namespace simdrnn::python {
+
+namespace {
+
+// Networks by the number their makers gave them. None is ever taken out: compiled programs that
+// name it may live as long as the process.
+class Registry {
+ public:
+  template <class Make>
+  void add(std::int64_t number, const Make& make) {
+    const std::unique_lock lock(mutex_);
+    auto& network = networks_[number];
+    if (network == nullptr) network = make();
+  }
+  SharedNetwork& at(std::int64_t number) {
+    const std::shared_lock lock(mutex_);
+    const auto found = networks_.find(number);
+    if (found == networks_.end()) {
+      throw std::invalid_argument("network: expected one that this process has made, got number " +
+                                  std::to_string(number));
+    }
+    return *found->second;
+  }
+  std::size_t release() {
+    const std::shared_lock lock(mutex_);
+    std::size_t bytes = 0;
+    for (const auto& entry : networks_) bytes += entry.second->release();
+    return bytes;
+  }
+
+ private:
+  std::shared_mutex mutex_;
+  std::unordered_map<std::int64_t, std::unique_ptr<SharedNetwork>> networks_;
+};
+
+Registry& registry() {
+  static auto* const networks = new Registry;  // threads may still run when the process ends
+  return *networks;
+}
+
+void run(const BufferCall& call) {
+  if (call.field_count != kCallFields) {
+    throw std::invalid_argument("call: expected " + std::to_string(kCallFields) + " numbers, got " +
+                                std::to_string(call.field_count));
+  }
+  registry().at(call.fields[kNetwork]).run(call);
+}
+
+bool run_buffers(const BufferCall& call, char* message, std::size_t message_size) {
+  try {
+    run(call);
+    return true;
+  } catch (const std::bad_alloc&) {
+    std::snprintf(message, message_size, "simdrnn: not enough memory");
+  } catch (const std::exception& error) {
+    std::snprintf(message, message_size, "simdrnn: %s", error.what());
+  }
+  return false;
+}
+
+std::vector<Buffer> buffers_of(const py::sequence& arrays, const char* name, bool written) {
+  std::vector<Buffer> buffers;
+  for (const auto& item : arrays) {
+    auto array = py::cast<py::array>(item);
+    if ((array.flags() & py::array::c_style) == 0) reject(name, "C-contiguous arrays");
+    // mutable_data() throws if read-only.
+    void* const data = written ? array.mutable_data() : const_cast<void*>(array.data());
+    buffers.push_back({data, static_cast<std::size_t>(array.nbytes())});
+  }
+  return buffers;
+}
+
+void run_arrays(const std::vector<std::int64_t>& fields, const py::sequence& arguments,
+                const py::sequence& results) {
+  const std::vector<Buffer> in = buffers_of(arguments, "arguments", false);
+  const std::vector<Buffer> out = buffers_of(results, "results", true);
+  const py::gil_scoped_release unlocked;
+  run({fields.data(), fields.size(), in.data(), in.size(), out.data(), out.size()});
+}
+
+template <class T>
+void share_as(py::module_& m, const char* name) {
+  m.def(
+      name,
+      [](std::int64_t number, const std::string& cell, Index input_size, Index hidden_size,
+         Index layers, Index directions, Index projected_size, bool bias,
+         const OptionValues& options) {
+        const NetworkShape shape{cell, input_size, hidden_size, layers, directions, projected_size};
+        registry().add(number, [&] {
+          return std::make_unique<SharedNetworkOf<T>>(shape, options_of<T>(options), bias);
+        });
+      },
+      py::arg("number"), py::arg("cell"), py::arg("input_size"), py::arg("hidden_size"),
+      py::arg("layers"), py::arg("directions"), py::arg("projected_size"), py::arg("bias"),
+      py::arg("options"), "Make the network of that number, unless there is one.");
+}
+
+}  // namespace
+
+void register_shared(py::module_& m) {
+  share_as<float>(m, "share_network_f32");
+  share_as<double>(m, "share_network_f64");
+  m.def("run_arrays", &run_arrays, py::arg("fields"), py::arg("arguments"), py::arg("results"),
+        "Run a shared network on NumPy arrays; see csrc/python/buffer_call.hpp.");
+  m.def(
+      "release_shared_networks", [] { return registry().release(); },
+      "Forget packed parameters that no call is using; returns how many bytes that were.");
+  static RunBuffers entry = &run_buffers;
+  m.attr("run_buffers") = py::capsule(&entry, kRunBuffersName);
+}
+
+}  // namespace simdrnn::python
