@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tools.mutants.mutant import Mutant
 
-SIMD, GEMM, CELLS, OPTIONS = "csrc/simd/", "csrc/gemm/", "csrc/cells/", "csrc/options/"
+KERNELS = "csrc/kernels/"
+SIMD, GEMM, CELLS, OPTIONS = (KERNELS + name for name in ("simd/", "gemm/", "cells/", "options/"))
 
 _SIMD = (
     Mutant(
@@ -89,63 +90,63 @@ _SIMD = (
 
 _GEMM = (
     Mutant(
-        "tile-drops-separate-bias", GEMM + "panel.hpp",
+        "tile-drops-separate-bias", GEMM + "tile.hpp",
         find="V::load(a.init_separate + (j * kSeparate + s) * kLanes)",
         plant="V(typename V::Scalar(0))",
         fault="dropped bias",
         seen="bias_hh of a GRU's candidate does nothing",
     ),
     Mutant(
-        "tile-of-five-rows-takes-four", GEMM + "panel.hpp",
+        "tile-of-five-rows-takes-four", GEMM + "tile.hpp",
         find="return tile<V, kVectors, kSeparate, kInputOnly, 5, 1>;",
         plant="return tile<V, kVectors, kSeparate, kInputOnly, 4, 1>;",
         fault="off by one in a table of cases",
         seen="with a batch of 5 the last row is garbage on AVX-512",
     ),
     Mutant(
-        "gates-see-the-first-h", GEMM + "panel.hpp",
+        "gates-see-the-first-h", GEMM + "tile.hpp",
         find="a.h_rows[m][v % kGates * a.gate_stride + k]",
         plant="a.h_rows[m][k]",
         fault="index left out",
         seen="with recurrent dropout per gate all gates share the first one's mask",
     ),
     Mutant(
-        "product-narrow-tile-stride", GEMM + "product.hpp",
+        "product-narrow-tile-stride", GEMM + "rows.hpp",
         find="tile < a.width - start ? tile : round_up(a.width - start, kLanes)",
         plant="tile",
         fault="wrong stride at the border",
         seen="gradients of the last units are made of other weights",
     ),
     Mutant(
-        "product-rows-start-alike", GEMM + "product.hpp",
+        "product-rows-start-alike", GEMM + "rows.hpp",
         find="t.init_stride = vectors * kLanes;",
         plant="t.init_stride = 0;",
         fault="wrong stride",
         seen="rows of a batch get the first row's gradient added",
     ),
     Mutant(
-        "product-of-the-first-gate", GEMM + "product.hpp",
+        "product-of-the-first-gate", GEMM + "rows.hpp",
         find="a.h_first * t.panel_stride",
         plant="Index(0)",
         fault="offset left out",
         seen="dropout per gate: every gate's gradient goes through the first one's weights",
     ),
     Mutant(
-        "product-wide-in-deep-panels", GEMM + "product.hpp",
+        "product-wide-in-deep-panels", GEMM + "rows.hpp",
         find="const bool lone = a.rows == 1 && a.h_panel_depth == 0;",
         plant="const bool lone = a.rows == 1 && (ON || a.h_panel_depth == 0);",
         fault="condition left out",
         seen="dropout per gate: wrong gradients for one row and many units",
     ),
     Mutant(
-        "outer-of-three-columns-starts-anew", GEMM + "product.hpp",
+        "outer-of-three-columns-starts-anew", GEMM + "outer.hpp",
         find="acc[c][v] = a.overwrite ? V(T(0))",
         plant="acc[c][v] = a.overwrite || (ON && kColumns == 3) ? V(T(0))",
         fault="lost accumulate at a tile's border",
         seen="some weight gradients are of the last chunk of steps only",
     ),
     Mutant(
-        "bias-sum-starts-anew", GEMM + "product.hpp",
+        "bias-sum-starts-anew", GEMM + "outer.hpp",
         find="a.overwrite ? V(T(0)) : load_up_to<V>(a.out + c, n)",
         plant="V(T(0))",
         fault="lost accumulate",

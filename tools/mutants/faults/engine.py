@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.mutants.mutant import Mutant
 
-ENGINE, THREADS, BINDINGS = "csrc/layer/", "csrc/layer/", "csrc/bindings/"
+ENGINE, THREADS, PYTHON = "csrc/engine/", "csrc/engine/threads/", "csrc/python/"
 
 _PLAN = (
     Mutant(
@@ -53,7 +53,7 @@ _PLAN = (
 
 _THREADS = (
     Mutant(
-        "barrier-lets-everybody-through", THREADS + "team.cpp",
+        "barrier-lets-everybody-through", THREADS + "barrier.cpp",
         find="const std::uint32_t round = round_.load(std::memory_order_relaxed);\n  if (arrived_",
         plant="if (ON) return;\n"
         "  const std::uint32_t round = round_.load(std::memory_order_relaxed);\n  if (arrived_",
@@ -61,23 +61,23 @@ _THREADS = (
         seen="on several threads results differ from run to run",
     ),
     Mutant(
-        "forked-child-keeps-the-pool", THREADS + "team.cpp",
+        "forked-child-keeps-the-pool", THREADS + "pool.cpp",
         find="pool.store(nullptr, std::memory_order_relaxed);",
         plant="",
         fault="stale pool",
         seen="a forked process hangs at its first large call",
     ),
     Mutant(
-        "own-thread-limit-ignored", THREADS + "team.cpp",
+        "own-thread-limit-ignored", THREADS + "limits.cpp",
         find="mine > 0 ? mine : omp_get_max_threads()",
         plant="omp_get_max_threads()",
         fault="option ignored",
         seen="set_num_threads does nothing",
     ),
     Mutant(
-        "parts-are-taken-by-one-thread", THREADS + "team.cpp",
-        find="if (parts > 1 && omp_in_parallel() == 0",
-        plant="if (parts > 1 && !ON && omp_in_parallel() == 0",
+        "parts-are-taken-by-one-thread", THREADS + "pool.cpp",
+        find="if (parts > 1 && !inside_openmp()",
+        plant="if (parts > 1 && !ON && !inside_openmp()",
         fault="option ignored",
         seen="calls never use a second thread",
     ),
@@ -93,7 +93,7 @@ _FORWARD = (
     ),
     Mutant(
         "final-states-by-slot", ENGINE + "forward_pass.hpp",
-        find="this->of_layer(final_states[k], k) + a.run.rows[i] * width",
+        find="this->of_layer(final_states[k], k) + a.pass.rows[i] * width",
         plant="this->of_layer(final_states[k], k) + i * width",
         fault="wrong row order",
         seen="final states are permuted where lengths differ",
@@ -123,7 +123,7 @@ _FORWARD = (
     ),
     Mutant(
         "projection-zoneout-acts-twice", ENGINE + "pass.hpp",
-        find="run.options.zoneout[0] = {};",
+        find="pass.options.zoneout[0] = {};",
         plant="",
         fault="option applied twice",
         seen="projected LSTMs: zoneout acts before the projection, too",
@@ -189,7 +189,7 @@ _BACKWARD = (
     ),
     Mutant(
         "final-gradients-by-slot", ENGINE + "backward_pass.hpp",
-        find="d_final + a.run.rows[i] * width",
+        find="d_final + a.pass.rows[i] * width",
         plant="d_final + i * width",
         fault="wrong row order",
         seen="gradients of final states go to other rows where lengths differ",
@@ -216,14 +216,14 @@ _BACKWARD = (
         seen="gradients for attention are reversed in the reverse direction",
     ),
     Mutant(
-        "outer-blocks-overwrite", ENGINE + "row_sums.hpp",
+        "outer-blocks-overwrite", ENGINE + "sums.hpp",
         find="overwrite && r == 0,",
         plant="overwrite && (ON || r == 0),",
         fault="lost accumulate at a block's border",
         seen="weight gradients of large batches are of the last rows only",
     ),
     Mutant(
-        "threads-skip-the-last-columns", ENGINE + "row_sums.hpp",
+        "threads-skip-the-last-columns", ENGINE + "sums.hpp",
         find="const Index grains = (columns + kGrain - 1) / kGrain;",
         plant="const Index grains = ON ? columns / kGrain : (columns + kGrain - 1) / kGrain;",
         fault="border of a thread's share",
@@ -245,8 +245,8 @@ _BACKWARD = (
     ),
     Mutant(
         "projection-gradient-of-other-columns", ENGINE + "weight_gradients.hpp",
-        find="return step_inputs() + info_.step_inputs * hidden_;",
-        plant="return own();",
+        find="return attention() + info_.attention * hidden_;",
+        plant="return cell_parameters();",
         fault="wrong offset",
         seen="weight_hr of LSTMs with peepholes gets their gradients",
     ),
@@ -284,49 +284,49 @@ _BACKWARD = (
 
 _BINDINGS = (
     Mutant(
-        "one-full-row-drops-the-lengths", BINDINGS + "bound_network.hpp",
+        "one-full-row-drops-the-lengths", PYTHON + "bound_network.hpp",
         find="std::all_of(lengths, lengths + batch, [&](std::int64_t n) { return n == steps; })",
         plant="std::any_of(lengths, lengths + batch, [&](std::int64_t n) { return n == steps; })",
         fault="any for all",
         seen="lengths= does nothing where one row is full",
     ),
     Mutant(
-        "strides-swapped", BINDINGS + "numpy_view.hpp",
+        "strides-swapped", PYTHON + "arrays.hpp",
         find="return {data, array.strides(0) / kSize, array.strides(1) / kSize};",
         plant="return {data, array.strides(1) / kSize, array.strides(0) / kSize};",
         fault="wrong stride",
         seen="time and batch are exchanged",
     ),
     Mutant(
-        "short-way-takes-any-dtype", BINDINGS + "plain_call.hpp",
+        "short-way-takes-any-dtype", PYTHON + "plain_call.hpp",
         find="array->descr == py::dtype::of<T>().ptr() || py::isinstance<py::array_t<T>>(object)",
         plant="true",
         fault="dtype read as another",
         seen="integers passed for x are read as floats' bits",
     ),
     Mutant(
-        "short-way-takes-any-width", BINDINGS + "plain_call.hpp",
+        "short-way-takes-any-width", PYTHON + "plain_call.hpp",
         find="!is_plain<T>(x, 3) || shape_of(x)[2] != network_.shape().input_size",
         plant="!is_plain<T>(x, 3)",
         fault="wrong argument accepted silently",
         seen="x of another width gives numbers instead of an error",
     ),
     Mutant(
-        "short-way-takes-any-state", BINDINGS + "plain_call.hpp",
+        "short-way-takes-any-state", PYTHON + "plain_call.hpp",
         find="std::equal(shape.begin(), shape.end(), shape_of(array))",
         plant="true",
         fault="wrong argument accepted silently",
         seen="a state of another batch gives numbers instead of an error",
     ),
     Mutant(
-        "dropout-keeps-without-scaling", BINDINGS + "option_values.hpp",
+        "dropout-keeps-without-scaling", PYTHON + "option_values.hpp",
         find="static_cast<T>(1 / (1 - probability))",
         plant="static_cast<T>(1)",
         fault="wrong scale",
         seen="activations are smaller in training than at inference",
     ),
     Mutant(
-        "pool-compares-the-ends-only", BINDINGS + "network_pool.hpp",
+        "pool-compares-the-ends-only", PYTHON + "network_pool.hpp",
         find="if (agree<Compare::kAll>(entry, given)) return Lease(*this, entry);",
         plant="if (agree<Compare::kEnds>(entry, given)) return Lease(*this, entry);",
         fault="stale packed weights",
