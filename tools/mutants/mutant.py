@@ -27,7 +27,8 @@ class Mutant:
         word ``ON`` for the condition and takes the place as it is.
     fault : what kind of mistake it is.
     seen : what a user would see.
-    tests : test files that are likely to notice it, run first: ``rows`` for tests/test_rows.py.
+    tests : test files that are likely to notice it, run first: ``clip`` for test_clip.py. None are
+        those of the table of rows, for what is compiled.
     equivalent : why nothing can notice it; then it is not run unless it is named.
     """
 
@@ -44,6 +45,11 @@ class Mutant:
     def number(self) -> int:
         """The mutant's number in a build, which other mutants come and go without changing."""
         return zlib.crc32(self.name.encode()) & 0x7FFFFFFF
+
+    @property
+    def likely(self) -> tuple[str, ...]:
+        """Tests that are run first."""
+        return self.tests or (("rows",) if self.compiled else ())
 
     @property
     def compiled(self) -> bool:

@@ -21,7 +21,9 @@ from tools.mutants.mutant import Mutant
 __all__ = ["Outcome", "Suite"]
 
 # What looks at the sources instead of running them: a fault in a copy does not show there.
-_OF_THE_TREE = ("test_docs", "test_layering", "test_mutants", "test_new_cell", "test_symbols")
+_OF_THE_TREE = ("docs", "layering", "loops", "mutants", "new_cell", "seam", "symbols")
+# What is slow and looks at little of the engine: last.
+_LATE = ("bench", "bridges", "demos", "parity", "peers")
 
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+.*)$", re.MULTILINE)
 
@@ -115,12 +117,13 @@ class Suite:
         """Return the lists of tests that are run one after the other."""
         if self._paths is not None:
             return [list(self._paths)]
-        every = sorted(
+        every = [
             str(path.relative_to(ROOT))
-            for path in (ROOT / "tests").rglob("test_*.py")
-            if path.stem not in _OF_THE_TREE
-        )
-        hints = () if mutant is None else mutant.tests
+            for path in sorted((ROOT / "tests").rglob("test_*.py"))
+            if path.stem.removeprefix("test_") not in _OF_THE_TREE
+        ]
+        every.sort(key=lambda path: any(word in path for word in _LATE))
+        hints = () if mutant is None else mutant.likely
         likely = [path for hint in hints for path in every if Path(path).stem == f"test_{hint}"]
         rest = [path for path in every if path not in likely]
         return [stage for stage in (likely, rest) if stage]
