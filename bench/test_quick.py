@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("pytest_benchmark", reason="needs the [bench] extra: pytest-benchmark")
 pytest.importorskip("simdrnn._core", reason="the extension is not built")
 
+from bench.acceptance.layers import input_of, layer_of, passes
 from simdrnn.bench.cases import QUICK
-from simdrnn.bench.special import input_of, layer_of, passes
 from simdrnn.bench.stats import PASSES
 
 

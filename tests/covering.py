@@ -70,6 +70,18 @@ def cover(wanted: Wanted) -> list[Row]:
     return _Cover(wanted).rows()
 
 
+def complete(wanted: Wanted, part: Mapping[str, Any], spared: Rule) -> Row:
+    """Return a row with some values and else the first that break no rule, but for the one spared.
+
+    It is what a rule is shown by: nothing else is wrong with the row.
+    """
+    row = dict(part)
+    for name, values in wanted.factors.items():
+        fits = (v for v in values if {*map(id, wanted.broken(row | {name: v}))} <= {id(spared)})
+        row[name] = part[name] if name in part else next(fits)
+    return {name: row[name] for name in wanted.factors}
+
+
 class _Cover:
     """Pairs and triples of items that no row has yet."""
 

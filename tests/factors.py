@@ -131,7 +131,7 @@ STEP: dict[str, Factor] = {
         "layer",
         {"own": {}} | {n: {"output_activation": _named(n)} for n in ("elu-steep", "leaky_relu")},
     ),
-    "gate_clip": switch("layer", gate_clip=0.8),
+    "gate_clip": switch("layer", gate_clip=0.4),
     "cell_clip": switch("layer", cell_clip=0.4),
     "hidden_clip": switch("layer", hidden_clip=0.3),
     "step_clip": Factor(
@@ -143,7 +143,7 @@ STEP: dict[str, Factor] = {
             "both": {"step_grad_clip": 0.1, "step_grad_norm": 0.15},
         },
     ),
-    "projection": Factor("layer", {"off": {}, "on": {}, "clipped": {"proj_clip": 0.1}}),
+    "projection": Factor("layer", {"off": {}, "on": {}, "clipped": {"proj_clip": 0.03}}),
     "layer_norm": Factor(
         "layer", {"off": {}} | {p: {"layer_norm": p} for p in ("haste", "torch", "tf")}
     ),
@@ -171,13 +171,16 @@ SCALAR_MOST = 33
 
 # Calls with work for several threads, as (T, B, I, H): rows for each, hidden units shared at every
 # step, directions or layers side by side; and calls whose steps are walked back in several chunks.
+# With many rows backward takes one step at a time, so that checkpoints make few again at once.
 SHAPES: dict[str, tuple[int, int, int, int]] = {
     "rows": (25, 47, 60, 70),
     "units": (9, 3, 33, 401),
     "heavy": (6, 13, 260, 300),
-    "passes": (1500, 1, 30, 40),
+    "pipeline": (1300, 1, 40, 40),
+    "sides": (1300, 1, 30, 40),
     "long": (100, 13, 7, 9),
     "lone": (500, 1, 9, 7),
+    "many": (7, 400, 3, 5),
 }
 SHAPE = {"shape": Factor("size", SHAPES)}
 
@@ -241,10 +244,16 @@ IDLE = [
     Rule({"twin": ("plain",), "cell": without(lambda i: not i.common)}),
     *(Rule({"twin": ("plain",), name: others(name)}) for name in STEP),
     Rule({"axes": ("unbatched",), "B": (2, 3, 4, 5, 6, 7, 8, 13)}),
-    Rule({"axes": ("unbatched",), "shape": ("rows", "units", "heavy", "long")}),
+    Rule({"axes": ("unbatched",), "shape": ("rows", "units", "heavy", "long", "many")}),
+    # Layers run as a pipeline in one direction, and directions side by side, of the engine's own.
+    Rule({"shape": ("pipeline",), "directions": ("both", "reversed", "turned")}),
+    Rule({"shape": ("pipeline",), "layers": ("1",)}),
+    Rule({"shape": ("sides",), "directions": ("one", "reversed", "turned")}),
+    Rule({"shape": ("pipeline", "sides"), "merge": others("merge")}),
+    Rule({"shape": ("pipeline", "sides"), "residual": ("on",)}),
     Rule({"isa": ("scalar",), "H": (63, 65, 130)}),
     Rule({"isa": ("scalar",), "I": (65,)}),
-    Rule({"isa": ("scalar",), "shape": ("rows", "units", "heavy", "passes")}),
+    Rule({"isa": ("scalar",), "shape": ("rows", "units", "heavy", "pipeline", "sides")}),
     Rule({"cell": tuple(cell for cell in CELLS if cell.endswith(HEADS)), "H": (1,)}),
     Rule({"projection": others("projection"), "H": (1,)}),
     # Norms of a few numbers that are almost equal are steep; test_layer_norm.py has them.

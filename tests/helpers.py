@@ -8,29 +8,22 @@ import subprocess
 import sys
 import textwrap
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+import simdrnn as sr
+from closeness import STEP_ROUNDINGS, assert_same_bits, tolerance
+from factors import INFOS
+from helpers_loops import every, in_turn
+from problems import LAYERS, as_tuple
 from simdrnn import reference
 
-INFOS = {name: cell.info for name, cell in reference.CELLS.items()}
+__all__ = ["INFOS", "LAYERS", "as_tuple", "assert_same_bits", "tolerance"]
 
-# Class and constructor arguments that make a layer of each cell: those that are an option of
-# another's layer, then all others of the table.
-LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
-    "gru_reset_before": ("GRU", {"reset_after": False}),
-    "lstm_peephole": ("LSTM", {"peephole": True}),
-    "lstm_coupled_input": ("LSTM", {"coupled_input_forget": True}),
-    "lstm_coupled_forget": ("LSTM", {"coupled_input_forget": "forget"}),
-    "lstm_peephole_coupled_input": ("LSTM", {"peephole": True, "coupled_input_forget": "input"}),
-    "lstm_peephole_coupled_forget": ("LSTM", {"peephole": True, "coupled_input_forget": "forget"}),
-}
-LAYERS |= {name: (str(info.layer), {}) for name, info in INFOS.items() if name not in LAYERS}
 # Those that are called with x alone, and those that take something beside it: `beside` makes it.
 CELLS = tuple(name for name, info in INFOS.items() if not info.step_inputs)
 ATTENTIVE = tuple(name for name in INFOS if name not in CELLS)
@@ -96,30 +89,6 @@ COMMON = tuple(name for name, info in INFOS.items() if info.common)
 # Which of lengths, mask and reset a problem has, and how its masked output is filled.
 PATTERNS = ("plain", "lengths", "mask", "reset", "all", "all-hold")
 
-# Roundings that one step adds besides its sums: a handful of operations and activations of a few
-# units in the last place each.
-_STEP_ROUNDINGS = 32
-
-
-def tolerance(dtype: Any, steps: int, reduction: int) -> float:
-    """Return how far a result may be from the exact one, relative to the largest element.
-
-    Model: independent roundings of relative size u = eps / 2. A sum of n products is then off by
-    more than 6 u sqrt(n) times the sum of magnitudes with probability below 2 exp(-18) (Higham and
-    Mary 2019, "A new approach to probabilistic rounding error analysis", theorem 2.4); n here is
-    the reduction length plus the step's other roundings. Activations have slopes of at most 1, and
-    with PyTorch's initial weights a step does not amplify what it is handed, so the errors of the
-    steps add up: linear growth, once forward and once backward.
-
-    Parameters
-    ----------
-    dtype : of the arithmetic.
-    steps : T; for stacks, times the number of layers.
-    reduction : terms of the longest sum: I + H forward, T * B for gradients of weights.
-    """
-    unit = float(np.finfo(dtype).eps) / 2
-    return 6 * unit * float(np.sqrt(reduction + _STEP_ROUNDINGS)) * 2 * (steps + 1)
-
 
 def difference_step(dtype: Any = np.float64) -> float:
     """Return the step of a central difference that balances truncation h^2 and rounding eps / h."""
@@ -133,7 +102,7 @@ def difference_tolerance(scale: float) -> float:
     composed activations over 6 on one side, the roundings of the sum's terms on the other. For both
     we take the roundings of a step. A wrong gradient is off by orders of magnitude more.
     """
-    return _STEP_ROUNDINGS * float(np.finfo(np.float64).eps) ** (2 / 3) * max(scale, 1.0)
+    return STEP_ROUNDINGS * float(np.finfo(np.float64).eps) ** (2 / 3) * max(scale, 1.0)
 
 
 def assert_close(
@@ -161,6 +130,19 @@ def assert_close(
         np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * scale, err_msg=name)
 
 
+ENGINES = (reference, sr)
+DTYPES = ("float32", "float64")
+
+
+def few(**factors: Iterable[Any]) -> Any:
+    """Run a test for as many cases as the longest factor has values, all of which occur.
+
+    It is for tests of which one case would almost do: what has to meet in pairs is in the table of
+    rows. With --exhaustive all values meet.
+    """
+    return every(*in_turn({name: tuple(values) for name, values in factors.items()}))
+
+
 def make_layer(module: ModuleType, cell: str, *args: Any, **kwargs: Any) -> Any:
     """Make a layer of the given cell from `simdrnn` or `simdrnn.reference`."""
     name, extra = LAYERS[cell]
@@ -173,11 +155,6 @@ def suited(cell: str, options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
     needy = ("recurrent_dropout", "weight_dropout")
     return {name: value for name, value in options.items() if not name.startswith(needy)}
-
-
-def as_tuple(state: Any) -> tuple[Any, ...]:
-    """Return the members of a state in either form."""
-    return state if isinstance(state, tuple) else (state,)
 
 
 def beside(cell: str, T: int, B: int, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
@@ -404,22 +381,6 @@ class Case:
         inputs = max(self.I, self.directions * self.H if self.layers > 1 else 0)
         forward, backward, weights = inputs + self.H, gates * self.H, self.T * self.B
         return tolerance(self.dtype, self.T * self.layers, max(forward, backward, weights))
-
-
-def assert_same_bits(got: Any, want: Any, name: str = "") -> None:
-    """Compare arrays, or tuples or dicts of them, bit for bit: zeros by sign, NaNs by payload."""
-    if isinstance(want, Mapping):
-        assert list(got) == list(want), name
-        for key in want:
-            assert_same_bits(got[key], want[key], f"{name}[{key}]")
-    elif isinstance(want, tuple):
-        assert len(got) == len(want), name
-        for index, member in enumerate(want):
-            assert_same_bits(got[index], member, f"{name}[{index}]")
-    else:
-        got, want = np.ascontiguousarray(got), np.ascontiguousarray(want)
-        assert (got.shape, got.dtype) == (want.shape, want.dtype), name
-        np.testing.assert_array_equal(got.view(np.uint8), want.view(np.uint8), err_msg=name)
 
 
 def results(problem: Problem, **call: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import simdrnn.keras as bridge
 from helpers import INFOS, as_tuple
 from helpers_keras import our_gradients
 from helpers_peers import allowed
+from simdrnn.layers.bound import bound_layer
 
 BACKEND = keras.backend.backend()
 
@@ -82,7 +83,7 @@ def run_ours(
 def by_our_names(layer: Any, gradients: list[Any], state: Any) -> dict[str, Any]:
     """Give gradients that `run` returned the form of those of `run_ours`."""
     ours = bridge.from_keras(layer)
-    cell = ours._info.name
+    cell = bound_layer(ours).info.name
     count = len(layer.trainable_variables)
     kind = {"l": "LSTM", "g": "GRU", "r": "SimpleRNN"}[cell[0]]
     found = our_gradients(gradients[1 : 1 + count], ours, kind, "".join(INFOS[cell].gate_names))

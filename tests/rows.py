@@ -6,8 +6,9 @@ all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import product
 from typing import Any
 
 from covering import Row, Wanted, cover
@@ -20,6 +21,7 @@ from factors import (
     LAYER,
     RULES,
     SCALAR_MOST,
+    SHAPE,
     SIZES,
     STEP,
     info_of,
@@ -117,11 +119,12 @@ def _wanted(names: Mapping[str, Iterable[Any] | None], triples: tuple[str, ...] 
     return Wanted(factors, RULES, items, apart, triples, SHOWN_BY)
 
 
-def _marked(row: Row) -> bool:
-    """Say whether the kernels with options are what a row needs."""
-    return row["twin"] == "plain" or any(
-        row.get(name, first) != first for name, first in DEFAULTS.items() if name in STEP
-    )
+def _acting(row: Row) -> Row:
+    """Return the row with an option, where it is for the kernels with options and has none."""
+    acts = any(row.get(name, first) != first for name, first in DEFAULTS.items() if name in STEP)
+    if acts or row["twin"] == "plain" or not info_of(row["cell"]).common:
+        return row
+    return row | {"step_clip": "both"}
 
 
 SMALL = _wanted(dict.fromkeys([*CALL, *SIZES, *LAYER, *STEP]), PATHS)
@@ -143,7 +146,7 @@ BUSY = _wanted(
         "reset": ("off", "random"),
         "masked_output": None,
         "state": ("given", "none"),
-        "checkpoints": (0, 7),
+        "checkpoints": None,
         "merge": ("concat", "sum"),
         "step_clip": ("off", "both"),
         "hidden_clip": None,
@@ -154,13 +157,87 @@ BUSY = _wanted(
         "input_dropout": None,
     }
 )
+# For gradients against differences, which take many calls: small, in double, without the clips of
+# back-propagated gradients, which no function has, and without what changes weights, which
+# test_weight_noise.py has.
+DIFFERENCES = _wanted(
+    dict.fromkeys(["cell", "twin"])
+    | {
+        "dtype": ("float64",),
+        "T": (5,),
+        "B": (3,),
+        "I": (3,),
+        "H": (7,),
+        "training": None,
+        "directions": None,
+        "layers": ("1", "2", "dropped"),
+        "lengths": ("off", "ragged"),
+        "mask": ("off", "random"),
+        "reset": ("off", "random"),
+        "masked_output": None,
+        "state": None,
+        "reset_state": None,
+        "activation": ("own", "softsign", "elu-steep", "softplus", "scaled_tanh"),
+    }
+    | dict.fromkeys(
+        name
+        for name in (*LAYER, *STEP)
+        if name not in ("activation", "step_clip", "weight_dropout", "weight_noise")
+    )
+)
 
 
 @cache
+def rows_for_differences() -> tuple[Row, ...]:
+    """Return the rows whose gradients are compared with differences."""
+    return tuple(cover(DIFFERENCES))
+
+
+@cache
+def small_rows() -> tuple[Row, ...]:
+    """Return rows around every lane and tile, with all that a layer and a call may have."""
+    return tuple(map(_acting, cover(SMALL)))
+
+
+@cache
+def busy_rows() -> tuple[Row, ...]:
+    """Return rows with work for several threads, or for more than one chunk of steps."""
+    return tuple(map(_acting, cover(BUSY)))
+
+
 def covering_rows() -> tuple[Row, ...]:
     """Return the table, the same every time."""
-    found = [*cover(SMALL), *cover(BUSY)]
-    for row in found:
-        if not _marked(row):
-            row["gate_clip"] = "on"
-    return tuple(found)
+    return small_rows() + busy_rows()
+
+
+# For `pytest --exhaustive`: factors of which all values meet, and what the others are.
+PRODUCTS = (
+    ("cell", "isa", "H", "B"),
+    ("cell", "isa", "lengths", "mask", "reset", "masked_output"),
+    ("cell", "dtype", "gate_clip", "cell_clip", "hidden_clip", "step_clip"),
+    ("cell", "directions", "layers", "merge", "residual"),
+    ("cell", "dtype", "activation", "recurrent_activation"),
+    ("cell", "isa", "zoneout", "recurrent_dropout", "candidate_dropout", "input_dropout"),
+    ("cell", "isa", "H", "projection", "layer_norm"),
+    ("cell", "dtype", "T", "checkpoints", "threads"),
+    ("cell", "axes", "memory", "gradients"),
+    ("cell", "shape", "threads", "layers"),
+)
+USUAL = {"B": 7, "H": 17, "T": 6, "I": 9, "reset": "random", "learned": "on"}
+
+
+def exhaustive_rows() -> Iterator[Row]:
+    """Yield the products of some factors: whatever a rule forbids is left out."""
+    seen = {*map(label, covering_rows())}
+    for names in PRODUCTS:
+        left_out = SIZES if "shape" in names else SHAPE
+        others = {n: v for n, v in (DEFAULTS | USUAL).items() if n not in left_out}
+        for values in product(*(FACTORS[name].values for name in names)):
+            row = others | dict(zip(names, values, strict=True))
+            options = any(row[name] != DEFAULTS[name] for name in STEP)
+            row["twin"] = "optioned" if options or not info_of(row["cell"]).common else "plain"
+            if row["axes"] == "unbatched" and "B" in row:
+                row["B"] = 1
+            if not any(rule.broken(row) for rule in RULES) and label(row) not in seen:
+                seen.add(label(row))
+                yield row

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, PATTERNS, as_tuple, assert_close, assert_same_bits, tolerance
+from helpers import (
+    CELLS,
+    ENGINES,
+    PATTERNS,
+    as_tuple,
+    assert_close,
+    assert_same_bits,
+    few,
+    tolerance,
+)
 from helpers_structure import (
     ALL,
     STRUCTURES,
@@ -50,8 +59,7 @@ def pick(state, b):
     return rows if isinstance(state, tuple) else rows[0]
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, pattern=PATTERNS)
 def test_entry_t_is_the_state_after_step_t(engine, cell, pattern, rng):
     layer = build(engine, cell, "residual-3", dropout=0.0)
     x, state, call = draw(layer, pattern, rng)
@@ -69,8 +77,7 @@ def test_entry_t_is_the_state_after_step_t(engine, cell, pattern, rng):
     assert_same_bits(as_tuple(layer.record(x, state, **call).all_states), as_tuple(over_time))
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("name", ["sum", "reverse", "learned-2"])
+@few(engine=ENGINES, name=["sum", "reverse", "learned-2"], pattern=PATTERNS)
 def test_the_reverse_direction_has_its_own_time(engine, name, pattern, rng):
     layer = build(engine, "lstm", name)
     x, state, call = draw(layer, pattern, rng)
@@ -89,7 +96,7 @@ def test_the_reverse_direction_has_its_own_time(engine, name, pattern, rng):
             assert_same_bits(beyond, np.broadcast_to(initial[reverse, b], beyond.shape).copy())
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@few(engine=ENGINES, pattern=PATTERNS)
 def test_reversed_states_are_those_of_the_turned_sequence(engine, pattern, rng):
     layer, forward = build(engine, "gru", "reverse"), engine.GRU(2, H, dtype="float64")
     forward.load_state_dict(layer.state_dict())
@@ -142,8 +149,7 @@ def test_layouts_and_empty_calls(engine, rng):
 # The last output
 
 
-@pytest.mark.parametrize("pattern", ["plain", "lengths", "mask", "all-hold"])
-@pytest.mark.parametrize("name", ENDING)
+@few(engine=ENGINES, name=ENDING, pattern=["plain", "lengths", "mask", "all-hold"])
 def test_last_outputs_are_the_outputs_of_the_last_steps(engine, name, pattern, rng):
     layer = build(engine, "gru", name)
     x, state, call = draw(layer, pattern, rng)
@@ -175,8 +181,7 @@ def test_last_outputs_are_the_outputs_of_the_last_steps(engine, name, pattern, r
         assert_same_bits(layer.last_output(tape.state), last)
 
 
-@pytest.mark.parametrize("pattern", ["plain", "all", "all-hold"])
-@pytest.mark.parametrize("name", ENDING)
+@few(engine=ENGINES, name=ENDING, pattern=["plain", "all", "all-hold"])
 def test_gradients_of_the_last_output(engine, name, pattern, rng):
     layer = build(engine, "lstm", name)
     x, state, call = draw(layer, pattern, rng)
@@ -212,7 +217,7 @@ def test_last_gradients_add_to_the_others(engine, rng):
     assert_close(together.x, apart[0].x + apart[1].x, ALLOWED)
 
 
-@pytest.mark.parametrize("name", [name for name in ENDING if name in STRUCTURES])
+@few(engine=ENGINES, name=[name for name in ENDING if name in STRUCTURES])
 def test_unbatched_and_empty_last_outputs(engine, name, rng):
     layer = build(engine, "gru", name)
     x, state, _ = draw(layer, "plain", rng)

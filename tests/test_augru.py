@@ -10,19 +10,18 @@ import pytest
 
 import simdrnn as sr
 from helpers import (
+    ENGINES,
     KINDS,
     PATTERNS,
-    Case,
     as_tuple,
     assert_close,
     assert_same_bits,
+    few,
     make_layer,
     make_pattern,
     make_problem,
-    results,
     tolerance,
 )
-from simdrnn import reference
 
 STRUCTURES = (
     {},
@@ -39,8 +38,8 @@ def draw(rng, T=6, B=4, I=3, H=5, dtype="float64", **options):  # noqa: E741
     return layer, x, rng.random((T, B)).astype(dtype)
 
 
-def test_it_is_the_formula_in_autograd(engine, rng):
-    torch = pytest.importorskip("torch")
+@pytest.mark.peers
+def test_it_is_the_formula_in_autograd(torch, engine, rng):
     layer = engine.AUGRU(3, 5, dtype="float64", seed=1)
     x, scores = rng.standard_normal((6, 4, 3)), rng.standard_normal((6, 4))
     h_0, d_output = rng.standard_normal((1, 4, 5)), rng.standard_normal((6, 4, 5))
@@ -84,17 +83,7 @@ def test_a_score_of_0_is_a_gru_and_one_of_1_forgets(engine, rng):
     assert not np.array_equal(layer(x, h, attention=scores / 2)[0], layer(x, attention=scores)[0])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("H", [5, 19])
-def test_the_engine_does_as_the_reference(H, pattern, dtype):
-    case = Case("augru", dtype=dtype, T=9, B=7, H=H, layers=2, directions=2, pattern=pattern)
-
-    assert_close(results(case.draw(sr)), results(case.draw(reference)), case.tolerance())
-
-
-@pytest.mark.parametrize("options", STRUCTURES, ids=lambda options: "-".join(options) or "plain")
-@pytest.mark.parametrize("state", [None, "random"])
+@few(engine=ENGINES, options=STRUCTURES[:2], state=[None, "random"])
 def test_gradients_are_those_of_differences(engine, options, state):
     layer = engine.AUGRU(3, 4, dtype="float64", seed=0, **options)
 
@@ -105,56 +94,6 @@ def test_gradients_are_those_of_differences(engine, options, state):
 
     assert report.tensors["attention"].compared == 5 * 3
     assert report.skipped == 0
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"gate_clip": 0.5, "hidden_clip": 0.3},
-        {"zoneout": 0.3, "candidate_dropout": 0.3, "recurrent_dropout": 0.3, "input_dropout": 0.3},
-        {"activation": "softsign", "recurrent_activation": ["hard_sigmoid", "softplus"]},
-    ],
-    ids=["clips", "noise", "activations"],
-)
-def test_options_act_on_it_as_on_others(engine, options):
-    assert sr.gradcheck(engine.AUGRU(3, 4, dtype="float64", seed=0, **options), 5, 3).ok
-
-
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_threads_rows_and_checkpoints_change_no_bit(pattern, rng):
-    problem = make_problem(
-        sr, "augru", rng=rng, T=30, B=13, I=7, H=37, dtype="float32", pattern=pattern,
-        num_layers=2, bidirectional=True,
-    )  # fmt: skip
-    want = results(problem)
-
-    for call in ({"num_threads": 2}, {"num_threads": 5}, {"checkpoint_every": 4}):
-        assert_same_bits(results(problem, **call), want)
-    row = slice(3, 4)
-    arguments = {
-        name: value[row] if name == "lengths" else value[:, row]
-        for name, value in problem.call.items()
-        if isinstance(value, np.ndarray)
-    }
-    hold = {"masked_output": problem.call.get("masked_output", "zero")}
-    alone = problem.layer.record(problem.x[:, row], problem.state[:, row], **arguments, **hold)
-    grads = alone.backward(problem.d_output[:, row], problem.d_state[:, row])
-    assert_same_bits(alone.output, want["output"][:, row])
-    assert_same_bits(grads.attention, want["d_attention"][:, row])
-
-
-def test_every_instruction_set_gives_the_same_bits(rng):
-    found = []
-    active = sr.isa.active()
-    try:
-        for isa in sr.isa.available():
-            sr.isa.use(isa)
-            case = Case("augru", T=9, B=7, H=19, layers=2, directions=2, pattern="all")
-            found.append(results(case.draw(sr)))
-    finally:
-        sr.isa.use(active)
-    for other in found[1:]:
-        assert_same_bits(other, found[0])
 
 
 def test_layers_and_directions_see_the_same_scores_and_their_gradients_add_up(rng):
@@ -212,8 +151,7 @@ def test_scores_of_steps_that_are_not_real_are_not_read(engine, rng):
     assert (grads[0].attention[real] != 0).all()
 
 
-@pytest.mark.parametrize("k", [1, 3, 6])
-@pytest.mark.parametrize("pattern", PATTERNS)
+@few(pattern=PATTERNS, k=[1, 3, 6])
 def test_chunks_are_the_whole(rng, pattern, k):
     problem = make_problem(sr, "augru", rng=rng, T=6, pattern=pattern)
     tape = problem.record()
@@ -268,7 +206,7 @@ def test_mistakes_are_named(engine, rng):
         plain(x, attention=shared, out=memory)
 
 
-@pytest.mark.parametrize("cell", KINDS)
+@few(engine=ENGINES, cell=KINDS)
 def test_other_layers_refuse_it(engine, cell, rng):
     layer = make_layer(engine, cell, 3, 5, dtype="float64")
     x, scores = rng.standard_normal((6, 4, 3)), rng.random((6, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import ATTENTIVE, CELLS, INFOS, assert_close, make_problem, tolerance
+from helpers import ATTENTIVE, CELLS, INFOS, as_tuple, assert_close, make_problem, tolerance
 
 ALLOWED = tolerance("float64", 1, 3 + 2)
 LIMIT = 0.3
@@ -205,24 +205,24 @@ EQUATIONS = {
     "augru": augru,
     "slstm": slstm,
 }
-CASES = [(cell, clip) for cell in EQUATIONS for clip in ("none", "gate_clip", "hidden_clip")]
-CASES += [(cell, "cell_clip") for cell in EQUATIONS if INFOS[cell].states > 1]
+CLIPS = ("none", "gate_clip", "hidden_clip", "cell_clip")
 
 
 def test_every_cell_has_its_equations_here():
     assert {*EQUATIONS} == {*CELLS, *ATTENTIVE}
 
 
-@pytest.mark.parametrize(("cell", "clip"), CASES)
-def test_one_step_follows_the_equations(engine, cell, clip, rng):
-    options = {} if clip == "none" else {clip: LIMIT}
-    problem = make_problem(engine, cell, rng=rng, T=1, **options)
+@pytest.mark.parametrize("cell", EQUATIONS)
+def test_one_step_follows_the_equations(engine, cell, rng):
+    for clip in CLIPS[: 4 if INFOS[cell].states > 1 else 3]:
+        options = {} if clip == "none" else {clip: LIMIT}
+        problem = make_problem(engine, cell, rng=rng, T=1, **options)
 
-    output, state = problem.layer(problem.x, problem.state, **problem.call)
+        output, state = problem.layer(problem.x, problem.state, **problem.call)
 
-    beside = [value[0] for value in problem.call.values()]
-    want = EQUATIONS[cell](problem.layer, problem.x[0], problem.state, clip, *beside)
-    flat = tuple(s.reshape(4, 3) for s in (want if isinstance(want, tuple) else (want,)))
-    got = state if isinstance(state, tuple) else (state,)
-    assert_close(tuple(s[0] for s in got), flat, ALLOWED)
-    np.testing.assert_array_equal(output[0], got[0][0])
+        beside = [value[0] for value in problem.call.values()]
+        want = EQUATIONS[cell](problem.layer, problem.x[0], problem.state, clip, *beside)
+        flat = tuple(s.reshape(4, 3) for s in as_tuple(want))
+        got = as_tuple(state)
+        assert_close(tuple(s[0] for s in got), flat, ALLOWED, clip)
+        np.testing.assert_array_equal(output[0], got[0][0])

@@ -11,6 +11,8 @@ import pytest
 import simdrnn as sr
 from helpers import (
     BLOCKS,
+    DTYPES,
+    ENGINES,
     GATES,
     INFOS,
     KINDS,
@@ -18,12 +20,14 @@ from helpers import (
     Case,
     assert_close,
     assert_same_bits,
+    few,
     make_layer,
     make_problem,
     results,
     tolerance,
 )
 from simdrnn import reference
+from simdrnn.layers.tape import recording_of
 
 # Some save nothing beside h, so that their tapes never have checkpoints.
 SAVING = tuple(cell for cell in KINDS if INFOS[cell].saved)
@@ -53,43 +57,10 @@ def test_so_many_rows_are_walked_step_by_step_on_two_threads():
     assert (backward.schedule, backward.chunk) == ("rows", 1)
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", KINDS)
-def test_gradients_are_the_bits_of_a_plain_tape(cell, pattern, stack, dtype):
-    problem = case_of(cell, dtype, pattern, stack).draw(sr)
-    want = results(problem)
-
-    for every in SPACINGS:
-        for threads in (1, 2):
-            got = results(problem, checkpoint_every=every, num_threads=threads)
-            assert_same_bits(got, want, f"every {every}, {threads} threads")
+SHARED_SIZES = ({"T": 1700, "B": 1, "I": 64, "H": 96}, {"T": 70, "B": 13, "I": 300, "H": 300})
 
 
-@pytest.mark.parametrize("pattern", ["plain", "all-hold"])
-@pytest.mark.parametrize("cell", SAVING)
-def test_without_initial_states_and_biases_and_with_clips(cell, pattern):
-    for options in ({"clip": "every"}, {"state": False}, {"bias": False}):
-        problem = case_of(cell, pattern=pattern, **options).draw(sr)
-        want = results(problem)
-
-        assert_same_bits(results(problem, checkpoint_every=3), want, str(options))
-
-
-@pytest.mark.parametrize("pattern", ["plain", "all"])
-@pytest.mark.parametrize("cell", SAVING)
-def test_on_every_instruction_set(cell, pattern, isa):
-    problem = case_of(cell, pattern=pattern).draw(sr)
-    want = results(problem)
-
-    assert_same_bits(results(problem, checkpoint_every=4), want)
-
-
-@pytest.mark.parametrize("cell", SAVING)
-@pytest.mark.parametrize("pattern", ["plain", "all"])
-@pytest.mark.parametrize(
-    "sizes", [{"T": 1700, "B": 1, "I": 64, "H": 96}, {"T": 70, "B": 13, "I": 300, "H": 300}]
-)
+@few(cell=["lstm", "gru_reset_before"], pattern=["plain", "all"], sizes=SHARED_SIZES)
 def test_where_threads_share_hidden_units(cell, pattern, sizes):
     if GATES[cell] == 1:
         sizes = sizes | {"I": 2 * sizes["I"], "H": 2 * sizes["H"]}
@@ -105,30 +76,15 @@ def test_where_threads_share_hidden_units(cell, pattern, sizes):
         assert_same_bits(got, want, f"every {every}")
 
 
-@pytest.mark.parametrize("cell", SAVING)
-@pytest.mark.parametrize("pattern", ["plain", "all"])
-@pytest.mark.parametrize("stack", list(STACKS)[1:])
-def test_where_layers_or_directions_run_side_by_side(cell, pattern, stack):
-    steps = 560 if pattern == "plain" else 2240
-    problem = case_of(cell, pattern=pattern, stack=stack, T=steps, B=1, I=40, H=40).draw(sr)
-    want = results(problem, num_threads=1)
-
-    for every in (7, 100, 401):
-        got = results(problem, checkpoint_every=every, num_threads=2)
-        assert_same_bits(got, want, f"every {every}")
-
-
-@pytest.mark.parametrize(("steps", "batch"), [(0, 3), (3, 0), (0, 0), (1, 1)])
-@pytest.mark.parametrize("cell", KINDS)
-def test_of_no_steps_and_no_rows(engine, cell, steps, batch, rng):
+@few(engine=ENGINES, cell=KINDS, shape=[(0, 3), (3, 0), (0, 0), (1, 1)])
+def test_of_no_steps_and_no_rows(engine, cell, shape, rng):
+    steps, batch = shape
     problem = make_problem(engine, cell, rng=rng, T=steps, B=batch, bidirectional=True)
 
     assert_same_bits(results(problem, checkpoint_every=2), results(problem))
 
 
-@pytest.mark.parametrize("stack", ["layer", "stack of directions"])
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", KINDS)
+@few(cell=KINDS, pattern=PATTERNS, stack=["layer", "stack of directions"])
 def test_the_reference_agrees(cell, pattern, stack):
     problem = case_of(cell, "float64", pattern, stack, B=5, H=6).draw(reference)
     want = results(problem)
@@ -153,15 +109,14 @@ def test_of_batch_first_and_unbatched_sequences(engine, rng):
 # -- the tape --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("every", [1, 4, 10])
+@few(engine=ENGINES, pattern=PATTERNS, every=[1, 4, 10])
 def test_checkpoints_are_the_states_other_than_h(engine, pattern, every, rng):
     problem = make_problem(engine, "lstm", rng=rng, T=T, pattern=pattern)
     tape = problem.layer.record(problem.x, problem.state, **problem.call, checkpoint_every=every)
 
-    (kept,) = tape._arrays.checkpoints
+    (kept,) = recording_of(tape).arrays.checkpoints
     assert tape.checkpoint_every == every
-    assert tape._arrays.saved == []
+    assert recording_of(tape).arrays.saved == []
     assert len(kept) == -(-T // every) - 1
     for number, c in enumerate(kept, 1):
         call = dict(problem.call)
@@ -179,7 +134,7 @@ def test_checkpoints_are_the_states_other_than_h(engine, pattern, every, rng):
             assert_close(c[~fresh], want[~fresh], tolerance("float64", T, 5))
 
 
-@pytest.mark.parametrize("cell", KINDS)
+@few(engine=ENGINES, cell=KINDS, dtype=DTYPES)
 def test_bytes_are_counted(engine, cell, dtype):
     layer = make_layer(engine, cell, 3, 8, 2, bidirectional=True, dtype=dtype)
     x = np.zeros((T, 5, 3), dtype)
@@ -187,7 +142,7 @@ def test_bytes_are_counted(engine, cell, dtype):
     plain, less = layer.record(x), layer.record(x, checkpoint_every=4)
 
     item = 8 if engine is reference else np.dtype(dtype).itemsize
-    info = engine.LSTM.cell_infos()[cell]
+    info = INFOS[cell]
     values, hidden = (count * T * 5 * 8 * 4 * item for count in (info.saved, 1))
     assert plain.nbytes == values + hidden
     assert plain.checkpoint_every is None

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 
-from helpers import CELLS, make_layer, make_problem
+from helpers import CELLS, ENGINES, few, make_layer, make_problem
 from simdrnn import reference
 from simdrnn.engine.random_words import multipliers, philox
 
@@ -58,7 +58,7 @@ def test_a_share_of_the_values_is_kept_and_scaled(probability, dtype):
     assert set(np.unique(mask)) <= {np.dtype(dtype).type(0), scale}
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS)
 def test_training_runs_draw_new_masks_and_inference_none(engine, cell, rng):
     problem = make_problem(engine, cell, rng=rng, num_layers=2, dropout=0.5)
     layer = problem.layer

@@ -7,11 +7,13 @@ import pytest
 
 import simdrnn as sr
 from helpers import (
+    DTYPES,
+    ENGINES,
     INFOS,
     LAYERS,
-    PATTERNS,
     as_tuple,
     assert_same_bits,
+    few,
     make_layer,
     make_problem,
     results,
@@ -22,6 +24,7 @@ from helpers_layer_norm import (
     PLACEMENTS,
     allowed,
     distance,
+    layer_of,
     scattered,
     side_by_side,
 )
@@ -104,9 +107,7 @@ def test_a_gru_is_that_of_the_written_formulas(engine, placement, rng):
 # -- the engines side by side ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hidden", [1, 9, 37])
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@few(cell=CELLS, placement=PLACEMENTS, hidden=[1, 2, 9, 37], dtype=DTYPES)
 def test_kernels_are_as_the_reference(placement, cell, hidden, dtype, rng):
     sizes = {"H": hidden, "I": 5, "dtype": dtype}
     problem, twin = side_by_side(cell, placement, rng, sizes=sizes)
@@ -117,24 +118,7 @@ def test_kernels_are_as_the_reference(placement, cell, hidden, dtype, rng):
     assert found <= allowed(twin, (info.gates + info.separate) * hidden + 5)
 
 
-@pytest.mark.parametrize("per_gate", [False, True])
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", MOST)
-@pytest.mark.parametrize("placement", PLACEMENTS)
-def test_stacks_and_sequences_are_as_the_reference(placement, cell, pattern, per_gate, rng):
-    problem, twin = side_by_side(
-        cell, placement, rng, sizes={"H": 19, "pattern": pattern}, num_layers=2,
-        bidirectional=True, zoneout=0.2, recurrent_dropout=0.25, hidden_clip=0.8,
-        recurrent_dropout_per_gate=per_gate,
-    )  # fmt: skip
-
-    found = distance(results(problem), results(twin))
-
-    assert found <= allowed(twin, 4 * 38)
-
-
-@pytest.mark.parametrize("placement", PLACEMENTS)
-@pytest.mark.parametrize("cell", MOST)
+@few(cell=MOST, placement=PLACEMENTS, engine=ENGINES)
 def test_a_single_cell_takes_the_steps_of_a_layer(engine, cell, placement, rng):
     layer = scattered(make_problem(engine, cell, rng=rng, layer_norm=placement)).layer
     name, extra = LAYERS[cell]
@@ -153,8 +137,7 @@ def test_a_single_cell_takes_the_steps_of_a_layer(engine, cell, placement, rng):
 # -- what a row may be -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
-@pytest.mark.parametrize("cell", MOST)
+@few(cell=MOST, placement=PLACEMENTS, engine=ENGINES, dtype=DTYPES)
 def test_rows_without_variance_have_finite_gradients(engine, cell, placement, dtype):
     layer = make_layer(engine, cell, 3, 5, layer_norm=placement, dtype=dtype, seed=0)
     tape = layer.record(np.zeros((4, 2, 3), dtype))
@@ -193,3 +176,31 @@ def test_diagnosis_finds_the_gates(placement, rng):
         assert (found.saturation[gate].left_by_unit == left).all(), gate
         assert (found.saturation[gate].right_by_unit == right).all(), gate
     assert found.gradient["c"].shape == (6, 4)
+
+
+# -- how it is run ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("forward", [True, False])
+def test_threads_do_not_share_a_row(forward):
+    sizes = {"num_threads": 2, "T": 64, "B": 2}
+    layers = [sr.LSTM(256, 512, layer_norm=norm, seed=0) for norm in (None, True)]
+
+    plain, normal = (sr.explain(layer, **sizes) for layer in layers)
+
+    schedules = [(one.forward if forward else one.backward).schedule for one in (plain, normal)]
+    assert schedules[0] == "units"
+    assert schedules[1] != "units"
+
+
+@pytest.mark.parametrize("cell", MOST)
+def test_recording_changes_no_bit_and_keeps_what_it_says(cell, rng):
+    info = INFOS[cell]
+    layer = layer_of(cell, "tf", {}, seed=3)
+    x = rng.standard_normal((9, 4, 3))
+
+    tape = layer.record(x)
+
+    assert_same_bits(tape.output, layer(x)[0])
+    sums = 2 * info.gates + (info.normalise >= 0)
+    assert tape.nbytes == 8 * 9 * 4 * 5 * (1 + sums + info.saved)

@@ -9,8 +9,20 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, INFOS, as_tuple, assert_close, assert_same_bits, make_layer, tolerance
+from helpers import (
+    CELLS,
+    ENGINES,
+    INFOS,
+    PATTERNS,
+    as_tuple,
+    assert_close,
+    assert_same_bits,
+    few,
+    make_layer,
+    tolerance,
+)
 from helpers_structure import H, build, draw, draw_state, flat
+from simdrnn.layers.bound import bound_layer
 
 ALLOWED = tolerance("float64", 12, 4 * H)
 
@@ -30,7 +42,7 @@ def as_state(layer, B):
     return tuple(members) if len(members) > 1 else members[0]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS)
 def test_names_shapes_and_first_values(engine, cell):
     layer = make_layer(engine, cell, 2, H, 2, bidirectional=True, learn_initial_state=True, seed=0)
     plain = make_layer(engine, cell, 2, H, 2, bidirectional=True, seed=0)
@@ -47,9 +59,7 @@ def test_names_shapes_and_first_values(engine, cell):
         assert_same_bits(getattr(layer, name), value)  # other parameters are drawn as before
 
 
-@pytest.mark.parametrize("pattern", ["plain", "lengths", "reset", "all-hold"])
-@pytest.mark.parametrize("name", ["learned-2", "learned-sum"])
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, name=["learned-2", "learned-sum"], pattern=PATTERNS)
 def test_they_are_what_a_call_without_state_begins_with(engine, cell, name, pattern, rng):
     layer = build(engine, cell, name)
     x, _, call = draw(layer, pattern, rng)
@@ -144,15 +154,14 @@ def test_truncated_training_reaches_them(pattern, rng):
 
 def pieces(layer, x, state, goal, reset):
     """Run one row piece by piece between its resets."""
-    output, part = np.empty((len(x), layer._width)), state
+    output, part = np.empty((len(x), bound_layer(layer).width)), state
     for t in range(len(x)):
         part = goal if reset[t] else part
         output[t : t + 1], part = layer(x[t : t + 1], part)
     return output, part
 
 
-@pytest.mark.parametrize("goal", ["zero", "given", "learned"])
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, goal=["zero", "given", "learned"])
 def test_resets_go_to_the_state_that_is_given(engine, cell, goal, rng):
     layer = build(engine, cell, "learned-2", bidirectional=False)
     x, state, call = draw(layer, "reset", rng)
@@ -232,3 +241,17 @@ def test_memory_of_the_result_is_not_what_resets_read():
         layer(
             np.zeros((1, 2, 3)), reset=np.zeros((1, 2), bool), reset_state=goal, out=goal
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["learned-2", "sum-2", "turned"])
+def test_the_initial_state_itself_is_what_none_means(engine, name, rng):
+    layer = build(engine, "lstm", name, dropout=0.0)
+    x, state, call = draw(layer, "all", rng)
+    tapes = [layer.record(x, state, **call, reset_state=goal) for goal in (state, None)]
+
+    apart, together = (tape.backward(np.cos(tape.output), state) for tape in tapes)
+
+    assert_same_bits(tapes[0].output, tapes[1].output)
+    sums = tuple(a + b for a, b in zip(apart.state, apart.reset_state, strict=True))
+    assert_close(sums, together.state, ALLOWED)
+    assert_close(apart.params, together.params, ALLOWED)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import simdrnn as sr
-from helpers import CELLS, INFOS, assert_close, assert_same_bits, make_layer, make_problem, results
+from helpers import (
+    CELLS,
+    DTYPES,
+    ENGINES,
+    INFOS,
+    assert_close,
+    assert_same_bits,
+    few,
+    make_layer,
+    make_problem,
+    results,
+)
 from helpers import tolerance as rounding
-from simdrnn import reference
 from simdrnn.reference.activations import activation_of
 from simdrnn.spec.activations import ACTIVATIONS, parse_activation
 
@@ -30,34 +39,7 @@ def places(cell):
     return {name: count for name, count in counts.items() if count}
 
 
-def options_for(cell, name):
-    return dict.fromkeys(places(cell), NAMED[name])
-
-
-@pytest.mark.usefixtures("built")
-@pytest.mark.parametrize("name", NAMED)
-@pytest.mark.parametrize("cell", CELLS)
-def test_results_are_those_of_the_reference(cell, name, dtype):
-    T, B = 3, 4
-    options = options_for(cell, name)
-    both = [
-        make_problem(
-            module, cell, rng=np.random.default_rng(5), T=T, B=B, I=3, H=H, dtype=dtype,
-            pattern="all", num_layers=2, **options,
-        )
-        for module in (sr, reference)
-    ]  # fmt: skip
-
-    got, want = (results(problem) for problem in both)
-
-    # Activations with slopes above 1, or without bounds, amplify: by the largest value, twice.
-    largest = max(
-        1.0, float(np.abs(want["output"]).max()), *(float(abs(s).max()) for s in want["state"])
-    )
-    assert_close(got, want, rounding(dtype, 2 * T, max(4 * H, 2 * H)) * largest**2)
-
-
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, dtype=DTYPES)
 def test_naming_the_defaults_changes_no_bit(engine, cell, dtype, rng):
     info = INFOS[cell]
     defaults = info.default_activations
@@ -78,8 +60,11 @@ def test_naming_the_defaults_changes_no_bit(engine, cell, dtype, rng):
     assert_same_bits(results(named), results(plain))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMED if "relu" not in name])
-@pytest.mark.parametrize("option", ["activation", "recurrent_activation", "output_activation"])
+SMOOTH = [name for name in NAMED if "relu" not in name]
+PLACES = ("activation", "recurrent_activation", "output_activation")
+
+
+@few(name=SMOOTH, option=PLACES)
 def test_gradients_are_derivatives(name, option):
     for cell in ("rnn_tanh", "lstm", "gru", "gru_reset_before"):
         if option in places(cell):

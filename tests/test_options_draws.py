@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, as_tuple, assert_close, assert_same_bits, make_layer
+from helpers import (
+    CELLS,
+    DTYPES,
+    ENGINES,
+    as_tuple,
+    assert_close,
+    assert_same_bits,
+    few,
+    make_layer,
+)
 from helpers_options import PROBABILITY, RANDOM, random_option, shown
 from helpers_structure import draw
 from simdrnn.engine.random_words import Feature
@@ -29,18 +38,15 @@ EVERYTHING = [
 ]
 
 
-def names(cases):
-    return [f"{cell}-{'-'.join(options)}" for cell, options in cases]
-
-
 def outcome(layer, x, state, **call):
     tape = layer.record(x, state, **call)
     grads = tape.backward(tape.output, tape.state)
     return tape.output, as_tuple(tape.state), grads.x, as_tuple(grads.state), grads.params
 
 
-@pytest.mark.parametrize(("cell", "options"), DROPOUTS, ids=names(DROPOUTS))
-def test_dropouts_are_off_where_not_training(engine, cell, options, dtype, rng):
+@few(engine=ENGINES, case=DROPOUTS, dtype=DTYPES)
+def test_dropouts_are_off_where_not_training(engine, case, dtype, rng):
+    cell, options = case
     shape = {"num_layers": 2, "bidirectional": True, "dtype": dtype, "seed": 1}
     layer, plain = (make_layer(engine, cell, 3, H, **shape, **more) for more in (options, {}))
     x, state, pattern = draw(layer, "all", rng)
@@ -63,8 +69,9 @@ ZONEOUTS = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "options"), ZONEOUTS)
-def test_zoneout_is_its_mean_where_not_training(engine, cell, options, dtype, rng):
+@few(engine=ENGINES, case=ZONEOUTS, dtype=DTYPES)
+def test_zoneout_is_its_mean_where_not_training(engine, case, dtype, rng):
+    cell, options = case
     layer, plain = (make_layer(engine, cell, 3, H, dtype=dtype, seed=1, **m) for m in (options, {}))
     x, state, _ = draw(layer, "plain", rng, T=1)
 
@@ -81,8 +88,9 @@ def test_zoneout_is_its_mean_where_not_training(engine, cell, options, dtype, rn
     assert_same_bits((tape.output, as_tuple(tape.state)), (output, as_tuple(after)))
 
 
-@pytest.mark.parametrize(("cell", "options"), EVERYTHING, ids=[cell for cell, _ in EVERYTHING])
-def test_draws_follow_from_seed_and_number_of_the_call(engine, cell, options, rng):
+@few(engine=ENGINES, case=EVERYTHING)
+def test_draws_follow_from_seed_and_number_of_the_call(engine, case, rng):
+    cell, options = case
     layer, other = (make_layer(engine, cell, 3, H, seed=s, **options) for s in (1, 2))
     other.load_state_dict(layer.state_dict())
     twin = copy.deepcopy(layer)
@@ -96,17 +104,6 @@ def test_draws_follow_from_seed_and_number_of_the_call(engine, cell, options, rn
     assert not np.array_equal(first, second)
     assert not np.array_equal(first, other.record(x).output)
     assert not np.array_equal(first, layer(x)[0])
-
-
-@pytest.mark.usefixtures("built")
-@pytest.mark.parametrize(("cell", "options"), EVERYTHING, ids=[cell for cell, _ in EVERYTHING])
-def test_gradients_are_those_of_what_was_drawn(cell, options):
-    layer = make_layer(sr, cell, 3, 4, dtype="float64", seed=1, bidirectional=True, **options)
-
-    for training in (True, False):
-        assert sr.gradcheck(
-            layer, 3, 2, reset="random", entries=5, directions=1, training=training
-        ).ok
 
 
 # Statistics. A share of n independent draws is off by more than 5 standard deviations with
@@ -127,8 +124,7 @@ def once(feature, seen):
     return seen[:1] if feature in (Feature.INPUT, Feature.RECURRENT) else seen
 
 
-@pytest.mark.parametrize("probability", [0.05, PROBABILITY, 0.95])
-@pytest.mark.parametrize("name", FEATURES)
+@few(engine=ENGINES, name=FEATURES, probability=[0.05, PROBABILITY, 0.95])
 def test_things_happen_as_often_as_asked(engine, name, probability):
     seen = once(FEATURES[name], shown(engine, FEATURES[name], probability, SHAPE))
 

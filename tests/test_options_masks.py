@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import assert_close, make_layer, tolerance
+from helpers import ENGINES, assert_close, few, make_layer, tolerance
 from helpers_options import RANDOM, model, random_option, shown
 from simdrnn.engine.random_words import Feature, call_key, happens, multipliers, philox
 
@@ -49,8 +49,7 @@ def test_words_by_value(feature):
             assert drawn[3, 2, 4 + index] == expected
 
 
-@pytest.mark.parametrize("call", [0, 3])
-@pytest.mark.parametrize("name", FEATURES)
+@few(name=FEATURES, engine=ENGINES, call=[0, 3])
 def test_engines_draw_what_the_counter_says(engine, name, call):
     feature, (T, B, H) = FEATURES[name], SHAPE
 
@@ -88,8 +87,7 @@ MODELLED |= {
 }
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("case", MODELLED)
+@few(case=MODELLED, engine=ENGINES, training=[True, False])
 def test_every_layer_and_direction_is_what_the_documents_say(engine, case, training, rng):
     cell, options = MODELLED[case]
     layer = make_layer(

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
-import pytest
 
 import simdrnn as sr
 from helpers import (
-    PATTERNS,
-    Case,
-    as_tuple,
+    DTYPES,
     assert_close,
     assert_same_bits,
+    few,
     make_problem,
     results,
     tolerance,
 )
 from simdrnn import reference
-
-CELLS = (
-    "lstm",
-    "lstm_peephole",
-    "lstm_coupled_input",
-    "lstm_coupled_forget",
-    "lstm_peephole_coupled_input",
-    "lstm_peephole_coupled_forget",
-)
-
-# Hidden and projected sizes: full vectors and parts of them, on every ISA.
-SIZES = [(5, 1), (5, 3), (19, 8), (19, 17), (32, 1), (32, 3), (32, 8), (32, 17)]
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -44,12 +29,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dropouts-by-gate": {"recurrent_dropout": 0.3, "recurrent_dropout_per_gate": True},
     "activations": {"activation": "softsign", "output_activation": "elu"},
     "no-bias": {"bias": False},
-}
-
-STACKS = {
-    "layer": {},
-    "both": {"bidirectional": True},
-    "layers-both": {"num_layers": 3, "bidirectional": True, "dropout": 0.3},
 }
 
 
@@ -87,62 +66,17 @@ def assert_equal(pair: tuple[Any, Any], **call: Any) -> None:
 # -- equal to the reference ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_sizes_and_patterns(sizes, pattern, dtype):
-    assert_equal(pair(H=sizes[0], P=sizes[1], pattern=pattern, dtype=dtype))
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_cells_and_options(cell, name, dtype):
-    assert_equal(pair(cell, pattern="all-hold", dtype=dtype, **OPTIONS[name]))
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("stack", STACKS)
-def test_stacks_and_options(stack, name):
-    assert_equal(pair(pattern="all", **STACKS[stack], **OPTIONS[name]))
-
-
-@pytest.mark.parametrize("name", ["none", "dropouts", "dropouts-by-gate"])
+@few(isa=sr.isa.available(), name=["dropouts", "none", "dropouts-by-gate"])
 def test_lone_rows_of_many_tiles(isa, name):
     # Two tiles and more of h, which a lone row takes at once.
     assert_equal(pair(H=150, P=140, B=1, T=5, **OPTIONS[name]))
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-def test_recording_for_inference_has_the_means_of_what_is_drawn(name):
-    for training in (False, True):
-        ours, twin = pair(pattern="mask", **OPTIONS[name])
-        assert_equal((ours, twin), training=training)
-    # What is not recorded is inference too, and takes the engine's short way.
-    for call in ({}, ours.call):
-        got, want = (problem.layer(problem.x, problem.state, **call) for problem in (ours, twin))
-        assert_close(got, want, 2 * tolerance("float64", 14, 4 * 19))
-
-
-@pytest.mark.parametrize("sizes", [(1, 1), (40, 2), (3, 33), (0, 3), (3, 0)], ids=str)
+@few(sizes=[(1, 1), (40, 2), (3, 33), (0, 3), (3, 0)], dtype=DTYPES)
 def test_steps_and_rows(sizes, dtype):
     T, B = sizes
 
     assert_equal(pair(T=T, B=B, dtype=dtype, num_layers=2, bidirectional=True))
-
-
-@pytest.mark.parametrize("name", ["none", "zoneout"])
-def test_reset_states_have_gradients_of_their_own(name, rng):
-    ours, twin = pair(pattern="reset", **OPTIONS[name])
-    given = tuple(rng.standard_normal(np.shape(member)) for member in ours.state)
-
-    found = []
-    for problem in (ours, twin):
-        tape = copy.deepcopy(problem.layer).record(
-            problem.x, problem.state, **problem.call, reset_state=given
-        )
-        grads = tape.backward(problem.d_output, problem.d_state)
-        found.append((tape.output, as_tuple(grads.state), as_tuple(grads.reset_state)))
-
-    assert_close(found[0], found[1], 2 * tolerance("float64", 14, 4 * 19))
 
 
 def test_an_infinite_h_has_reached_no_clip():
@@ -165,70 +99,21 @@ def test_an_infinite_h_has_reached_no_clip():
 # -- bits ------------------------------------------------------------------------------------------
 
 
-def take_rows(problem: Any, rows: Any) -> Any:
-    """Return the problem of some rows of the batch, in that order."""
-
-    def pick(state: Any) -> Any:
-        return tuple(np.ascontiguousarray(member[:, rows]) for member in state)
-
-    call = {
-        name: value[rows] if name == "lengths" else value[:, rows]
-        for name, value in problem.call.items()
-    }
-    return type(problem)(
-        problem.layer, problem.x[:, rows], pick(problem.state), call,
-        problem.d_output[:, rows], pick(problem.d_state),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["none", "clips", "step-clips", "zoneout-h"])
-@pytest.mark.parametrize("sizes", [(19, 17), (32, 3), (70, 33)], ids=str)
-def test_rows_do_not_depend_on_their_company(sizes, name, dtype):
-    inference = {"training": False}  # random masks belong to a place in the batch
-    problem, _ = pair(H=sizes[0], P=sizes[1], pattern="all", B=17, dtype=dtype, **OPTIONS[name])
-    whole = results(problem, **inference)
-
-    for rows in ([0], [5], [16, 3], list(range(7)), list(range(16, -1, -1))):
-        got = results(take_rows(problem, rows), **inference)
-        assert_same_bits(got["output"], whole["output"][:, rows], str(rows))
-        assert_same_bits(got["d_x"], whole["d_x"][:, rows], str(rows))
-        for key in ("state", "d_state"):
-            want = tuple(member[:, rows] for member in whole[key])
-            assert_same_bits(got[key], want, f"{rows} {key}")
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("sizes", [(19, 8), (33, 17)], ids=str)
-def test_instruction_sets_agree(isa, sizes, name, dtype):
-    problem, _ = pair(
-        H=sizes[0], P=sizes[1], pattern="all", dtype=dtype, num_layers=2, bidirectional=True,
-        **OPTIONS[name],
-    )  # fmt: skip
-    got = results(problem)
-    sr.isa.use("scalar")
-
-    assert_same_bits(got, results(problem))
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("every", [1, 3, 7])
-def test_checkpoints_change_no_bit(every, name, dtype):
-    problem, twin = pair(
-        pattern="all-hold", B=400, dtype=dtype, num_layers=2, bidirectional=True, **OPTIONS[name]
-    )
-
-    for one in (problem, twin) if every == 3 and name == "zoneout" else (problem,):
-        assert_same_bits(results(one, checkpoint_every=every), results(one))
-
-
 def planned(threads: int, T: int, B: int, H: int, P: int, **other: Any) -> dict[str, Any]:
     """Return the plan of a call with 60 inputs."""
     return sr._core.testing.plan(T, B, 60, H, 4, threads, projected_size=P, **other)
 
 
-@pytest.mark.parametrize("name", ["none", "clips", "zoneout", "dropouts"])
-@pytest.mark.parametrize("pattern", ["plain", "all"])
-@pytest.mark.parametrize("sizes", [(3, 449, 100), (5, 449, 17), (5, 449, 3)], ids=str)
+NAMES = ("none", "clips", "zoneout", "dropouts")
+SHARED = [(3, 449, 100), (5, 449, 17), (5, 449, 3)]
+
+
+@few(
+    threads=[2, 3, 7],
+    sizes=SHARED,
+    name=["none", "clips", "zoneout", "dropouts"],
+    pattern=["plain", "all"],
+)
 def test_threads_that_share_rows_change_no_bit(threads, sizes, pattern, name):
     B, H, P = sizes
     gang = planned(threads, 120, B, H, P)["gang"]
@@ -241,43 +126,6 @@ def test_threads_that_share_rows_change_no_bit(threads, sizes, pattern, name):
 
     assert_same_bits(results(problem, num_threads=threads), want)
     assert_same_bits(results(problem, num_threads=threads, checkpoint_every=50), want)
-
-
-@pytest.mark.parametrize("stack", ["both", "layers-both"])
-def test_threads_with_rows_of_their_own_change_no_bit(threads, stack, dtype):
-    problem = make_problem(
-        sr, "lstm_peephole", rng=np.random.default_rng(0), T=49, B=47, I=60, H=70, proj_size=31,
-        pattern="all", dtype=dtype, **STACKS[stack], **OPTIONS["zoneout"],
-    )  # fmt: skip
-    want = results(problem, num_threads=1)
-
-    assert_same_bits(results(problem, num_threads=threads), want)
-
-
-@pytest.mark.parametrize("sizes", [{"directions": 2}, {"layers": 2}], ids=str)
-def test_layers_and_directions_side_by_side_change_no_bit(sizes, dtype):
-    assert planned(2, 2500, 1, 40, 20, **sizes)["schedule"] == next(iter(sizes))
-    case = Case("lstm", dtype, T=2500, B=1, I=60, H=40, P=20, **sizes)
-    problem = case.draw(sr)
-    want = results(problem, num_threads=1)
-
-    for threads in (2, 3):
-        assert_same_bits(results(problem, num_threads=threads), want)
-
-
-@pytest.mark.parametrize("name", ["none", "clips"])
-def test_chunks_of_a_sequence_have_the_bits_of_one_call(name, dtype):
-    problem, _ = pair(T=23, dtype=dtype, num_layers=2, **OPTIONS[name])
-    layer, x = problem.layer, problem.x
-    output, state = layer(x, problem.state)
-
-    carried, parts = problem.state, []
-    for chunk in np.split(x, [1, 2, 9, 20]):
-        part, carried = layer(chunk, carried)
-        parts.append(part)
-
-    assert_same_bits(np.concatenate(parts), output)
-    assert_same_bits(carried, state)
 
 
 # -- what it costs ---------------------------------------------------------------------------------

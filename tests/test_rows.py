@@ -1,17 +1,23 @@
-"""Every row of the table meets every oracle."""
+"""Every row of the table meets every oracle; with `--exhaustive` products of factors, too."""
 
 from __future__ import annotations
 
 import pytest
 
 from oracles import failures
-from rows import covering_rows, label
-
-ROWS = covering_rows()
+from rows import covering_rows, exhaustive_rows, label
 
 
-@pytest.mark.parametrize("row", ROWS, ids=label)
+def pytest_generate_tests(metafunc):
+    if "row" in metafunc.fixturenames:
+        rows = [*covering_rows()]
+        if metafunc.config.getoption("exhaustive"):
+            rows += exhaustive_rows()
+        metafunc.parametrize("row", rows, ids=label)
+
+
 def test_row(row):
     found = failures(row)
 
-    assert not found, "\n".join(f"{name}: {error}" for name, error in found.items())
+    if found:
+        pytest.fail("\n".join(f"{name}: {error}" for name, error in found.items()), pytrace=False)

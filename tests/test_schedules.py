@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simdrnn as sr
-from helpers import BLOCKS, GATES, KINDS, RECURRENT, Case, assert_same_bits, results
+from helpers import BLOCKS, GATES, KINDS, RECURRENT, Case, assert_same_bits, few, results
 from simdrnn.layers.explanation import _REASONS, _SCHEDULES, PassPlan, _broken
-
-PATTERNS = ("plain", "all")
 
 
 def planned(threads: int = 2, real: Any = None, **sizes: int) -> dict[str, Any]:
@@ -130,48 +129,7 @@ def test_plans_agree_with_their_names(sizes, threads):
 # -- bits ------------------------------------------------------------------------------------------
 
 
-def steps_for(cell: str, pattern: str) -> int:
-    """Return steps enough for a pipeline of two layers of 40 units, whatever is masked."""
-    return {0: 3200, 1: 1600, 2: 840}.get(GATES[cell], 560) * (1 if pattern == "plain" else 4)
-
-
-CASES = {
-    "directions": {"B": 1, "I": 30, "H": 40, "directions": 2},
-    "layers": {"B": 1, "I": 40, "H": 40, "layers": 2},
-    "stacked directions": {"B": 1, "I": 40, "H": 40, "layers": 2, "directions": 2},
-    "dropped layers": {"B": 1, "I": 40, "H": 40, "layers": 2, "dropout": 0.3},
-}
-
-
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("cell", KINDS)
-def test_layers_and_directions_side_by_side_change_no_bit(cell, name, pattern, dtype):
-    sizes = CASES[name]
-    case = Case(cell, dtype, T=steps_for(cell, pattern), pattern=pattern, **sizes)
-    problem = case.draw(sr)
-    real = np.ones((case.T, case.B), bool) & problem.call.get("mask", True)
-    real &= np.arange(case.T)[:, None] < problem.call.get("lengths", case.T)
-    plan = planned(
-        real=list(real.sum(axis=0)),
-        T=case.T,
-        B=case.B,
-        I=case.I,
-        H=case.H,
-        **BLOCKS[cell],
-        layers=case.layers,
-        directions=case.directions,
-    )
-    assert plan["schedule"] == ("layers" if case.directions == 1 else "directions")
-
-    want = results(problem, num_threads=1)
-
-    for threads in (2, 3):
-        assert_same_bits(results(problem, num_threads=threads), want)
-
-
-@pytest.mark.parametrize("lengths", ["equal", "uneven"])
-@pytest.mark.parametrize("cell", [cell for cell in KINDS if cell in RECURRENT])
+@few(cell=[cell for cell in KINDS if cell in RECURRENT], lengths=["equal", "uneven"])
 def test_sharing_units_of_many_rows_changes_no_bit(cell, lengths):
     rows, hidden = 13, 530 if GATES[cell] == 1 else 300
     problem = Case(cell, T=9, B=rows, I=300, H=hidden, pattern="reset").draw(sr)
@@ -184,16 +142,6 @@ def test_sharing_units_of_many_rows_changes_no_bit(cell, lengths):
 
     for threads in (2, 3):
         assert_same_bits(results(problem, num_threads=threads), want)
-
-
-@pytest.mark.parametrize("cell", KINDS)
-def test_lengths_that_leave_nothing_out_change_no_bit(cell, dtype):
-    problem = Case(cell, dtype, T=7, B=5, layers=2, directions=2).draw(sr)
-    want = results(problem)
-
-    problem.call["lengths"] = np.full(5, 7)
-
-    assert_same_bits(results(problem), want)
 
 
 # -- explain ---------------------------------------------------------------------------------------
@@ -226,14 +174,13 @@ def test_explain_of_nothing_to_do_is_one_thread(T, B):
     assert (found.forward.schedule, found.backward.schedule) == ("one_thread", "one_thread")
 
 
-@pytest.mark.parametrize("schedule", _SCHEDULES)
-@pytest.mark.parametrize("why", _REASONS)
-def test_every_schedule_and_reason_has_words(schedule, why):
-    plan = PassPlan(schedule, why, threads=2, hoisted_steps=0, chunk=7)
+def test_every_schedule_and_reason_has_words():
+    for schedule, why in product(_SCHEDULES, _REASONS):
+        plan = PassPlan(schedule, why, threads=2, hoisted_steps=0, chunk=7)
 
-    assert "{" not in str(plan)
-    assert "because" in str(plan)
-    assert max(map(len, f"  forward   {_broken(plan)}".splitlines())) <= 100
+        assert "{" not in str(plan)
+        assert "because" in str(plan)
+        assert max(map(len, f"  forward   {_broken(plan)}".splitlines())) <= 100
 
 
 def test_explanations_are_printed_in_full():

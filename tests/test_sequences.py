@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 
 from helpers import (
     CELLS,
+    ENGINES,
+    PATTERNS,
     as_tuple,
     assert_close,
+    few,
     flat_gradients,
     make_layer,
     make_problem,
     tolerance,
 )
+from simdrnn.layers.bound import bound_layer
 
 ALLOWED = tolerance("float64", 10, 2 * 3 + 3)
 
@@ -102,7 +105,8 @@ def single_layers(module: Any, cell: str, layer: Any, both: bool) -> list[Any]:
     for depth in range(layer.num_layers):
         for end in ("", "_reverse") if both else ("",):
             index = depth * (1 + both) + bool(end)
-            names = [spec.name.removesuffix(f"_l{depth}{end}") for spec in layer._groups[index]]
+            own = bound_layer(layer).passes.names[index]
+            names = [name.removesuffix(f"_l{depth}{end}") for name in own]
             values = {name: getattr(layer, f"{name}_l{depth}{end}") for name in names}
             width = values["weight_ih"].shape[1]
             single = make_layer(module, cell, width, layer.hidden_size, dtype="float64")
@@ -111,9 +115,7 @@ def single_layers(module: Any, cell: str, layer: Any, both: bool) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("pattern", ["lengths", "mask", "reset", "all", "all-hold"])
-@pytest.mark.parametrize("both", [False, True], ids=["forward", "bidirectional"])
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, both=[False, True], pattern=PATTERNS)
 def test_rows_equal_their_segments_run_separately(engine, cell, both, pattern, rng):
     problem = make_problem(
         engine, cell, rng=rng, T=7, pattern=pattern, num_layers=2, bidirectional=both
@@ -127,7 +129,7 @@ def test_rows_equal_their_segments_run_separately(engine, cell, both, pattern, r
     assert_close(as_tuple(state), want_state, ALLOWED)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS)
 def test_what_is_not_real_is_not_read(engine, cell, rng):
     problem = make_problem(engine, cell, rng=rng, pattern="all", num_layers=2, bidirectional=True)
     lengths, mask = problem.call["lengths"], problem.call["mask"]
@@ -145,7 +147,7 @@ def test_what_is_not_real_is_not_read(engine, cell, rng):
         np.testing.assert_array_equal(got[name], value, err_msg=name)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS)
 def test_zero_filled_steps_ignore_their_output_gradient(engine, cell, rng):
     problem = make_problem(engine, cell, rng=rng, pattern="all", bidirectional=True)
     lengths, mask = problem.call["lengths"], problem.call["mask"]
@@ -157,8 +159,7 @@ def test_zero_filled_steps_ignore_their_output_gradient(engine, cell, rng):
     assert_close(flat_gradients(problem), want, 0.0)
 
 
-@pytest.mark.parametrize("masked_output", ["zero", "hold"])
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, masked_output=["zero", "hold"])
 def test_rows_without_steps_return_their_initial_state(engine, cell, masked_output, rng):
     problem = make_problem(engine, cell, rng=rng, bidirectional=True)
     lengths = np.zeros(problem.x.shape[1], np.int64)
@@ -173,9 +174,9 @@ def test_rows_without_steps_return_their_initial_state(engine, cell, masked_outp
     np.testing.assert_array_equal(output, want)
 
 
-@pytest.mark.parametrize(("steps", "batch"), [(0, 3), (4, 0), (0, 0)])
-@pytest.mark.parametrize("cell", CELLS)
-def test_empty_calls_are_valid(engine, cell, steps, batch, rng):
+@few(engine=ENGINES, cell=CELLS, shape=[(0, 3), (4, 0), (0, 0)])
+def test_empty_calls_are_valid(engine, cell, shape, rng):
+    steps, batch = shape
     problem = make_problem(
         engine, cell, rng=rng, T=steps, B=batch, num_layers=2, bidirectional=True
     )
@@ -190,7 +191,7 @@ def test_empty_calls_are_valid(engine, cell, steps, batch, rng):
     assert not any(value.any() for value in grads.params.values())
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS)
 def test_chunks_give_what_one_call_gives(engine, cell, rng):
     problem = make_problem(engine, cell, rng=rng, T=7, num_layers=2)
     want_output, want_state = problem.layer(problem.x, problem.state)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 
-import simdrnn as sr
-from helpers import CELLS, LAYERS, PATTERNS, as_tuple, assert_close, assert_same_bits, tolerance
-from helpers_structure import ALL, STRUCTURES, H, build, draw, real_steps, results
-from simdrnn import reference
+from helpers import (
+    CELLS,
+    ENGINES,
+    LAYERS,
+    PATTERNS,
+    as_tuple,
+    assert_close,
+    assert_same_bits,
+    few,
+    tolerance,
+)
+from helpers_structure import STRUCTURES, H, build, draw, real_steps, results
 from simdrnn.engine.composed import Composed
+from simdrnn.engine.packing import Packing
 from simdrnn.engine.random_words import multipliers
+from simdrnn.layers.bound import bound_layer
 from simdrnn.spec.structure import Structure
 
 ALLOWED = tolerance("float64", 12, 4 * H)
@@ -26,8 +34,7 @@ def plain_twin(layer, engine, **options):
     return twin
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("merge", ["sum", "mul", "ave", "none"])
+@few(engine=ENGINES, merge=["sum", "mul", "ave", "none"], pattern=PATTERNS)
 def test_directions_merge(engine, merge, pattern, rng):
     layer = build(engine, "lstm", merge)
     x, state, call = draw(layer, pattern, rng)
@@ -65,8 +72,7 @@ def test_what_is_merged_is_what_the_next_layer_gets(engine, merge, rng):
     assert_same_bits(state, np.concatenate([low, high]))
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, pattern=PATTERNS)
 def test_inputs_are_added_at_real_steps(engine, cell, pattern, rng):
     layer = build(engine, cell, "residual")
     x, state, call = draw(layer, pattern, rng)
@@ -121,8 +127,7 @@ def test_residuals_are_where_sizes_agree(engine, rng):
     assert_same_bits(output, second(below)[0] + below)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, pattern=PATTERNS)
 def test_reversed_layers_are_the_reverse_direction(engine, cell, pattern, rng):
     layer = build(engine, cell, "reverse")
     x, state, call = draw(layer, pattern, rng)
@@ -139,7 +144,7 @@ def test_reversed_layers_are_the_reverse_direction(engine, cell, pattern, rng):
     assert_same_bits(as_tuple(after), tuple(one[1:] for one in as_tuple(want_state)))
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@few(engine=ENGINES, pattern=PATTERNS)
 def test_gradients_of_reversed_layers_are_those_of_the_reverse_direction(engine, pattern, rng):
     layer, both = build(engine, "lstm", "reverse"), build(engine, "lstm", "none")
     x, state, call = draw(layer, pattern, rng)
@@ -158,7 +163,7 @@ def test_gradients_of_reversed_layers_are_those_of_the_reverse_direction(engine,
         assert_close(value, want.params[f"{name}_reverse"], ALLOWED, name)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@few(engine=ENGINES, pattern=PATTERNS)
 def test_outputs_in_the_order_they_were_made_in(engine, pattern, rng):
     kept, turned = (
         engine.GRU(2, H, 2, reverse=True, keep_order=order, dtype="float64", seed=0)
@@ -176,33 +181,21 @@ def test_outputs_in_the_order_they_were_made_in(engine, pattern, rng):
         assert_same_bits(output[n:, b], want[n:, b])
 
 
-@pytest.mark.parametrize("pattern", ["plain", "all", "all-hold"])
-@pytest.mark.parametrize("both", [False, True], ids=["forward", "bidirectional"])
-@pytest.mark.parametrize("cell", CELLS)
+@few(engine=ENGINES, cell=CELLS, both=[False, True], pattern=["plain", "all", "all-hold"])
 def test_layers_one_by_one_are_the_engine_own_stack(engine, cell, both, pattern, rng):
     layer, other = (
         build(engine, cell, "learned-2", bidirectional=both, dropout=0.5) for _ in range(2)
     )
     x, state, call = draw(layer, pattern, rng)
-    sizes = (other._info.name, other.dtype, other.input_size, H, 2, 1 + both, other.options)
-    other._engine = partial(Composed, other.engine, Structure())(*sizes)
+    bound = bound_layer(other)
+    sizes = (bound.info.name, other.dtype, other.input_size, H, 2, 1 + both, other.options)
+    bound.network = Composed(bound.engine, Structure(), *sizes)
+    bound.ready = other._ready = Packing(bound.network, bound.parameters, bound.passes.packed).ready
 
     assert_same_bits(results(other, x, state, **call), results(layer, x, state, **call))
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_compiled_layers_are_the_reference(name, rng):
-    layers = [build(module, "lstm", name, dtype="float32") for module in (sr, reference)]
-    x, state, call = draw(layers[0], "all", rng)
-
-    got, want = (results(layer, x, state, **call) for layer in layers)
-
-    allowed = tolerance("float32", 6 * layers[0].num_layers, 6 * 4)
-    for key, value in want.items():
-        assert_close(got[key], value, allowed, key)
-
-
-@pytest.mark.parametrize("name", STRUCTURES)
+@few(engine=ENGINES, name=STRUCTURES)
 def test_layouts(engine, name, rng):
     layer = build(engine, "gru", name)
     turned = build(engine, "gru", name, batch_first=True)

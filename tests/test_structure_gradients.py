@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import INFOS, assert_same_bits
-from helpers_structure import ALL, STRUCTURES, build, draw
+from helpers import ENGINES, INFOS, assert_same_bits, few
+from helpers_structure import ALL, build, draw
 
 RANDOM = {"lengths": "random", "mask": "random", "reset": "random"}
 
 
-@pytest.mark.parametrize("masked_output", ["zero", "hold"])
-@pytest.mark.parametrize("name", ALL)
+@few(engine=ENGINES, name=ALL, masked_output=["zero", "hold"])
 def test_every_structure(engine, name, masked_output):
     layer = build(engine, "lstm", name)
 
@@ -25,16 +24,7 @@ def test_every_structure(engine, name, masked_output):
     assert report.skipped == 0
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
-@pytest.mark.parametrize("cell", ["rnn_tanh", "gru", "gru_reset_before"])
-def test_other_cells(built, cell, name):
-    layer = build(sr, cell, name)
-
-    assert sr.gradcheck(layer, 4, 3, **RANDOM, entries=2, directions=2).ok
-
-
-@pytest.mark.parametrize("name", ["learned-2", "learned-sum"])
-@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
+@few(engine=ENGINES, cell=["lstm", "gru_reset_before"], name=["learned-2", "learned-sum"])
 def test_learned_states(engine, cell, name):
     layer = build(engine, cell, name)
 
@@ -46,9 +36,15 @@ def test_learned_states(engine, cell, name):
     assert "state" not in report.tensors
 
 
-@pytest.mark.parametrize("state", ["random", None])
-@pytest.mark.parametrize("reset_state", ["random", "zero", "learned"])
-@pytest.mark.parametrize("name", ["learned-2", "residual-mul", "turned"])
+RESETTING = ("learned-2", "residual-mul", "turned")
+
+
+@few(
+    engine=ENGINES,
+    state=["random", None],
+    reset_state=["random", "zero", "learned"],
+    name=RESETTING,
+)
 def test_states_that_resets_go_to(engine, name, reset_state, state):
     layer = build(engine, "lstm", name, learn_initial_state=True)
 
@@ -66,38 +62,6 @@ def test_words_for_states_are_checked():
         sr.gradcheck(layer, 3, 2, state="zero")
     with pytest.raises(ValueError, match="reset_state: expected 'random' or 'zero' or 'learned'"):
         sr.gradcheck(layer, 3, 2, reset="random", reset_state="given")
-
-
-@pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("pattern", ["plain", "all", "all-hold"])
-@pytest.mark.parametrize("name", ALL)
-def test_threads_change_no_bit(built, name, pattern, threads, rng):
-    layer = build(sr, "lstm", name, dtype="float32")
-    x, state, call = draw(layer, pattern, rng, T=9, B=7)
-    tape = layer.record(x, state, training=False, num_threads=1, **call)
-    want = tape.backward(tape.output, tape.state)
-
-    other = layer.record(x, state, training=False, num_threads=threads, **call)
-
-    assert_same_bits(other.output, tape.output)
-    got = other.backward(tape.output, tape.state)
-    assert_same_bits(got.params | {"x": got.x}, want.params | {"x": want.x})
-    assert_same_bits(got.state, want.state)
-
-
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_rows_do_not_depend_on_their_batch(built, name, rng):
-    layer = build(sr, "lstm", name, dtype="float32")
-    x, state, call = draw(layer, "all", rng, T=7, B=9)
-    x[:, 4] = np.nan  # others do not notice
-
-    want, after = layer(x, state, **call)
-
-    for rows in ([0], [5, 2], [8, 7, 6, 3]):
-        part = {key: value[..., rows] for key, value in call.items()}
-        output, final = layer(x[:, rows], tuple(one[:, rows] for one in state), **part)
-        assert_same_bits(output, want[:, rows])
-        assert_same_bits(final, tuple(one[:, rows] for one in after))
 
 
 @pytest.mark.parametrize("name", ["reverse-2", "sum-2", "residual-3"])

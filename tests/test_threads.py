@@ -14,7 +14,18 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from helpers import CELLS, Case, assert_same_bits, printed, program, results, run_python
+from helpers import (
+    CELLS,
+    DTYPES,
+    KINDS,
+    Case,
+    assert_same_bits,
+    few,
+    printed,
+    program,
+    results,
+    run_python,
+)
 
 has_affinity = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="needs os.sched_setaffinity"
@@ -26,7 +37,7 @@ has_tasks = pytest.mark.skipif(
 # -- callers ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@few(cell=KINDS, dtype=DTYPES)
 def test_concurrent_callers_of_one_layer_get_right_answers(cell, dtype):
     case = Case(cell, dtype, T=30, B=12, I=40, H=40, layers=2, directions=2, pattern="all")
     problem = case.draw(sr)
@@ -86,11 +97,11 @@ def test_a_first_call_from_many_threads_prepares_once():
 
 @lru_cache
 def long_call() -> tuple[sr.LSTM, np.ndarray]:
-    """Return a layer and an input that keep one thread busy for 0.3 seconds or more."""
+    """Return a layer and an input that keep one thread busy for 0.15 seconds or more."""
     layer = sr.LSTM(256, 256, seed=0)
     row = np.random.default_rng(0).standard_normal((16, 256)).astype("float32")
     spent, steps = 0.0, 20
-    while spent < 0.3:
+    while spent < 0.15:
         steps *= 2
         x = np.broadcast_to(row, (steps, *row.shape))
         begin = time.perf_counter()
@@ -99,6 +110,7 @@ def long_call() -> tuple[sr.LSTM, np.ndarray]:
     return layer, x
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("what", ["call", "record", "backward"])
 def test_long_calls_let_other_threads_run(what):
     layer, x = long_call()
@@ -210,6 +222,7 @@ def test_a_bad_variable_fails_the_import(value):
     assert (done.returncode, error) == (1, f"ImportError: {sentence}")
 
 
+@pytest.mark.quiet
 @has_tasks
 @pytest.mark.parametrize(
     ("setting", "wanted"),
@@ -229,6 +242,7 @@ def test_calls_start_the_threads_they_are_given(setting, wanted):
     assert started == (wanted or limit)
 
 
+@pytest.mark.quiet
 @has_affinity
 @has_tasks
 def test_workers_keep_off_the_cpu_of_their_caller():
@@ -250,6 +264,7 @@ def test_workers_keep_off_the_cpu_of_their_caller():
 # -- signals ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.quiet
 def test_signal_handlers_may_run_layers_during_a_call():
     layer, x = long_call()
     want, answers = layer(x[:3])[0], []

@@ -10,12 +10,15 @@ import pytest
 
 import simdrnn as sr
 from helpers import (
+    DTYPES,
+    ENGINES,
     KINDS,
     PATTERNS,
     Problem,
     as_tuple,
     assert_close,
     assert_same_bits,
+    few,
     make_layer,
     make_problem,
     tolerance,
@@ -31,9 +34,7 @@ def sequence(problem, k):
     return list(sr.tbptt(problem.layer, problem.x, k, problem.state, **problem.call))
 
 
-@pytest.mark.parametrize("k", CHUNKS)
-@pytest.mark.parametrize("pattern", [*PATTERNS, "reset-hold"])
-@pytest.mark.parametrize("cell", KINDS)
+@few(engine=ENGINES, cell=KINDS, k=CHUNKS, pattern=[*PATTERNS, "reset-hold"])
 def test_chunks_are_the_bits_of_one_call(engine, cell, pattern, k, rng):
     problem = make_problem(engine, cell, rng=rng, T=T, B=5, pattern=pattern, num_layers=2)
     output, state = problem.layer(problem.x, problem.state, **problem.call)
@@ -56,8 +57,7 @@ def test_chunks_are_the_bits_of_one_call(engine, cell, pattern, k, rng):
         assert_close(got, want, 2 * tolerance("float64", 2 * T, 6))
 
 
-@pytest.mark.parametrize("k", [3, 4])
-@pytest.mark.parametrize("pattern", ["all", "reset"])
+@few(engine=ENGINES, dtype=DTYPES, pattern=["all", "reset"], k=[3, 4])
 def test_batch_first_is_transposed(engine, dtype, pattern, k, rng):
     problem = make_problem(engine, "lstm", rng=rng, T=T, dtype=dtype, pattern=pattern)
     want = sequence(problem, k)
@@ -110,9 +110,7 @@ def add(one, other):
     return tuple(a + b for a, b in zip(as_tuple(one), as_tuple(other), strict=True))
 
 
-@pytest.mark.parametrize("k", CHUNKS)
-@pytest.mark.parametrize("pattern", [*PATTERNS, "reset-hold"])
-@pytest.mark.parametrize("cell", KINDS)
+@few(engine=ENGINES, cell=KINDS, k=CHUNKS, pattern=[*PATTERNS, "reset-hold"])
 def test_chained_chunks_give_the_gradients_of_one_call(engine, cell, pattern, k, rng):
     # What a chunk leaves out is exactly what goes through the state it was handed.
     problem = make_problem(engine, cell, rng=rng, T=T, B=5, pattern=pattern, num_layers=2)
@@ -162,8 +160,7 @@ def pieces(problem, k):
             yield piece
 
 
-@pytest.mark.parametrize("pattern", ["plain", "lengths", "mask", "reset", "all"])
-@pytest.mark.parametrize("cell", KINDS)
+@few(cell=KINDS, pattern=["plain", "lengths", "mask", "reset", "all"])
 def test_truncated_gradients_are_those_of_the_pieces(cell, pattern, rng):
     problem = make_problem(sr, cell, rng=rng, T=T, B=5, pattern=pattern)
     twin = copy.deepcopy(problem)

@@ -12,6 +12,8 @@ import pytest
 
 import simdrnn as sr
 from simdrnn.engine.random_words import Feature, call_key, normals, philox
+from simdrnn.layers.bound import bound_layer
+from simdrnn.layers.tape import recording_of
 from simdrnn.layers.weight_noise import ChangedWeights
 
 KEY = 0x0123456789ABCDEF
@@ -19,7 +21,9 @@ KEY = 0x0123456789ABCDEF
 
 def noise_of(layer, call=0):
     """Return what a call adds to the weights of a layer whose weights are all zero, by name."""
-    return ChangedWeights.draw(layer, call_key(layer.seed, call)).layer.state_dict()
+    return ChangedWeights.draw(
+        bound_layer(layer), call_key(layer.seed, call)
+    ).bound.parameters.copies()
 
 
 def zeroed(**options):
@@ -93,7 +97,7 @@ def test_noise_is_independent_between_parameters_layers_directions_and_calls():
 def test_recurrent_weights_are_kept_as_often_as_expected(probability):
     layer = zeroed(weight_dropout=probability)
 
-    masks = [ChangedWeights.draw(layer, call_key(5, call)).dropped for call in (0, 1)]
+    masks = [ChangedWeights.draw(bound_layer(layer), call_key(5, call)).dropped for call in (0, 1)]
 
     recurrent = [name for name in layer.parameters() if name.startswith("weight_hh")]
     assert list(masks[0]) == list(masks[1]) == recurrent
@@ -111,7 +115,10 @@ def test_the_mean_over_calls_is_the_layer():
     calls = 2000
 
     total = sum(
-        ChangedWeights.draw(layer, call_key(0, call)).layer.weight_hh_l0 for call in range(calls)
+        ChangedWeights.draw(bound_layer(layer), call_key(0, call)).bound.parameters.arrays[
+            "weight_hh_l0"
+        ]
+        for call in range(calls)
     )
 
     deviation = np.abs(layer.weight_hh_l0) * math.sqrt(0.3 / 0.7 / calls)
@@ -153,5 +160,5 @@ def test_a_probability_of_zero_is_off(engine):
 
     tape = layer.record(x)
 
-    assert tape._used is layer
+    assert recording_of(tape).changed is None
     np.testing.assert_array_equal(tape.output, plain.record(x).output)

@@ -16,9 +16,10 @@ from typing import Any
 
 import simdrnn as sr
 from simdrnn import reference
-from simdrnn.layers.from_table import LayerKind
+from simdrnn.layers.constructors import bound_to
+from simdrnn.layers.kinds import AnyLayer
 from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.reference.layers import Reference
+from simdrnn.reference.layers import REFERENCE
 from simdrnn.spec import activations
 from simdrnn.spec.options import Options
 from simdrnn.spec.parameters import INITIALIZERS
@@ -123,7 +124,7 @@ _NEEDS: dict[str, dict[str, Any]] = {"recurrent_dropout_per_gate": {"recurrent_d
 
 def constructor(cell: str) -> Callable[..., RecurrentLayer]:
     """Return a class whose layers are of a cell, whatever public class has it as an option."""
-    return type("Layer", (Reference, LayerKind), {"cell_name": cell})
+    return bound_to(REFERENCE)(type("Layer", (AnyLayer,), {"_cell": staticmethod(lambda: cell)}))
 
 
 def takes(cell: str, **options: Any) -> bool:

@@ -3,8 +3,8 @@
 
 namespace simdrnn {
 
-// kernels/simd/activations.hpp has the formulas; python/simdrnn/spec/activations.py says which of them
-// take alpha and beta, and keeps out the values whose slope could not be told from the value.
+// kernels/simd/activations.hpp has the formulas; python/simdrnn/spec/activations.py says which of
+// them take alpha and beta, and keeps out the values whose slope could not be told from the value.
 enum class ActivationKind : int {
   kSigmoid,
   kTanh,

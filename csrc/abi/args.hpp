@@ -9,6 +9,7 @@
 
 #include "abi/cell_info.hpp"
 #include "abi/options.hpp"
+#include "abi/row_layout.hpp"
 
 namespace simdrnn {
 
@@ -63,11 +64,7 @@ struct PassArgs {
   Projection<T> projection;
   bool optioned;  // whether one of them acts on the step itself
   Draw draw;
-  // Values per unit on the tape: those of layer normalisation (W x and R h by gate; where the
-  // normalised state is carried, the state before), the cell's, those of saved_states.
-  Index saved_width;
-  Index saved_sums;   // how many of them are layer normalisation's
-  bool saved_states;  // whether the states as they were carried on are saved, h first
+  RowLayout layout;  // of a row on the tape, and of one of gate gradients
 };
 
 // A gang shares the same rows: each part computes its own tiles of hidden units and meets the
@@ -124,9 +121,7 @@ struct BackwardArgs {
   // One row per real step of all threads, in the order the weight gradients sum them:
   const std::int32_t*
       position;  // (end - begin, B) row number by (end - 1 - s, b), or null: (end-1-s)*B + b
-  // Gradients by H values, (rows, d_pre_stride): of the pre-activations, then of the parameters per
-  // unit. With layer normalisation those of W x and of R h, by gate, come first.
-  T* d_pre;
+  T* d_pre;      // (rows, d_pre_stride), as GradientLayout says
   Index d_pre_stride;
   const T** x_rows;  // filled here: where that row's x and h_{t-1} are
   const T** h_rows;

@@ -50,8 +50,6 @@ struct KernelTable {
   double (*fma_chain_f32)(
       Index);  // runs that many rounds of independent FMAs; returns how many FLOPs
   double (*fma_chain_f64)(Index);
-  // reads that many elements as many rounds; returns how many bytes
-  double (*read_stream)(const float*, Index, Index rounds);
 };
 
 }  // namespace simdrnn

@@ -126,7 +126,8 @@ class ForwardPass : public LayerPass<T> {
     homes_.push_back(memory.take<T>(2 * elements));
     for (std::size_t k = 1; k < this->states(); ++k) a.state[k] = memory.take<T>(elements);
     a.operand = memory.take<T>(this->network_.has_operand() ? elements : 0);
-    a.gates = memory.take<T>(info.phases == 2 ? elements * (info.gates - 1) : 0);
+    a.gates =
+        memory.take<T>(info.phases == 2 ? elements * (info.gate_count - info.second_gates) : 0);
   }
 
   void run_chunk(int p, ForwardArgs<T>& a, Index begin, const std::vector<T*>& final_states) {

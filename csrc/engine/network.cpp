@@ -33,6 +33,7 @@ Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options)
       options_(options),
       cell_(find_cell(shape.cell)),
       info_(dispatch::active().cells[cell_].info),
+      layout_(row_layout(info_, options.cell.norm.on, options.cell.norm.carried, keeps_states())),
       packed_(static_cast<std::size_t>(shape.layers * shape.directions)) {
   if (projects() && !info_.projects) {
     throw std::invalid_argument("cell: '" + shape.cell + "' has no projection");

@@ -132,20 +132,11 @@ class Network {
   [[nodiscard]] const CellInfo& info() const { return info_; }
   [[nodiscard]] const NetworkOptions<T>& options() const { return options_; }
   // Values per unit that a step leaves on the tape.
-  [[nodiscard]] Index saved_width() const {
-    return saved_sums() + info_.saved + (keeps_states() ? info_.states : 0);
-  }
-  // Of these, what layer normalisation needs; see PassArgs.
-  [[nodiscard]] Index saved_sums() const {
-    const LayerNorm<T>& norm = options_.cell.norm;
-    return norm.on ? 2 * info_.gates + (norm.carried && info_.normalise >= 0 ? 1 : 0) : 0;
-  }
+  [[nodiscard]] Index saved_width() const { return layout_.saved.width; }
   // Parameters with a value per unit: the cell's own; then with layer normalisation the weights of
   // both norms by gate, and weight and bias of the state's.
-  [[nodiscard]] Index parameter_count() const {
-    const Index norm = 2 * info_.gates + (info_.normalise >= 0 ? 2 : 0);
-    return info_.cell_parameters + (options_.cell.norm.on ? norm : 0);
-  }
+  [[nodiscard]] Index parameter_count() const { return layout_.parameters; }
+  [[nodiscard]] const RowLayout& layout() const { return layout_; }
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
   [[nodiscard]] bool projects() const { return shape_.projected_size > 0; }
   // Whether a step has a product whose operand the cell makes.
@@ -196,6 +187,7 @@ class Network {
   NetworkOptions<T> options_;
   int cell_ = 0;  // index in the table
   CellInfo info_;
+  RowLayout layout_;
   std::vector<Packed> packed_;
 };
 

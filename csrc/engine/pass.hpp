@@ -106,9 +106,7 @@ class LayerPass {
     }
     pass.optioned = network_.acts(call_);
     pass.draw = {call_.key, static_cast<std::uint32_t>(index()), call_.training};
-    pass.saved_width = network_.saved_width();
-    pass.saved_sums = network_.saved_sums();
-    pass.saved_states = network_.keeps_states();
+    pass.layout = network_.layout();
     return pass;
   }
 

@@ -29,56 +29,51 @@ class WeightGradients {
         input_(network.layer_input(layer)),
         heads_(network.heads()),
         parameter_count_(network.parameter_count()),
-        products_(network.options().cell.norm.on ? 2 * info_.gates * hidden_ : 0),
+        at_(network.layout().gradient),
+        norm_(network.options().cell.norm.on),
         by_gate_(copies_of_h > 1) {}
 
-  // Where in a row of gate gradients those of the parameters begin that units have of their own, of
-  // what the cell takes of the step beside x, and of what is projected, which ends the row. With
-  // layer normalisation the gradients of W x and of R h come first: kernels/backward/norm.hpp.
-  [[nodiscard]] Index cell_parameters() const {
-    return products_ + (info_.gates + info_.separate) * hidden_;
-  }
-  [[nodiscard]] Index attention() const { return cell_parameters() + parameter_count_ * hidden_; }
-  [[nodiscard]] Index projected() const { return attention() + info_.attention * hidden_; }
-  [[nodiscard]] Index width() const { return projected() + projected_size_; }
+  // Where in a row of gate gradients those for the attention begin, and how wide the row is.
+  [[nodiscard]] Index attention() const { return at_.attention * hidden_; }
+  [[nodiscard]] Index width() const { return at_.projected * hidden_ + projected_size_; }
 
   // Thread p's share of every gradient: a slice of the rows of each.
   void add(const RowSums<T>& sums, const SeenRows<T>& seen, int p, Index rows, bool overwrite,
            const ParameterGradients<T>& d) const {
     const Index of_x = input_blocks(info_) * hidden_, joint = joint_gates(info_) * hidden_;
     const bool two_phases = info_.phases == 2;
-    // Behind the joint gates: the gate of the second phase, or the separate recurrent parts.
-    const Index behind = (two_phases ? 1 : info_.separate) * hidden_;
-    const Index first = (info_.gates - (two_phases ? 1 : 0)) * hidden_;
+    // Behind the joint gates: the gates of the second phase, or the separate recurrent parts.
+    const Index behind = (two_phases ? info_.second_gates : info_.separate) * hidden_;
+    const Index first = at_.of_h_apart * hidden_;
     T* d_behind = d.weight_hh + joint * h_size_;
-    sums.product(p, rows, overwrite, 0, of_x, seen.x, input_, d.weight_ih);
-    sums.product(p, rows, overwrite, projected(), projected_size_, seen.operand, hidden_,
-                 d.weight_hr);
+    sums.product(p, rows, overwrite, at_.of_x * hidden_, of_x, seen.x, input_, d.weight_ih);
+    sums.product(p, rows, overwrite, at_.projected * hidden_, projected_size_, seen.operand,
+                 hidden_, d.weight_hr);
     if (heads_ > 1) {
       add_heads(sums, seen, p, rows, overwrite, d.weight_hh);
     } else if (by_gate_) {
       add_gates(sums, seen, p, rows, overwrite, d.weight_hh);
     } else {
       // With layer normalisation all recurrent parts are together.
-      const Index columns = products_ > 0 ? products_ / 2 : joint;
-      sums.product(p, rows, overwrite, products_ / 2, columns, seen.h, h_size_, d.weight_hh);
+      const Index columns = norm_ ? info_.gate_count * hidden_ : joint;
+      sums.product(p, rows, overwrite, at_.of_h * hidden_, columns, seen.h, h_size_, d.weight_hh);
     }
     if (info_.second_sees_h) {
       sums.product(p, rows, overwrite, first, behind, seen.h, h_size_, d_behind);
       d_behind += behind * h_size_;
     }
-    if (two_phases || !(by_gate_ || products_ > 0)) {
+    if (two_phases || !(by_gate_ || norm_)) {
       sums.product(p, rows, overwrite, first, behind, two_phases ? seen.operand : seen.h, h_size_,
                    d_behind);
     }
     for (Index k = 0; k < parameter_count_; ++k) {
-      sums.total(p, rows, overwrite, cell_parameters() + k * hidden_, hidden_,
+      sums.total(p, rows, overwrite, (at_.parameters + k) * hidden_, hidden_,
                  d.parameters[static_cast<std::size_t>(k)]);
     }
-    sums.total(p, rows, overwrite, products_, of_x, d.bias_ih);
+    sums.total(p, rows, overwrite, at_.pre * hidden_, of_x, d.bias_ih);
     if (d.bias_hh == nullptr) return;
-    sums.total(p, rows, overwrite, products_, joint, d.bias_hh);
-    sums.total(p, rows, overwrite, products_ + first, behind, d.bias_hh + joint);
+    sums.total(p, rows, overwrite, at_.pre * hidden_, joint, d.bias_hh);
+    sums.total(p, rows, overwrite, at_.pre_apart * hidden_, behind, d.bias_hh + joint);
   }
 
   // Without steps they are 0.
@@ -99,9 +94,7 @@ class WeightGradients {
                  T* out) const {
     const Index joint = joint_gates(info_);
     for (Index g = 0; g < joint + info_.separate; ++g) {
-      // Separate parts follow the gates; with layer normalisation all recurrent ones do.
-      const Index column =
-          g < joint && products_ == 0 ? g : info_.gates + g - (products_ > 0 ? 0 : joint);
+      const Index column = g < joint ? at_.of_h + g : at_.of_h_apart + g - joint;
       sums.product(p, rows, overwrite, column * hidden_, hidden_, seen.by_gate + g * seen.capacity,
                    h_size_, out + g * hidden_ * h_size_);
     }
@@ -111,7 +104,7 @@ class WeightGradients {
   void add_heads(const RowSums<T>& sums, const SeenRows<T>& seen, int p, Index rows, bool overwrite,
                  T* out) const {
     const Index head = hidden_ / heads_;
-    for (Index first = 0; first < info_.gates * hidden_; first += head, out += head * head) {
+    for (Index first = 0; first < info_.gate_count * hidden_; first += head, out += head * head) {
       const T* const* h = by_gate_ ? seen.by_gate + first / hidden_ * seen.capacity : seen.h;
       sums.product(p, rows, overwrite, first, head, h, head, out, first % hidden_);
     }
@@ -119,8 +112,8 @@ class WeightGradients {
 
   CellInfo info_;
   Index hidden_, h_size_, projected_size_, input_, heads_, parameter_count_;
-  Index products_;  // gradients of W x and R h, with layer normalisation
-  bool by_gate_;
+  GradientLayout at_;
+  bool norm_, by_gate_;
 };
 
 }  // namespace simdrnn

@@ -29,14 +29,14 @@ template <class Cell, class Without, class With, class Normalised, class Args, c
 template <class Cell, class V, class Use>
 [[gnu::always_inline]] inline auto forward_loop(const ForwardArgs<typename V::Scalar>& args,
                                                 Use use) noexcept {
-  return choose_loop<Cell, Forward<Cell, V, Plain>, Forward<Cell, V, Optioned>,
+  return choose_loop<Cell, Forward<Cell, V, WithoutOptions>, Forward<Cell, V, WithOptions>,
                      NormalisedForward<Cell, V>>(args, use);
 }
 
 template <class Cell, class V, class Use>
 [[gnu::always_inline]] inline auto backward_loop(const BackwardArgs<typename V::Scalar>& args,
                                                  Use use) noexcept {
-  return choose_loop<Cell, Backward<Cell, V, Plain>, Backward<Cell, V, Optioned>,
+  return choose_loop<Cell, Backward<Cell, V, WithoutOptions>, Backward<Cell, V, WithOptions>,
                      NormalisedBackward<Cell, V>>(args, use);
 }
 

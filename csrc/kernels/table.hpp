@@ -51,30 +51,6 @@ double fma_chain(Index rounds) noexcept {
   return lanes[0] > T(1e9) ? 0.0 : flops;
 }
 
-// What memory can deliver: loads only, summed in enough chains to hide the latency of additions,
-// and kept alive in the same way.
-template <class V>
-double read_stream(const typename V::Scalar* data, Index count, Index rounds) noexcept {
-  using T = typename V::Scalar;
-  constexpr int kChains = 8;
-  constexpr Index kBlock = kChains * V::kLanes;
-  V sum[kChains];
-  for (int c = 0; c < kChains; ++c) sum[c] = V(T(0));
-  for (Index r = 0; r < rounds; ++r) {
-    Index i = 0;
-    for (; i + kBlock <= count; i += kBlock) {
-#pragma GCC unroll 8
-      for (int c = 0; c < kChains; ++c) sum[c] = sum[c] + V::load(data + i + c * V::kLanes);
-    }
-    for (; i < count; i += V::kLanes) sum[0] = sum[0] + load_up_to<V>(data + i, count - i);
-  }
-  T lanes[V::kLanes];
-  for (int c = 1; c < kChains; ++c) sum[0] = sum[0] + sum[c];
-  sum[0].store(lanes);
-  const double bytes = static_cast<double>(sizeof(T)) * static_cast<double>(count * rounds);
-  return lanes[0] > T(1e9) ? 0.0 : bytes;
-}
-
 template <class Cell, class V>
 constexpr CellKernels<typename V::Scalar> kernels_of() noexcept {
   return {pack<V, Cell>, forward<Cell, V>, backward<Cell, V>, forward_scratch<Cell, V>,
@@ -119,7 +95,6 @@ inline constexpr KernelTable kTable{
     .math_f64 = math_of<Vec<double>>(),
     .fma_chain_f32 = fma_chain<Vec<float>>,
     .fma_chain_f64 = fma_chain<Vec<double>>,
-    .read_stream = read_stream<Vec<float>>,
 };
 
 }  // namespace simdrnn::SIMDRNN_ISA

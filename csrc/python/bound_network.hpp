@@ -147,7 +147,7 @@ class BoundNetwork {
     constexpr Index kMultiplications = 1 << 19;  // about 10 us
     const NetworkShape& s = network_.shape();
     const auto work = static_cast<double>(call.steps.steps * call.steps.batch) *
-                      static_cast<double>(network_.info().gates * s.hidden_size) *
+                      static_cast<double>(network_.info().gate_count * s.hidden_size) *
                       static_cast<double>(s.input_size + s.h_size());
     return work * static_cast<double>(s.layers * s.directions) >
            static_cast<double>(kMultiplications);
@@ -191,7 +191,7 @@ class BoundNetwork {
   // What the cell takes of every step beside x, or a gradient for it; null where it takes nothing.
   template <class E>
   E* attention_of(const py::handle& object, const char* name, const Call<T>& call) const {
-    if (object.is_none() == (network_.info().attention > 0)) {
+    if (object.is_none() == (network_.info().attention)) {
       reject(name, "an array for a cell that takes one, else None");
     }
     return optional_elements<E>(object, name, call.steps.steps * call.steps.batch);

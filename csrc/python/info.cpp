@@ -17,6 +17,29 @@ namespace py = pybind11;
 
 namespace {
 
+// Symbols of the gates, between blanks.
+std::string gate_names(const CellInfo& info) {
+  std::string names;
+  for (int g = 0; g < info.gate_count; ++g)
+    names += (g > 0 ? " " : "") + std::string(info.gates[g].name);
+  return names;
+}
+
+// The activations that can be exchanged: one per gate, "-" where there is none, and behind a "/"
+// what squashes a state.
+std::string activation_names(const CellInfo& info) {
+  std::string names;
+  for (int place = 0; place <= info.squash_place; ++place) {
+    const ActivationKind kind = info.activations[place];
+    const bool squash = place == info.squash_place;
+    if (squash && kind == ActivationKind::kIdentity) break;
+    const bool fixed = place < info.gate_count && (info.gates[place].traits & kFixed) != 0;
+    names += place == 0 ? "" : squash ? " / " : " ";
+    names += fixed ? "-" : kActivationNames[static_cast<int>(kind)];
+  }
+  return names;
+}
+
 py::list cells() {
   py::list list;
   const KernelTable& table = dispatch::active();
@@ -25,8 +48,8 @@ py::list cells() {
     py::dict entry;
     entry["name"] = info.name;
     entry["layer"] = info.layer;  // None where null
-    entry["gate_names"] = info.gate_names;
-    entry["gates"] = info.gates;
+    entry["gate_names"] = gate_names(info);
+    entry["gates"] = info.gate_count;
     entry["separate"] = info.separate;
     entry["states"] = info.states;
     entry["saved"] = info.saved;
@@ -39,8 +62,8 @@ py::list cells() {
     entry["second_sees_h"] = info.second_sees_h;
     entry["biases"] = info.biases;
     entry["parameters"] = info.parameters;
-    entry["activations"] = info.activations;
-    entry["step_inputs"] = info.attention;
+    entry["activations"] = activation_names(info);
+    entry["step_inputs"] = info.attention ? 1 : 0;
     entry["state_names"] = info.state_names;
     entry["heads"] = info.heads;
     entry["normalise"] = info.normalise;

@@ -110,7 +110,7 @@ struct PlainCall {
 
 template <class T>
 py::object BoundNetwork<T>::plain_layer(const py::handle& x, const py::handle& state) const {
-  if (network_.info().attention > 0) return py::none();
+  if (network_.info().attention) return py::none();
   if (!is_plain<T>(x, 3) || shape_of(x)[2] != network_.shape().input_size) return py::none();
   const Index steps = shape_of(x)[0], batch = shape_of(x)[1], input = network_.shape().input_size;
   PlainCall<T> plain;
@@ -133,7 +133,7 @@ py::object BoundNetwork<T>::plain_layer(const py::handle& x, const py::handle& s
 
 template <class T>
 py::object BoundNetwork<T>::plain_cell(const py::handle& x, const py::handle& state) const {
-  if (network_.info().attention > 0) return py::none();
+  if (network_.info().attention) return py::none();
   if (!is_plain<T>(x, 2) || shape_of(x)[1] != network_.shape().input_size) return py::none();
   const Index batch = shape_of(x)[0], hidden = network_.shape().hidden_size;
   PlainCall<T> plain;

@@ -94,7 +94,7 @@ class SharedNetworkOf final : public SharedNetwork {
 
   // Sizes of the parameters of a layer and direction, in the order of state_dict.
   [[nodiscard]] std::vector<Index> parameter_sizes(Index index) const {
-    const Index rows = info().gates * shape().hidden_size;
+    const Index rows = info().gate_count * shape().hidden_size;
     std::vector<Index> sizes{rows * pool_.model().layer_input(index / shape().directions),
                              rows * shape().h_size()};
     if (pool_.bias()) sizes.insert(sizes.end(), 2, rows);

@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine/aligned_buffer.hpp"
 #include "engine/dispatch/dispatch.hpp"
 #include "engine/plan.hpp"
 #include "engine/threads/team.hpp"
@@ -75,53 +75,26 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// The best rate, in billions a second, at which all threads together do what work(p) returns.
-template <class Work>
-double best_rate(int threads, double seconds, Work work) {
+double fma_peak(const std::string& dtype, double seconds, int threads) {
+  if (dtype != "float32" && dtype != "float64") {
+    throw std::invalid_argument("dtype: expected float32 or float64, got " + dtype);
+  }
+  if (threads < 1) throw std::invalid_argument("threads: expected a positive integer");
+  const KernelTable& table = dispatch::active();
+  const auto chain = dtype == "float32" ? table.fma_chain_f32 : table.fma_chain_f64;
+  // A few hundred microseconds: long enough to time, short enough to repeat.
+  constexpr Index kRounds = 200000;
   const py::gil_scoped_release unlocked;
   double best = 0;
   const auto begin = Clock::now();
   do {
     std::vector<double> done(static_cast<std::size_t>(threads));
     const auto round = Clock::now();
-    team::run(threads, [&](int p) { done[static_cast<std::size_t>(p)] = work(p); });
+    team::run(threads, [&](int p) { done[static_cast<std::size_t>(p)] = chain(kRounds); });
     const double elapsed = seconds_since(round);
-    double total = 0;
-    for (const double d : done) total += d;
-    best = std::max(best, total / elapsed);
+    best = std::max(best, std::reduce(done.begin(), done.end()) / elapsed);
   } while (seconds_since(begin) < seconds);
   return best / 1e9;
-}
-
-double fma_peak(const std::string& dtype, double seconds, int threads) {
-  if (dtype != "float32" && dtype != "float64") {
-    throw std::invalid_argument("dtype: expected float32 or float64, got " + dtype);
-  }
-  const KernelTable& table = dispatch::active();
-  const auto chain = dtype == "float32" ? table.fma_chain_f32 : table.fma_chain_f64;
-  constexpr Index kRounds =
-      200000;  // a few hundred microseconds: long enough to time, short enough to repeat
-  return best_rate(threads, seconds, [&](int) { return chain(kRounds); });
-}
-
-// Every thread reads its own share of that many bytes again and again, as the threads of a gang
-// read the recurrent weights: what counts is the cache that a share fits.
-double read_bandwidth(Index bytes, double seconds, int threads) {
-  if (bytes < 1) throw std::invalid_argument("bytes: expected a positive integer");
-  if (threads < 1) throw std::invalid_argument("threads: expected a positive integer");
-  const auto read = dispatch::active().read_stream;
-  constexpr Index kRoundBytes = Index(1) << 26;  // a few hundred microseconds of a fast cache
-  const Index count = std::max<Index>(1, bytes / Index(sizeof(float)) / threads);
-  const Index rounds = std::max<Index>(1, kRoundBytes / (count * Index(sizeof(float))));
-  std::vector<AlignedBuffer> shares(static_cast<std::size_t>(threads));
-  for (AlignedBuffer& share : shares) {
-    share.reserve(static_cast<std::size_t>(count) * sizeof(float));
-    std::fill_n(static_cast<float*>(share.data()), count, 0.0F);
-  }
-  return best_rate(threads, seconds, [&](int p) {
-    const auto* const share = shares[static_cast<std::size_t>(p)].data();
-    return read(static_cast<const float*>(share), count, rounds);
-  });
 }
 
 // Runs `rounds` times a job of each of the sizes in turn; returns how many parts were not called
@@ -186,10 +159,6 @@ void register_testing(py::module_& m) {
               "its slope where x are its values.");
   testing.def("fma_peak", &fma_peak, py::arg("dtype"), py::arg("seconds"), py::arg("threads"),
               "The best GFLOP/s that FMAs on registers reach within that time.");
-  testing.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::arg("seconds"),
-              py::arg("threads"),
-              "The best GB/s at which that many bytes, cut among the threads, are read over and "
-              "over within that time.");
   testing.def("miscounted_parts", &miscounted_parts, py::arg("sizes"), py::arg("rounds"),
               "How many parts of jobs of these sizes, in turn, were not called exactly once.");
   testing.def("plan", &plan, py::arg("steps"), py::arg("batch"), py::arg("input_size"),

@@ -13,23 +13,14 @@ namespace simdrnn::SIMDRNN_ISA {
 
 struct Atr {
   enum Gate { kInputPart, kRecurrentPart };  // one gate, whose two parts arrive apart
-  static constexpr CellInfo info{.name = "atr",
-                                 .layer = "ATR",
-                                 .gate_names = "p",
-                                 .gates = 1,
-                                 .separate = 1,
-                                 .states = 1,
-                                 .saved = 3,
-                                 .phases = 1,
-                                 .keep = -1,
-                                 .write = -1,
-                                 .activations = "sigmoid"};
+  static constexpr CellInfo info =
+      described({.name = "atr", .layer = "ATR", .gates = {{"p", kSigmoid, kApart}}, .saved = 3});
 
   template <class V, class P>
   static void forward(const Lanes<V, 2>& pre, const Lanes<V, 1>& state, const P& p,
                       Lanes<V, 1>& next, Lanes<V, 3>& saved) noexcept {
-    const V i = p.sigmoid(pre[kInputPart] + pre[kRecurrentPart], kInputPart);
-    const V f = p.sigmoid(pre[kInputPart] - pre[kRecurrentPart], kInputPart);
+    const V i = p(pre[kInputPart] + pre[kRecurrentPart], kInputPart);
+    const V f = p(pre[kInputPart] - pre[kRecurrentPart], kInputPart);
     next[0] = fma(f, state[0], i * pre[kInputPart]);
     saved = {i, f, pre[kInputPart]};
   }
@@ -39,8 +30,8 @@ struct Atr {
                        const Lanes<V, 1>& d_next, const P& p, Lanes<V, 2>& d_pre,
                        Lanes<V, 1>& d_state) noexcept {
     const V i = saved[0], f = saved[1], input_part = saved[2];
-    const V d_i = d_next[0] * input_part * p.sigmoid_slope(i, kInputPart);
-    const V d_f = d_next[0] * state[0] * p.sigmoid_slope(f, kInputPart);
+    const V d_i = d_next[0] * input_part * p.slope(i, kInputPart);
+    const V d_f = d_next[0] * state[0] * p.slope(f, kInputPart);
     d_pre = {fma(d_next[0], i, d_i + d_f), d_i - d_f};
     d_state[0] = d_next[0] * f;
   }

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Atr"]
 
@@ -36,30 +36,13 @@ class Atr:
     )
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], options: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = p, q (2, B, H) and h (B, H) to h' and what is saved."""
+    def forward(pre: Arrays, state: Arrays, options: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = p, q and h (B, H) to h' and what is saved."""
         (h,) = state
         p, q = pre
         i = options.activate(0, p + q)
         f = options.activate(0, p - q)
         return (i * p + f * h,), (i, f, p)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        options: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for h except through `pre`."""
-        i, f, p = saved
-        (h,), (d_h,) = state, d_following
-        d_i = d_h * p * options.slope(0, i)
-        d_f = d_h * h * options.slope(0, f)
-        return (d_h * i + d_i + d_f, d_i - d_f), (d_h * f,)
 
 
 CELLS: tuple[Cell, ...] = (Atr(),)

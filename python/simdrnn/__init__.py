@@ -18,11 +18,8 @@ except ImportError as error:  # the usual cause: running beside a source tree th
 
 from simdrnn import isa, runtime
 from simdrnn._version import __version__
-from simdrnn.layers import from_table, on_compiled
-from simdrnn.layers.cells_on_compiled import GRUCell, LSTMCell, RNNCell
-from simdrnn.layers.from_table import list_cells
+from simdrnn.layers.compiled import COMPILED, GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from simdrnn.layers.gradients import Gradients
-from simdrnn.layers.on_compiled import GRU, LSTM, RNN
 from simdrnn.layers.tape import Tape
 from simdrnn.runtime import (
     get_num_threads,
@@ -74,6 +71,7 @@ if TYPE_CHECKING:
     from simdrnn.diagnosis import diagnose
     from simdrnn.files.loading import load
     from simdrnn.layers.explanation import explain
+    from simdrnn.layers.from_table import list_cells
     from simdrnn.parity import parity_report
     from simdrnn.stack.stack import Stack
     from simdrnn.training.clip import clip_grad_norm_, clip_grad_value_
@@ -97,6 +95,7 @@ _OBJECTS = {
     "diagnose": "diagnosis",
     "explain": "layers.explanation",
     "gradcheck": "training.gradcheck.check",
+    "list_cells": "layers.from_table",
     "load": "files.loading",
     "mse": "training.losses",
     "parity_report": "parity",
@@ -111,15 +110,27 @@ def __getattr__(name: str) -> Any:
         return import_module(f"simdrnn.{name}")
     if name in _OBJECTS:
         return getattr(import_module(f"simdrnn.{_OBJECTS[name]}"), name)
-    made = from_table.cell_class(name, on_compiled.Compiled, __name__)
+    made = _table().cell_class(name, COMPILED, _equations_of)
     if made is not None:
         return made
     raise AttributeError(f"module 'simdrnn' has no attribute {name!r}")
 
 
+def _table() -> Any:
+    """Return the module that makes classes of the table of cells."""
+    return import_module("simdrnn.layers.from_table")
+
+
+def _equations_of(cell: str) -> str | None:
+    """Return what a cell's NumPy twin says of it, which is imported for that."""
+    from simdrnn.reference.layers import equations_of
+
+    return equations_of(cell)
+
+
 def __dir__() -> list[str]:
     """List what is imported or made when it is asked for among the attributes."""
-    made = from_table.class_names(on_compiled.Compiled.cell_infos())
+    made = _table().class_names(COMPILED.cells())
     return sorted({*globals(), *_MODULES, *_OBJECTS, *made})
 
 

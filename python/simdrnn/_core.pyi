@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import ParameterArrays, Run, State
+from simdrnn.engine.protocol import CheckedCall, ParameterArrays, State
 
 compiler: str
 flags: str
@@ -30,7 +30,6 @@ class _Testing:
         self, kind: int, alpha: float, beta: float, x: npt.NDArray[Any], slope: bool
     ) -> npt.NDArray[Any]: ...
     def fma_peak(self, dtype: str, seconds: float, threads: int) -> float: ...
-    def read_bandwidth(self, bytes: int, seconds: float, threads: int) -> float: ...
     def miscounted_parts(self, sizes: Sequence[int], rounds: int) -> int: ...
     def plan(
         self,
@@ -90,14 +89,14 @@ class _Network:
     ) -> None: ...
     def forward(
         self,
-        run: Run,
+        run: CheckedCall,
         output: npt.NDArray[Any],
         final_states: tuple[npt.NDArray[Any], ...],
         tape: _Tape | None,
     ) -> None: ...
     def backward(
         self,
-        run: Run,
+        run: CheckedCall,
         tape: _Tape,
         d_output: npt.NDArray[Any],
         d_final_states: tuple[npt.NDArray[Any], ...],
@@ -124,7 +123,7 @@ class _Network:
     def workspace_bytes(
         self, steps: int, batch: int, training: bool, checkpoint_every: int
     ) -> int: ...
-    def backward_peak(self, run: Run, checkpoint_every: int) -> int: ...
+    def backward_peak(self, run: CheckedCall, checkpoint_every: int) -> int: ...
 
 class NetworkF32(_Network): ...
 class NetworkF64(_Network): ...

@@ -1,9 +1,18 @@
-// Where the states before a step are, found by looking back over the flags.
+// A row of the step at hand, and where its states before the step are, found by looking back over
+// the flags.
 #pragma once
 #include "abi/args.hpp"
 #include "kernels/steps.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
+
+// One row of the step at hand.
+template <class T>
+struct BackwardRow {
+  Index i, b, number;          // slot, batch index, row of d_pre
+  const T* state[kMaxStates];  // before the step
+  const T* seen_h;             // h as the recurrent product saw it
+};
 
 inline constexpr Index kNoStep = -1, kReset = -2;
 
@@ -38,10 +47,10 @@ inline void states_before(const BackwardArgs<T>& a, const CellInfo& info, Index 
   const Index t = time_of(pass, before);
   state[0] = row_at(a.y, t, b);
   for (int k = 1; k < info.states; ++k) {
-    const Index value = pass.saved_width - info.states + k;
+    const Index value = pass.layout.saved.last_states + k - 1;
     state[k] = before < a.saved_begin
                    ? a.checkpoint + (b * (info.states - 1) + k - 1) * hidden
-                   : a.saved + ((t * pass.batch + b) * pass.saved_width + value) * hidden;
+                   : a.saved + ((t * pass.batch + b) * pass.layout.saved.width + value) * hidden;
   }
 }
 

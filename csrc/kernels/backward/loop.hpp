@@ -6,45 +6,34 @@
 // product over all threads' rows (kernels/gemm/outer.hpp, engine/weight_gradients.hpp).
 #pragma once
 #include "abi/args.hpp"
-#include "kernels/backward/projection.hpp"
 #include "kernels/backward/rows.hpp"
-#include "kernels/backward/through_h.hpp"
-#include "kernels/backward/trace.hpp"
 #include "kernels/gemm/rows.hpp"
-#include "kernels/options/noise.hpp"
 #include "kernels/options/optioned.hpp"
-#include "kernels/options/step_gradient.hpp"
 #include "kernels/simd/lanes.hpp"
 #include "kernels/simd/partial.hpp"
 #include "kernels/steps.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
-template <class Cell, class V, template <class> class Options>
-class Backward : protected BackwardRows<Cell, V> {
-  using Rows = BackwardRows<Cell, V>;
+template <class Cell, class V, class Options>
+class Backward : protected BackwardRows<V> {
+  using Rows = BackwardRows<V>;
   using T = typename V::Scalar;
-  using Row = typename Rows::Row;
+  using Row = BackwardRow<T>;
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
   static constexpr bool kTwoPhases = kInfo.phases == 2;
-  static constexpr int kSlots = kInfo.gates + kInfo.separate;
+  static constexpr int kSlots = kInfo.gate_count + kInfo.separate;
   static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
   // The first gate's gradient waits for that of the operand, unless there is a part of it already.
   static constexpr int kFirstKnown = kTwoPhases && !kInfo.second_sees_h ? 1 : 0;
   // What the cell gets beside pre-activations, and what leaves beside their gradients.
   static constexpr int kGiven = kInfo.cell_parameters + kInfo.attention;
-  static_assert(kInfo.attention <= 1, "PassArgs has room for one");
   using Saved = Lanes<V, kInfo.saved + kGiven>;
 
  public:
   explicit Backward(const BackwardArgs<T>& args) noexcept
-      : Rows(args),
-        options_(pass_.options),
-        noise_(pass_, a_.padded, scratch_),
-        dropout_(pass_, a_.padded, scratch_),
-        recurrent_(a_, dropout_, scratch_),
-        projection_(a_, scratch_) {
+      : Rows(args, Cell::info, Options::kActs), options_(pass_.options) {
     if constexpr (kTwoPhases) {
       second_gate_rows_ = scratch_.template take<const T*>(pass_.count);
       d_operand_rows_ = scratch_.template take<T*>(pass_.count);
@@ -73,15 +62,16 @@ class Backward : protected BackwardRows<Cell, V> {
 
  protected:
   using Rows::a_, Rows::pass_, Rows::scratch_;
+  using Rows::noise_, Rows::dropout_, Rows::projection_, Rows::recurrent_;
   using Rows::rows_, Rows::units_, Rows::of_h_, Rows::t_;
 
   void through_cells(Index n) noexcept {
     for (Index r = 0; r < n; ++r) {
-      enter(rows_[r], r);
+      this->enter(rows_[r], r);
       if (!projects()) any_cells(rows_[r], r, a_.d_state[0] + rows_[r].i * a_.padded);
     }
     if (!projects()) return;
-    through_projection(n);
+    this->through_projection(n);
     for (Index r = 0; r < n; ++r) any_cells(rows_[r], r, projection_.made(r));
   }
 
@@ -90,7 +80,7 @@ class Backward : protected BackwardRows<Cell, V> {
   virtual void cells(const Row& row, Index r, T* d_h) noexcept { plain_cells(row, r, d_h); }
 
   [[gnu::always_inline]] void any_cells(const Row& row, Index r, T* d_h) noexcept {
-    if constexpr (Options<V>::kActs) {
+    if constexpr (Options::kActs) {
       cells(row, r, d_h);
     } else {
       plain_cells(row, r, d_h);
@@ -100,45 +90,15 @@ class Backward : protected BackwardRows<Cell, V> {
   [[gnu::always_inline]] void plain_cells(const Row& row, Index r, T* d_h) noexcept {
     Index unit = units_.begin;
     for (; unit + kLanes <= units_.end; unit += kLanes) any_cell<true>(row, r, d_h, unit, kLanes);
-    if (unit < units_.end) any_cell<false>(row, r, d_h, unit, units_.end - unit);
-  }
-
-  // From h as it is carried to what the cell made of it.
-  void through_projection(Index n) noexcept {
-    for (Index r = 0; r < n; ++r) projection_.enter(t_, r, rows_[r], of_h_);
-    projection_.run(n, units_);
-  }
-
-  // What was random about the n-th row of the step.
-  void prepare(Row& row, Index n) noexcept {
-    noise_.prepare(n, t_, row.b, units_.begin, round_up(units_.end, kLanes));
-    if (!dropout_.on()) return;
-    const Index at = of_h_.begin, size = pass_.h_size;
-    T* const dropped = a_.dropped_h + row.number * dropout_.masks_per_row() * size;
-    for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
-      T* const to = dropped + g * size + at;
-      multiply(row.state[0] + at, dropout_.mask(row.i, g) + at, to, of_h_.end - at);
+    if constexpr (kLanes > 1) {
+      if (unit < units_.end) any_cell<false>(row, r, d_h, unit, units_.end - unit);
     }
-    row.seen_h = dropped;
   }
 
   // Whether h is projected. What arrives at h is then not the cell's.
   bool projects() const noexcept {
-    if constexpr (Options<V>::kActs && kInfo.projects) return projection_.on();
+    if constexpr (Options::kActs && kInfo.projects) return projection_.on();
     return false;
-  }
-
-  // Notes what the weight gradients need of a row, and clips what arrives at its h.
-  void enter(Row& row, Index r) noexcept {
-    if constexpr (Options<V>::kActs) prepare(row, r);
-    if (a_.gang.part == 0) {
-      a_.x_rows[row.number] = row_at(pass_.x, t_, row.b);
-      a_.h_rows[row.number] = row.seen_h;
-    }
-    T* const d_h = a_.d_state[0] + row.i * a_.padded;
-    if (a_.trace != nullptr) trace_arriving(a_, kInfo, t_, row.b, row.i, of_h_);
-    clip_step_gradient<V>(pass_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
-    if (a_.trace != nullptr) trace_states(a_, kInfo, t_, row.b, row.i, of_h_, units_);
   }
 
   // The saved values, and behind them the cell's own parameters and attention.
@@ -147,10 +107,10 @@ class Backward : protected BackwardRows<Cell, V> {
                                              Saved& saved) noexcept {
     const Index hidden = pass_.hidden_size;
     const T* p = this->on_tape(row) + unit;
-    if constexpr (Options<V>::kActs) p += pass_.saved_sums * hidden;
+    if constexpr (Options::kActs) p += pass_.layout.saved.cell * hidden;
     for (int k = 0; k < kInfo.saved; ++k, p += hidden) saved[k] = load_n<kFull, V>(p, n);
     load_parameters(pass_.weights, kInfo.cell_parameters, unit, saved, kInfo.saved);
-    if constexpr (kInfo.attention > 0) {
+    if constexpr (kInfo.attention) {
       saved[kInfo.saved + kInfo.cell_parameters] = attention<V>(pass_, t_, row.b);
     }
     return p;
@@ -166,7 +126,7 @@ class Backward : protected BackwardRows<Cell, V> {
   [[gnu::always_inline]] void load(const Row& row, Index r, const T* d_h, Index unit, Index n,
                                    Step& s) noexcept {
     const T* h = load_saved<kFull>(row, unit, n, s.saved);
-    if (!Options<V>::kActs || !pass_.saved_states) h = row_at(a_.y, t_, row.b) + unit;
+    if (!Options::kActs || !pass_.layout.saved.keeps_carried) h = row_at(a_.y, t_, row.b) + unit;
     const bool own = !projects();  // whether the cell's h is the one that is carried
     s.state[0] = own ? load_n<kFull, V>(row.state[0] + unit, n) : V(T(0));
     for (int k = 1; k < kInfo.states; ++k) s.state[k] = load_n<kFull, V>(row.state[k] + unit, n);
@@ -178,7 +138,7 @@ class Backward : protected BackwardRows<Cell, V> {
     for (int k = 1; k < kInfo.states; ++k) {
       s.d_next[k] = V::load(a_.d_state[k] + row.i * a_.padded + unit);
     }
-    if constexpr (Options<V>::kActs) options_.enter(noise_.row(r, unit), noise_.stride());
+    if constexpr (Options::kActs) options_.enter(noise_.row(r, unit), noise_.stride());
     options_.template begin_backward<kInfo.states>(s.next[0], s.d_next, s.past);
   }
 
@@ -199,7 +159,7 @@ class Backward : protected BackwardRows<Cell, V> {
   // Where a slot of the cell's gradients is in a row of d_pre.
   T* d_pre_of(const Row& row, int slot) const noexcept {
     T* const to = a_.d_pre + row.number * a_.d_pre_stride + slot * pass_.hidden_size;
-    if constexpr (Options<V>::kActs) return to + sums_before<Cell>(pass_);
+    if constexpr (Options::kActs) return to + pass_.layout.gradient.pre * pass_.hidden_size;
     return to;
   }
 
@@ -207,7 +167,7 @@ class Backward : protected BackwardRows<Cell, V> {
   template <bool kFull>
   [[gnu::always_inline]] void any_cell(const Row& row, Index r, T* d_h, Index unit,
                                        Index n) noexcept {
-    if constexpr (Options<V>::kActs) {
+    if constexpr (Options::kActs) {
       called_cell<kFull>(row, r, d_h, unit, n);
     } else {
       cell<kFull>(row, r, d_h, unit, n);
@@ -241,23 +201,23 @@ class Backward : protected BackwardRows<Cell, V> {
     ProductArgs<T> p{};
     for (Index r = 0; r < n; ++r) {
       second_gate_rows_[r] =
-          a_.d_pre + rows_[r].number * a_.d_pre_stride + (kInfo.gates - 1) * hidden;
+          a_.d_pre + rows_[r].number * a_.d_pre_stride + pass_.layout.gradient.of_h_apart * hidden;
       d_operand_rows_[r] = a_.d_operand + r * a_.padded;
     }
     p.rows = n;
     p.width = hidden;
     p.begin = units_.begin;
     p.end = units_.end;
-    p.h_depth = hidden;
+    p.h_depth = kInfo.second_gates * hidden;
     p.x_rows = p.h_rows = second_gate_rows_;
     p.x_panels = p.h_panels = pass_.weights.h_transposed[1];
     p.tile_vectors = kTileVectors;
     p.out = d_operand_rows_;
     multiply_rows<V>(p);
     for (Index r = 0; r < n; ++r) {
-      Index unit = units_.begin;
-      for (; unit + kLanes <= units_.end; unit += kLanes) operand<true>(rows_[r], r, unit, kLanes);
-      if (unit < units_.end) operand<false>(rows_[r], r, unit, units_.end - unit);
+      each_vector<V>(units_.begin, units_.end, [&](Index unit, Index count, auto full) noexcept {
+        operand<full>(rows_[r], r, unit, count);
+      });
     }
   }
 
@@ -277,7 +237,7 @@ class Backward : protected BackwardRows<Cell, V> {
       T* const d_h = a_.d_state[0] + row.i * a_.padded + unit;
       const V d_operand = V::load(a_.d_operand + r * a_.padded + unit);
       V d_seen = Cell::operand_backward(saved, state, d_operand, options_, d_pre, value);
-      if constexpr (Options<V>::kActs) {
+      if constexpr (Options::kActs) {
         if (dropout_.on()) d_seen = d_seen * V::load(dropout_.mask(row.i, kSeeing - 1) + unit);
       }
       (V::load(d_h) + d_seen).store(d_h);
@@ -286,11 +246,7 @@ class Backward : protected BackwardRows<Cell, V> {
     }
   }
 
-  Options<V> options_;
-  StepNoise<V, Options<V>, kInfo.states> noise_;
-  RecurrentDropout<V, Options<V>, kSeeing> dropout_;
-  RecurrentGradient<Cell, V, Options<V>> recurrent_;
-  BackwardProjection<Cell, V> projection_;
+  typename Options::template Of<Cell, V> options_;
   const T** second_gate_rows_ = nullptr;  // gradients of the second phase's gate
   T** d_operand_rows_ = nullptr;
 };

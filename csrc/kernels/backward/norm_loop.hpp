@@ -6,17 +6,17 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 template <class Cell, class V>
-class NormalisedBackward final : Backward<Cell, V, Optioned> {
-  using Base = Backward<Cell, V, Optioned>;
+class NormalisedBackward final : Backward<Cell, V, WithOptions> {
+  using Base = Backward<Cell, V, WithOptions>;
   using T = typename V::Scalar;
-  using Row = typename BackwardRows<Cell, V>::Row;
+  using Row = BackwardRow<T>;
   using Step = typename Base::Step;
   static constexpr CellInfo kInfo = Cell::info;
-  using Gradients = Lanes<V, kInfo.gates + kInfo.separate + kInfo.cell_parameters>;
+  using Gradients = Lanes<V, kInfo.gate_count + kInfo.separate + kInfo.cell_parameters>;
 
  public:
   explicit NormalisedBackward(const BackwardArgs<T>& args) noexcept
-      : Base(args), norm_(pass_, a_.padded, scratch_) {}
+      : Base(args), norm_(pass_, Cell::info, a_.padded, scratch_) {}
 
   using Base::run, Base::scratch_used;
 
@@ -26,15 +26,15 @@ class NormalisedBackward final : Backward<Cell, V, Optioned> {
   void cells(const Row& row, Index r, T* d_h) noexcept override {
     norm_.enter(this->on_tape(row), a_.d_pre + row.number * a_.d_pre_stride);
     if constexpr (kInfo.normalise >= 0) {
-      each_vector<V>(pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
+      each_vector<V>(0, pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
         output<full>(row, r, d_h, unit, n);
       });
       norm_.through_state();
-      each_vector<V>(pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
+      each_vector<V>(0, pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
         update<full>(row, r, d_h, unit, n);
       });
     } else {
-      each_vector<V>(pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
+      each_vector<V>(0, pass_.hidden_size, [&](Index unit, Index n, auto full) noexcept {
         this->template any_cell<full>(row, r, d_h, unit, n);
       });
     }
@@ -84,10 +84,10 @@ class NormalisedBackward final : Backward<Cell, V, Optioned> {
   [[gnu::always_inline]] static void each_of_output(Act act) noexcept {
     act(Cell::kOutput);
     if constexpr (kInfo.cell_parameters > 0)
-      act(kInfo.gates + kInfo.separate + kInfo.cell_parameters - 1);
+      act(kInfo.gate_count + kInfo.separate + kInfo.cell_parameters - 1);
   }
 
-  NormalisedGradient<Cell, V> norm_;
+  NormalisedGradient<V> norm_;
 };
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -5,6 +5,7 @@
 // cell.
 #pragma once
 #include "abi/args.hpp"
+#include "kernels/backward/before.hpp"
 #include "kernels/forward/projection.hpp"
 #include "kernels/gemm/rows.hpp"
 #include "kernels/simd/partial.hpp"
@@ -12,13 +13,11 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-template <class Cell, class V>
+template <class V>
 class BackwardProjection {
   using T = typename V::Scalar;
-  static constexpr CellInfo kInfo = Cell::info;
+  using Row = BackwardRow<T>;
   static constexpr Index kLanes = V::kLanes;
-  // Where the product's gradient begins in a row of d_pre, in H elements.
-  static constexpr Index kPlace = kInfo.gates + kInfo.separate + kInfo.cell_parameters;
 
  public:
   BackwardProjection(const BackwardArgs<T>& args, Scratch& scratch) noexcept
@@ -33,15 +32,16 @@ class BackwardProjection {
   T* made(Index r) const noexcept { return a_.d_operand + r * a_.padded; }
 
   // Takes the gradient of h of the step's r-th row: what goes past the product stays in d_state.
-  template <class Row>
-  void enter(Index t, Index r, const Row& row, Share part) noexcept {
-    T* const product = a_.d_pre + row.number * a_.d_pre_stride + kPlace * pass_.hidden_size;
+  [[gnu::noinline]] void enter(Index t, Index r, const Row& row, Share part) noexcept {
+    T* const product = a_.d_pre + row.number * a_.d_pre_stride +
+                       pass_.layout.gradient.projected * pass_.hidden_size;
     from_[r] = product;
     to_[r] = made(r);
     options_.prepare(t, row.b, part.begin, round_up(part.end, kLanes));
-    const Index saved = (t * pass_.batch + row.b) * pass_.saved_width + kInfo.saved;
+    const SavedLayout& layout = pass_.layout.saved;
+    const Index saved = (t * pass_.batch + row.b) * layout.width + layout.carried;
     const T* const h =
-        pass_.saved_states ? a_.saved + saved * pass_.hidden_size : row_at(a_.y, t, row.b);
+        layout.keeps_carried ? a_.saved + saved * pass_.hidden_size : row_at(a_.y, t, row.b);
     const T* const d_y = a_.d_y.data == nullptr ? nullptr : row_at(a_.d_y, t, row.b);
     T* const d_h = a_.d_state[0] + row.i * a_.padded;
     for (Index unit = part.begin; unit < part.end; unit += kLanes) {
@@ -55,7 +55,7 @@ class BackwardProjection {
   }
 
   // From the products of n rows to the cell's h, its units `part`.
-  void run(Index n, Share part) noexcept {
+  [[gnu::noinline]] void run(Index n, Share part) noexcept {
     meet(a_.gang);
     ProductArgs<T> p{};
     p.rows = n;

@@ -1,30 +1,38 @@
-// The rows of a backward pass, step by step: which took the step, what was before it, and where the
-// gradients go that leave the recurrence.
+// The rows of a backward pass, step by step: which took the step, what was before it, what was
+// random about it, and where the gradients go that leave the recurrence.
 #pragma once
 #include "abi/args.hpp"
 #include "kernels/backward/before.hpp"
+#include "kernels/backward/projection.hpp"
+#include "kernels/backward/through_h.hpp"
+#include "kernels/backward/trace.hpp"
 #include "kernels/gemm/rows.hpp"
+#include "kernels/options/noise.hpp"
+#include "kernels/options/step_gradient.hpp"
 #include "kernels/steps.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
-template <class Cell, class V>
+// For all cells: what happens once a step and row does not depend on the equations.
+template <class V>
 class BackwardRows {
  protected:
   using T = typename V::Scalar;
-  static constexpr CellInfo kInfo = Cell::info;
+  using Row = BackwardRow<T>;
   static constexpr Index kLanes = V::kLanes;
-  static constexpr int kInputBlocks = input_blocks(kInfo);
 
-  // One row of the step at hand.
-  struct Row {
-    Index i, b, number;          // slot, batch index, row of d_pre
-    const T* state[kMaxStates];  // before the step
-    const T* seen_h;             // h as the recurrent product saw it
-  };
-
-  explicit BackwardRows(const BackwardArgs<T>& args) noexcept
-      : a_(args), pass_(args.pass), scratch_(args.scratch) {
+  // `acts`: whether options may act at all.
+  [[gnu::noinline]] BackwardRows(const BackwardArgs<T>& args, const CellInfo& info,
+                                 bool acts) noexcept
+      : a_(args),
+        pass_(args.pass),
+        info_(info),
+        acts_(acts),
+        scratch_(args.scratch),
+        noise_(pass_, info.states, args.padded, acts, scratch_),
+        dropout_(pass_, recurrent_gates(info), args.padded, acts, scratch_),
+        recurrent_(args, info, dropout_, scratch_),
+        projection_(args, scratch_) {
     const Index count = pass_.count, all = count * (a_.end - a_.begin);
     rows_ = scratch_.template take<Row>(count);
     d_x_from_ = scratch_.template take<const T*>(a_.d_x.data != nullptr ? all : 0);
@@ -41,11 +49,11 @@ class BackwardRows {
 
   // Where the step's values of a row begin on the tape.
   const T* on_tape(const Row& row) const noexcept {
-    return a_.saved + (t_ * pass_.batch + row.b) * pass_.saved_width * pass_.hidden_size;
+    return a_.saved + (t_ * pass_.batch + row.b) * pass_.layout.saved.width * pass_.hidden_size;
   }
 
   // Lists the rows that took this step; hands the held outputs' gradients of the others on.
-  Index begin_step(Index step) noexcept {
+  [[gnu::noinline]] Index begin_step(Index step) noexcept {
     t_ = time_of(pass_, step);
     const Index at = (a_.end - 1 - step) * pass_.batch;
     Index n = 0;
@@ -61,7 +69,7 @@ class BackwardRows {
       row.i = i;
       row.b = b;
       row.number = a_.position == nullptr ? at + b : a_.position[at + b];
-      states_before(a_, kInfo, step, b, row.state);
+      states_before(a_, info_, step, b, row.state);
       row.seen_h = row.state[0];
       if (a_.d_x.data != nullptr) {
         d_x_from_[d_x_rows_] = a_.d_pre + row.number * a_.d_pre_stride;
@@ -72,7 +80,7 @@ class BackwardRows {
   }
 
   // dL/dx = W^T d_pre for all rows of this call at once.
-  void through_input() noexcept {
+  [[gnu::noinline]] void through_input() noexcept {
     if (d_x_rows_ == 0) return;
     const Share share = own_part(pass_.input_size);
     ProductArgs<T> p{};
@@ -81,7 +89,7 @@ class BackwardRows {
     p.begin = share.begin;
     p.end = share.end;
     p.x_rows = p.h_rows = d_x_from_;
-    p.h_depth = kInputBlocks * pass_.hidden_size;
+    p.h_depth = input_blocks(info_) * pass_.hidden_size;
     p.x_panels = p.h_panels = pass_.weights.x_transposed;
     p.tile_vectors = kTileVectors;
     p.accumulate = a_.accumulate_d_x;
@@ -91,17 +99,26 @@ class BackwardRows {
 
   // Where the states were made fresh before this step, their gradient is the initial states'.
   void leave_fresh() noexcept {
-    if (pass_.flags == nullptr) return;
-    for (Index i = 0; i < pass_.count; ++i) {
-      const Index b = pass_.rows[i];
-      if (!(flags_at(pass_, t_, b) & kStepFresh)) continue;
-      for (int k = 0; k < kInfo.states; ++k) {
-        const Share part = k == 0 ? of_h_ : units_;
-        T* const carried = a_.d_state[k] + i * a_.padded;
-        add(carried, a_.d_after_reset[k] + b * (k == 0 ? pass_.h_size : pass_.hidden_size), part);
-        fill_zero(carried + part.begin, part.end - part.begin);
-      }
+    if (pass_.flags != nullptr) add_fresh();
+  }
+
+  // From h as it is carried to what the cell made of it.
+  void through_projection(Index n) noexcept {
+    for (Index r = 0; r < n; ++r) projection_.enter(t_, r, rows_[r], of_h_);
+    projection_.run(n, units_);
+  }
+
+  // Notes what the weight gradients need of a row, and clips what arrives at its h.
+  [[gnu::noinline]] void enter(Row& row, Index r) noexcept {
+    if (acts_) prepare(row, r);
+    if (a_.gang.part == 0) {
+      a_.x_rows[row.number] = row_at(pass_.x, t_, row.b);
+      a_.h_rows[row.number] = row.seen_h;
     }
+    T* const d_h = a_.d_state[0] + row.i * a_.padded;
+    if (a_.trace != nullptr) trace_arriving(a_, info_, t_, row.b, row.i, of_h_);
+    clip_step_gradient<V>(pass_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
+    if (a_.trace != nullptr) trace_states(a_, info_, t_, row.b, row.i, of_h_, units_);
   }
 
   // to += from.
@@ -111,7 +128,13 @@ class BackwardRows {
 
   const BackwardArgs<T>& a_;
   const PassArgs<T>& pass_;
+  const CellInfo& info_;
+  bool acts_;
   Scratch scratch_;
+  StepNoise<V> noise_;
+  RecurrentDropout<V> dropout_;
+  RecurrentGradient<V> recurrent_;
+  BackwardProjection<V> projection_;
   Row* rows_ = nullptr;
   const T** d_x_from_ = nullptr;
   T** d_x_to_ = nullptr;
@@ -119,6 +142,33 @@ class BackwardRows {
   Share units_{};  // hidden units of this part
   Share of_h_{};   // its elements of h: the same, unless h is projected
   Index t_ = 0;
+
+ private:
+  // What was random about the n-th row of the step.
+  [[gnu::noinline]] void prepare(Row& row, Index n) noexcept {
+    noise_.prepare(n, t_, row.b, units_.begin, round_up(units_.end, kLanes));
+    if (!dropout_.on()) return;
+    const Index at = of_h_.begin, size = pass_.h_size;
+    T* const dropped = a_.dropped_h + row.number * dropout_.masks_per_row() * size;
+    for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
+      T* const to = dropped + g * size + at;
+      multiply(row.state[0] + at, dropout_.mask(row.i, g) + at, to, of_h_.end - at);
+    }
+    row.seen_h = dropped;
+  }
+
+  [[gnu::noinline]] void add_fresh() noexcept {
+    for (Index i = 0; i < pass_.count; ++i) {
+      const Index b = pass_.rows[i];
+      if (!(flags_at(pass_, t_, b) & kStepFresh)) continue;
+      for (int k = 0; k < info_.states; ++k) {
+        const Share part = k == 0 ? of_h_ : units_;
+        T* const carried = a_.d_state[k] + i * a_.padded;
+        add(carried, a_.d_after_reset[k] + b * (k == 0 ? pass_.h_size : pass_.hidden_size), part);
+        fill_zero(carried + part.begin, part.end - part.begin);
+      }
+    }
+  }
 };
 
 }  // namespace simdrnn::SIMDRNN_ISA

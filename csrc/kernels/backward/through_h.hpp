@@ -2,6 +2,7 @@
 // before it, through recurrent dropout.
 #pragma once
 #include "abi/args.hpp"
+#include "kernels/backward/before.hpp"
 #include "kernels/gemm/pack.hpp"
 #include "kernels/gemm/rows.hpp"
 #include "kernels/options/noise.hpp"
@@ -9,103 +10,85 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-// How many gradients come before those of the pre-activations in a row of d_pre: with layer
-// normalisation those of W x and of R h, by gate.
-template <class Cell, class T>
-inline Index sums_before(const PassArgs<T>& pass) noexcept {
-  return pass.options.norm.on ? 2 * Cell::info.gates * pass.hidden_size : 0;
-}
-
-template <class Cell, class V, class Options>
+template <class V>
 class RecurrentGradient {
   using T = typename V::Scalar;
-  static constexpr CellInfo kInfo = Cell::info;
-  static constexpr bool kTwoPhases = kInfo.phases == 2;
-  static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
-  // Slots whose gradients go through R to h: the first ones, and some that stand apart from them.
-  static constexpr int kJoint = joint_gates(kInfo);
-  static constexpr int kApart = kInfo.second_sees_h ? 1 : kInfo.separate;
-  static constexpr int kFirstApart = kInfo.second_sees_h ? kInfo.gates - 1 : kInfo.gates;
-  using Dropout = RecurrentDropout<V, Options, kSeeing>;
+  using Row = BackwardRow<T>;
+  using Dropout = RecurrentDropout<V>;
 
  public:
-  RecurrentGradient(const BackwardArgs<T>& args, const Dropout& dropout, Scratch& scratch) noexcept
-      : a_(args), pass_(args.pass), dropout_(dropout) {
+  [[gnu::noinline]] RecurrentGradient(const BackwardArgs<T>& args, const CellInfo& info,
+                                      const Dropout& dropout, Scratch& scratch) noexcept
+      : a_(args),
+        pass_(args.pass),
+        info_(info),
+        dropout_(dropout),
+        joint_(joint_gates(info)),
+        apart_(info.second_sees_h ? 1 : info.separate) {
     first_ = scratch.take<const T*>(pass_.count);
     second_ = scratch.take<const T*>(pass_.count);
     out_ = scratch.take<T*>(pass_.count);
-    if constexpr (kInfo.heads) parts_ = scratch.take<T*>(pass_.count);
+    parts_ = scratch.take<T*>(info.heads ? pass_.count : 0);
     if (dropout_.counted()) d_dropped_ = scratch.take<T>(pass_.count * a_.padded);
   }
 
   // dL/dh_{t-1} += R^T d_pre, over the gates that see R h_{t-1}, for the n rows of the step;
   // `of_h` is this part of h.
-  template <class Row>
-  void run(Index t, Index n, const Row* rows, Share of_h) noexcept {
-    if constexpr (kJoint + kApart == 0) return;
+  [[gnu::noinline]] void run(Index t, Index n, const Row* rows, Share of_h) noexcept {
+    if (joint_ + apart_ == 0) return;
     t_ = t;
     of_h_ = of_h;
     for (Index r = 0; r < n; ++r) {
       out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows[r].i * a_.padded;
-      first_[r] = a_.d_pre + rows[r].number * a_.d_pre_stride;
-      second_[r] = first_[r] + kFirstApart * pass_.hidden_size;
-      if constexpr (Options::kActs && normalisable(kInfo)) {
-        if (!pass_.options.norm.on) continue;
-        first_[r] = second_[r];  // all recurrent parts are there
-        second_[r] = first_[r] + kJoint * pass_.hidden_size;
-      }
+      const T* const d_pre = a_.d_pre + rows[r].number * a_.d_pre_stride;
+      first_[r] = d_pre + pass_.layout.gradient.of_h * pass_.hidden_size;
+      second_[r] = d_pre + pass_.layout.gradient.of_h_apart * pass_.hidden_size;
     }
-    if constexpr (kInfo.heads) {
-      if (pass_.heads > 1) return through_heads(n, rows);
-    }
-    if constexpr (Options::kActs) {
-      if (dropout_.by_gate()) return through_gates(n, rows);
-    }
+    if (pass_.heads > 1) return through_heads(n, rows);
+    if (dropout_.by_gate()) return through_gates(n, rows);
     ProductArgs<T> p = product(n);
-    if constexpr (kApart > 0) {
+    if (apart_ > 0) {
       p.x_rows = first_;
-      p.x_depth = kJoint * pass_.hidden_size;
+      p.x_depth = joint_ * pass_.hidden_size;
       p.x_panels = pass_.weights.h_transposed[0];
       p.h_rows = second_;
-      p.h_depth = kApart * pass_.hidden_size;
+      p.h_depth = apart_ * pass_.hidden_size;
       p.h_panels = pass_.weights.h_transposed_separate;
     } else {
       p.x_rows = p.h_rows = first_;
-      p.h_depth = kJoint * pass_.hidden_size;
+      p.h_depth = joint_ * pass_.hidden_size;
       p.x_panels = p.h_panels = pass_.weights.h_transposed[0];
     }
     p.accumulate = !dropout_.on();
     multiply_rows<V>(p);
-    if constexpr (Options::kActs) add_masked(n, rows, 0);
+    add_masked(n, rows, 0);
   }
 
  private:
   // The same where each gate saw an h of its own.
-  template <class Row>
   void through_gates(Index n, const Row* rows) noexcept {
-    constexpr Index kSeen = kTwoPhases ? kJoint : kSeeing;
-    for (Index g = 0; g < kSeen; ++g) {
+    const Index seen = info_.phases == 2 ? joint_ : recurrent_gates(info_);
+    for (Index g = 0; g < seen; ++g) {
       ProductArgs<T> p = product(n);
-      p.x_rows = p.h_rows = g < kJoint ? first_ : second_;
+      p.x_rows = p.h_rows = g < joint_ ? first_ : second_;
       p.h_depth = pass_.hidden_size;
-      p.h_first = (g < kJoint ? g : g - kJoint) * pass_.hidden_size;
-      p.h_panel_depth = (g < kJoint ? kJoint : kInfo.separate) * pass_.hidden_size;
+      p.h_first = (g < joint_ ? g : g - joint_) * pass_.hidden_size;
+      p.h_panel_depth = (g < joint_ ? joint_ : info_.separate) * pass_.hidden_size;
       p.x_panels = p.h_panels =
-          g < kJoint ? pass_.weights.h_transposed[0] : pass_.weights.h_transposed_separate;
+          g < joint_ ? pass_.weights.h_transposed[0] : pass_.weights.h_transposed_separate;
       multiply_rows<V>(p);
       add_masked(n, rows, g);
       // The next gate's gradients.
-      for (Index r = 0; r < n; ++r) (g < kJoint ? first_ : second_)[r] += pass_.hidden_size;
+      for (Index r = 0; r < n; ++r) (g < joint_ ? first_ : second_)[r] += pass_.hidden_size;
     }
   }
 
   // The same where R has heads: each head's h from its own gates' rows, one gate after the other.
   // This part's units begin with a vector of each head (engine/network.hpp sees to it).
-  template <class Row>
   void through_heads(Index n, const Row* rows) noexcept {
     const Index hidden = pass_.hidden_size, head = hidden / pass_.heads;
     const bool by_gate = dropout_.by_gate();
-    for (Index g = 0; g < kInfo.gates; ++g) {
+    for (Index g = 0; g < info_.gate_count; ++g) {
       const T* panel = pass_.weights.h_transposed[0] + g * head_panel<V>(head);
       ProductArgs<T> p = product(n);
       p.backwards = false;
@@ -113,7 +96,7 @@ class RecurrentGradient {
       p.x_rows = p.h_rows = second_;
       p.accumulate = by_gate ? false : g > 0 || !dropout_.on();
       p.out = parts_;
-      for (Index at = 0; at < hidden; at += head, panel += kInfo.gates * head_panel<V>(head)) {
+      for (Index at = 0; at < hidden; at += head, panel += info_.gate_count * head_panel<V>(head)) {
         p.begin = of_h_.begin > at ? of_h_.begin - at : 0;
         p.end = of_h_.end < at + head ? of_h_.end - at : head;
         if (p.begin >= p.end) continue;
@@ -124,9 +107,7 @@ class RecurrentGradient {
         p.x_panels = p.h_panels = panel;
         multiply_rows<V>(p);
       }
-      if constexpr (Options::kActs) {
-        if (by_gate || g + 1 == kInfo.gates) add_masked(n, rows, by_gate ? g : 0);
-      }
+      if (by_gate || g + 1 == info_.gate_count) add_masked(n, rows, by_gate ? g : 0);
     }
   }
 
@@ -143,7 +124,6 @@ class RecurrentGradient {
   }
 
   // From h as recurrent dropout left it, for gate g, to h.
-  template <class Row>
   void add_masked(Index n, const Row* rows, Index g) noexcept {
     if (!dropout_.on()) return;
     for (Index r = 0; r < n; ++r) {
@@ -155,7 +135,10 @@ class RecurrentGradient {
 
   const BackwardArgs<T>& a_;
   const PassArgs<T>& pass_;
+  const CellInfo& info_;
   const Dropout& dropout_;
+  // Slots whose gradients go through R to h: the first ones, and some that stand apart from them.
+  Index joint_, apart_;
   Index t_ = 0;
   Share of_h_{};
   const T** first_ = nullptr;

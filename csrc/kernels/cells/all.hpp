@@ -10,7 +10,6 @@
 #include "kernels/cells/janet.hpp"
 #include "kernels/cells/li_gru.hpp"
 #include "kernels/cells/lstm.hpp"
-#include "kernels/cells/lstm_variants.hpp"
 #include "kernels/cells/mgu.hpp"
 #include "kernels/cells/minimal_rnn.hpp"
 #include "kernels/cells/ran.hpp"

@@ -16,27 +16,20 @@ namespace simdrnn::SIMDRNN_ISA {
 struct Augru {
   // Rows of the weights; then n's recurrent part, and the attention.
   enum Gate { kReset, kUpdate, kNew, kNewRecurrent, kAttention };
-  static constexpr CellInfo info{.name = "augru",
-                                 .layer = "AUGRU",
-                                 .gate_names = "r z n",
-                                 .gates = 3,
-                                 .separate = 1,
-                                 .states = 1,
-                                 .saved = 4,
-                                 .phases = 1,
-                                 .keep = kUpdate,
-                                 .write = -1,
-                                 .candidate = kNew,
-                                 .activations = "sigmoid sigmoid tanh",
-                                 .attention = 1};
+  static constexpr CellInfo info = described(
+      {.name = "augru",
+       .layer = "AUGRU",
+       .gates = {{"r", kSigmoid}, {"z", kSigmoid, kKeeps}, {"n", kTanh, kCandidate, kApart}},
+       .saved = 4,
+       .attention = true});
 
   template <class V, class P>
   static void forward(const Lanes<V, 5>& pre, const Lanes<V, 1>& state, const P& p,
                       Lanes<V, 1>& next, Lanes<V, 4>& saved) noexcept {
     const V one(typename V::Scalar(1));
-    const V r = p.sigmoid(pre[kReset], kReset);
-    const V z = p.sigmoid(pre[kUpdate], kUpdate);
-    const V n = p.tanh(fma(r, pre[kNewRecurrent], pre[kNew]), kNew);
+    const V r = p(pre[kReset], kReset);
+    const V z = p(pre[kUpdate], kUpdate);
+    const V n = p(fma(r, pre[kNewRecurrent], pre[kNew]), kNew);
     const V candidate = p.drop(n);
     next[0] = fma((one - pre[kAttention]) * z, state[0] - candidate, candidate);
     saved = {r, z, n, pre[kNewRecurrent]};
@@ -50,9 +43,9 @@ struct Augru {
     const V zero(typename V::Scalar(0)), one(typename V::Scalar(1));
     const V left = one - saved[kAttention], keep = left * z;
     const V d_keep = d_next[0] * (state[0] - p.drop(n));
-    const V d_n = p.drop(d_next[0] * (one - keep)) * p.tanh_slope(n, kNew);
-    const V d_r = d_n * n_recurrent * p.sigmoid_slope(r, kReset);
-    d_pre = {d_r, d_keep * left * p.sigmoid_slope(z, kUpdate), d_n, d_n * r, zero - d_keep * z};
+    const V d_n = p.drop(d_next[0] * (one - keep)) * p.slope(n, kNew);
+    const V d_r = d_n * n_recurrent * p.slope(r, kReset);
+    d_pre = {d_r, d_keep * left * p.slope(z, kUpdate), d_n, d_n * r, zero - d_keep * z};
     d_state[0] = d_next[0] * keep;  // the direct path; the path through R is the driver's
   }
 };

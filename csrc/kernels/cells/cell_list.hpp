@@ -1,8 +1,11 @@
 // The list of cells, which each cell joins where it is defined: so that all.hpp has one line for
 // each, its #include.
 #pragma once
+#include "abi/cell_info.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
+
+using enum ActivationKind;  // as cells name them
 
 template <class... Cells>
 struct CellList {

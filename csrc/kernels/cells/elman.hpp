@@ -11,63 +11,29 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 struct ElmanTanh {
-  static constexpr CellInfo info{.name = "rnn_tanh",
-                                 .layer = "RNN",
-                                 .gate_names = "h",
-                                 .gates = 1,
-                                 .separate = 0,
-                                 .states = 1,
-                                 .saved = 0,
-                                 .phases = 1,
-                                 .keep = -1,
-                                 .write = -1,
-                                 .common = true,
-                                 .activations = "tanh"};
+  static constexpr CellInfo info =
+      described({.name = "rnn_tanh", .layer = "RNN", .gates = {{"h", kTanh}}, .common = true});
 
   template <class V, class P>
   static void forward(const Lanes<V, 1>& pre, const Lanes<V, 1>&, const P& p, Lanes<V, 1>& next,
                       Lanes<V, 0>&) noexcept {
-    next[0] = p.tanh(pre[0], 0);
+    next[0] = p(pre[0], 0);
   }
 
   template <class V, class P>
   static void backward(const Lanes<V, 0>&, const Lanes<V, 1>&, const Lanes<V, 1>& next,
                        const Lanes<V, 1>& d_next, const P& p, Lanes<V, 1>& d_pre,
                        Lanes<V, 1>& d_state) noexcept {
-    d_pre[0] = d_next[0] * p.tanh_slope(next[0], 0);
+    d_pre[0] = d_next[0] * p.slope(next[0], 0);
     d_state[0] = V(typename V::Scalar(0));  // all of it goes through R: the driver's
   }
 };
 
 SIMDRNN_CELL(ElmanTanh);
 
-struct ElmanRelu {
-  static constexpr CellInfo info{.name = "rnn_relu",
-                                 .layer = nullptr,
-                                 .gate_names = "h",
-                                 .gates = 1,
-                                 .separate = 0,
-                                 .states = 1,
-                                 .saved = 0,
-                                 .phases = 1,
-                                 .keep = -1,
-                                 .write = -1,
-                                 .common = true,
-                                 .activations = "relu"};
-
-  template <class V, class P>
-  static void forward(const Lanes<V, 1>& pre, const Lanes<V, 1>&, const P& p, Lanes<V, 1>& next,
-                      Lanes<V, 0>&) noexcept {
-    next[0] = p.relu(pre[0], 0);
-  }
-
-  template <class V, class P>
-  static void backward(const Lanes<V, 0>&, const Lanes<V, 1>&, const Lanes<V, 1>& next,
-                       const Lanes<V, 1>& d_next, const P& p, Lanes<V, 1>& d_pre,
-                       Lanes<V, 1>& d_state) noexcept {
-    d_pre[0] = d_next[0] * p.relu_slope(next[0], 0);
-    d_state[0] = V(typename V::Scalar(0));
-  }
+struct ElmanRelu : ElmanTanh {
+  static constexpr CellInfo info =
+      described({.name = "rnn_relu", .gates = {{"h", kRelu}}, .common = true});
 };
 
 SIMDRNN_CELL(ElmanRelu);

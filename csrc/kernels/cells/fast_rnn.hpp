@@ -14,23 +14,16 @@ namespace simdrnn::SIMDRNN_ISA {
 
 struct FastRnn {
   enum Gate { kNew, kAlpha, kBeta };  // the row of the weights; then the cell's own parameters
-  static constexpr CellInfo info{.name = "fast_rnn",
-                                 .layer = "FastRNN",
-                                 .gate_names = "n",
-                                 .gates = 1,
-                                 .separate = 0,
-                                 .states = 1,
-                                 .saved = 1,
-                                 .phases = 1,
-                                 .candidate = kNew,
-                                 .activations = "tanh",
-                                 .cell_parameters = 2,
-                                 .parameters = "alpha:1=-3 beta:1=3"};
+  static constexpr CellInfo info = described({.name = "fast_rnn",
+                                              .layer = "FastRNN",
+                                              .gates = {{"n", kTanh, kCandidate}},
+                                              .saved = 1,
+                                              .parameters = "alpha:1=-3 beta:1=3"});
 
   template <class V, class P>
   static void forward(const Lanes<V, 3>& pre, const Lanes<V, 1>& state, const P& p,
                       Lanes<V, 1>& next, Lanes<V, 1>& saved) noexcept {
-    const V n = p.tanh(pre[kNew], kNew);
+    const V n = p(pre[kNew], kNew);
     next[0] = fma(sigmoid(pre[kBeta]), state[0], sigmoid(pre[kAlpha]) * p.drop(n));
     saved[0] = n;
   }
@@ -40,7 +33,7 @@ struct FastRnn {
                        const Lanes<V, 1>& d_next, const P& p, Lanes<V, 3>& d_pre,
                        Lanes<V, 1>& d_state) noexcept {
     const V n = saved[0], alpha = sigmoid(saved[kAlpha]), beta = sigmoid(saved[kBeta]);
-    d_pre = {p.drop(d_next[0] * alpha) * p.tanh_slope(n, kNew),
+    d_pre = {p.drop(d_next[0] * alpha) * p.slope(n, kNew),
              d_next[0] * p.drop(n) * sigmoid_slope(alpha),
              d_next[0] * state[0] * sigmoid_slope(beta)};
     d_state[0] = d_next[0] * beta;

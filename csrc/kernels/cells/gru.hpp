@@ -19,26 +19,19 @@ struct Gru {
     kNew,
     kNewRecurrent
   };  // rows of the weights; then n's recurrent part
-  static constexpr CellInfo info{.name = "gru",
-                                 .layer = "GRU",
-                                 .gate_names = "r z n",
-                                 .gates = 3,
-                                 .separate = 1,
-                                 .states = 1,
-                                 .saved = 4,
-                                 .phases = 1,
-                                 .keep = kUpdate,
-                                 .write = -1,
-                                 .candidate = kNew,
-                                 .common = true,
-                                 .activations = "sigmoid sigmoid tanh"};
+  static constexpr CellInfo info = described(
+      {.name = "gru",
+       .layer = "GRU",
+       .gates = {{"r", kSigmoid}, {"z", kSigmoid, kKeeps}, {"n", kTanh, kCandidate, kApart}},
+       .saved = 4,
+       .common = true});
 
   template <class V, class P>
   static void forward(const Lanes<V, 4>& pre, const Lanes<V, 1>& state, const P& p,
                       Lanes<V, 1>& next, Lanes<V, 4>& saved) noexcept {
-    const V r = p.sigmoid(pre[kReset], kReset);
-    const V z = p.sigmoid(pre[kUpdate], kUpdate);
-    const V n = p.tanh(fma(r, pre[kNewRecurrent], pre[kNew]), kNew);
+    const V r = p(pre[kReset], kReset);
+    const V z = p(pre[kUpdate], kUpdate);
+    const V n = p(fma(r, pre[kNewRecurrent], pre[kNew]), kNew);
     const V candidate = p.drop(n);
     next[0] = fma(z, state[0] - candidate, candidate);
     saved = {r, z, n, pre[kNewRecurrent]};
@@ -50,9 +43,9 @@ struct Gru {
                        Lanes<V, 1>& d_state) noexcept {
     const V r = saved[0], z = saved[1], n = saved[2], n_recurrent = saved[3];
     const V one(typename V::Scalar(1));
-    const V d_n = p.drop(d_next[0] * (one - z)) * p.tanh_slope(n, kNew);
-    const V d_z = d_next[0] * (state[0] - p.drop(n)) * p.sigmoid_slope(z, kUpdate);
-    const V d_r = d_n * n_recurrent * p.sigmoid_slope(r, kReset);
+    const V d_n = p.drop(d_next[0] * (one - z)) * p.slope(n, kNew);
+    const V d_z = d_next[0] * (state[0] - p.drop(n)) * p.slope(z, kUpdate);
+    const V d_r = d_n * n_recurrent * p.slope(r, kReset);
     d_pre = {d_r, d_z, d_n, d_n * r};
     d_state[0] = d_next[0] * z;  // the direct path; the path through R is the driver's
   }
@@ -62,25 +55,17 @@ SIMDRNN_CELL(Gru);
 
 struct GruResetBefore {
   enum Gate { kReset, kUpdate, kNew };
-  static constexpr CellInfo info{.name = "gru_reset_before",
-                                 .layer = nullptr,
-                                 .gate_names = "r z n",
-                                 .gates = 3,
-                                 .separate = 0,
-                                 .states = 1,
-                                 .saved = 3,
-                                 .phases = 2,
-                                 .keep = kUpdate,
-                                 .write = -1,
-                                 .candidate = kNew,
-                                 .common = true,
-                                 .activations = "sigmoid sigmoid tanh"};
+  static constexpr CellInfo info = described(
+      {.name = "gru_reset_before",
+       .gates = {{"r", kSigmoid}, {"z", kSigmoid, kKeeps}, {"n", kTanh, kCandidate, kSecondPhase}},
+       .saved = 3,
+       .common = true});
 
   // First phase: r and z, and what the recurrent product of n multiplies.
   template <class V, class P>
   static V operand(const Lanes<V, 2>& pre, const Lanes<V, 1>& state, const P& p,
                    Lanes<V, 2>& gates) noexcept {
-    gates = {p.sigmoid(pre[kReset], kReset), p.sigmoid(pre[kUpdate], kUpdate)};
+    gates = {p(pre[kReset], kReset), p(pre[kUpdate], kUpdate)};
     return gates[kReset] * state[0];
   }
 
@@ -88,7 +73,7 @@ struct GruResetBefore {
   template <class V, class P>
   static void forward(const Lanes<V, 1>& pre, const Lanes<V, 2>& gates, const Lanes<V, 1>& state,
                       const P& p, Lanes<V, 1>& next, Lanes<V, 3>& saved) noexcept {
-    const V n = p.tanh(pre[0], kNew);
+    const V n = p(pre[0], kNew);
     const V candidate = p.drop(n);
     next[0] = fma(gates[kUpdate], state[0] - candidate, candidate);
     saved = {gates[kReset], gates[kUpdate], n};
@@ -102,8 +87,8 @@ struct GruResetBefore {
                        Lanes<V, 1>& d_state) noexcept {
     const V z = saved[1], n = saved[2];
     const V one(typename V::Scalar(1));
-    d_pre[kUpdate] = d_next[0] * (state[0] - p.drop(n)) * p.sigmoid_slope(z, kUpdate);
-    d_pre[kNew] = p.drop(d_next[0] * (one - z)) * p.tanh_slope(n, kNew);
+    d_pre[kUpdate] = d_next[0] * (state[0] - p.drop(n)) * p.slope(z, kUpdate);
+    d_pre[kNew] = p.drop(d_next[0] * (one - z)) * p.slope(n, kNew);
     d_state[0] = d_next[0] * z;
   }
 
@@ -113,7 +98,7 @@ struct GruResetBefore {
                             const P& p, V& d_pre_reset, V& operand) noexcept {
     const V r = saved[0];
     operand = r * state[0];
-    d_pre_reset = d_operand * state[0] * p.sigmoid_slope(r, kReset);
+    d_pre_reset = d_operand * state[0] * p.slope(r, kReset);
     return d_operand * r;
   }
 };

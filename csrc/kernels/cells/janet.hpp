@@ -14,26 +14,19 @@ namespace simdrnn::SIMDRNN_ISA {
 
 struct Janet {
   enum Gate { kForget, kNew };
-  static constexpr CellInfo info{.name = "janet",
-                                 .layer = "JANET",
-                                 .gate_names = "f n",
-                                 .gates = 2,
-                                 .separate = 0,
-                                 .states = 1,
-                                 .saved = 3,
-                                 .phases = 1,
-                                 .keep = kForget,
-                                 .write = -1,
-                                 .candidate = kNew,
-                                 .activations = "sigmoid tanh"};
+  static constexpr CellInfo info =
+      described({.name = "janet",
+                 .layer = "JANET",
+                 .gates = {{"f", kSigmoid, kKeeps}, {"n", kTanh, kCandidate}},
+                 .saved = 3});
 
   template <class V, class P>
   static void forward(const Lanes<V, 2>& pre, const Lanes<V, 1>& state, const P& p,
                       Lanes<V, 1>& next, Lanes<V, 3>& saved) noexcept {
     const V one(typename V::Scalar(1));
-    const V f = p.sigmoid(pre[kForget], kForget);
-    const V shifted = p.sigmoid(pre[kForget] - one, kForget);  // kept: 1 - shifted would be rounded
-    const V n = p.tanh(pre[kNew], kNew);
+    const V f = p(pre[kForget], kForget);
+    const V shifted = p(pre[kForget] - one, kForget);  // kept: 1 - shifted would be rounded
+    const V n = p(pre[kNew], kNew);
     next[0] = fma(f, state[0], (one - shifted) * p.drop(n));
     saved = {f, shifted, n};
   }
@@ -44,9 +37,8 @@ struct Janet {
                        Lanes<V, 1>& d_state) noexcept {
     const V f = saved[0], shifted = saved[1], n = saved[2];
     const V one(typename V::Scalar(1));
-    d_pre = {d_next[0] * (state[0] * p.sigmoid_slope(f, kForget) -
-                          p.drop(n) * p.sigmoid_slope(shifted, kForget)),
-             p.drop(d_next[0] * (one - shifted)) * p.tanh_slope(n, kNew)};
+    d_pre = {d_next[0] * (state[0] * p.slope(f, kForget) - p.drop(n) * p.slope(shifted, kForget)),
+             p.drop(d_next[0] * (one - shifted)) * p.slope(n, kNew)};
     d_state[0] = d_next[0] * f;
   }
 };

@@ -14,24 +14,17 @@ namespace simdrnn::SIMDRNN_ISA {
 
 struct Mgu {
   enum Gate { kForget, kNew, kNewRecurrent };  // rows of the weights; then n's recurrent part
-  static constexpr CellInfo info{.name = "mgu",
-                                 .layer = "MGU",
-                                 .gate_names = "f n",
-                                 .gates = 2,
-                                 .separate = 1,
-                                 .states = 1,
-                                 .saved = 3,
-                                 .phases = 1,
-                                 .keep = kForget,
-                                 .write = -1,
-                                 .candidate = kNew,
-                                 .activations = "sigmoid tanh"};
+  static constexpr CellInfo info =
+      described({.name = "mgu",
+                 .layer = "MGU",
+                 .gates = {{"f", kSigmoid, kKeeps}, {"n", kTanh, kCandidate, kApart}},
+                 .saved = 3});
 
   template <class V, class P>
   static void forward(const Lanes<V, 3>& pre, const Lanes<V, 1>& state, const P& p,
                       Lanes<V, 1>& next, Lanes<V, 3>& saved) noexcept {
-    const V f = p.sigmoid(pre[kForget], kForget);
-    const V n = p.tanh(fma(f, pre[kNewRecurrent], pre[kNew]), kNew);
+    const V f = p(pre[kForget], kForget);
+    const V n = p(fma(f, pre[kNewRecurrent], pre[kNew]), kNew);
     const V candidate = p.drop(n);
     next[0] = fma(f, state[0] - candidate, candidate);
     saved = {f, n, pre[kNewRecurrent]};
@@ -43,10 +36,9 @@ struct Mgu {
                        Lanes<V, 1>& d_state) noexcept {
     const V f = saved[0], n = saved[1], n_recurrent = saved[2];
     const V one(typename V::Scalar(1));
-    const V d_n = p.drop(d_next[0] * (one - f)) * p.tanh_slope(n, kNew);
+    const V d_n = p.drop(d_next[0] * (one - f)) * p.slope(n, kNew);
     // f acts twice: inside the candidate, and between the candidate and the old state.
-    const V d_f =
-        fma(d_n, n_recurrent, d_next[0] * (state[0] - p.drop(n))) * p.sigmoid_slope(f, kForget);
+    const V d_f = fma(d_n, n_recurrent, d_next[0] * (state[0] - p.drop(n))) * p.slope(f, kForget);
     d_pre = {d_f, d_n, d_n * f};
     d_state[0] = d_next[0] * f;  // the direct path; the path through R is the driver's
   }

@@ -13,26 +13,18 @@ namespace simdrnn::SIMDRNN_ISA {
 
 struct MinimalRnn {
   enum Gate { kLatent, kUpdate };
-  static constexpr CellInfo info{.name = "minimal_rnn",
-                                 .layer = "MinimalRNN",
-                                 .gate_names = "z u",
-                                 .gates = 2,
-                                 .separate = 0,
-                                 .states = 1,
-                                 .saved = 2,
-                                 .phases = 2,
-                                 .keep = kUpdate,
-                                 .write = -1,
-                                 .candidate = kLatent,
-                                 .activations = "tanh sigmoid",
-                                 .input_only = 1,
-                                 .second_sees_h = true};
+  static constexpr CellInfo info =
+      described({.name = "minimal_rnn",
+                 .layer = "MinimalRNN",
+                 .gates = {{"z", kTanh, kCandidate, kInputOnly},
+                           {"u", kSigmoid, kKeeps, kSecondPhase, kSeesH}},
+                 .saved = 2});
 
   // First phase: z, which is the operand itself.
   template <class V, class P>
   static V operand(const Lanes<V, 1>& pre, const Lanes<V, 1>&, const P& p,
                    Lanes<V, 1>& gates) noexcept {
-    gates[kLatent] = p.tanh(pre[kLatent], kLatent);
+    gates[kLatent] = p(pre[kLatent], kLatent);
     return gates[kLatent];
   }
 
@@ -40,7 +32,7 @@ struct MinimalRnn {
   template <class V, class P>
   static void forward(const Lanes<V, 1>& pre, const Lanes<V, 1>& gates, const Lanes<V, 1>& state,
                       const P& p, Lanes<V, 1>& next, Lanes<V, 2>& saved) noexcept {
-    const V u = p.sigmoid(pre[0], kUpdate);
+    const V u = p(pre[0], kUpdate);
     const V candidate = p.drop(gates[kLatent]);
     next[0] = fma(u, state[0] - candidate, candidate);
     saved = {gates[kLatent], u};
@@ -53,8 +45,8 @@ struct MinimalRnn {
                        Lanes<V, 1>& d_state) noexcept {
     const V z = saved[0], u = saved[1];
     const V one(typename V::Scalar(1));
-    d_pre = {p.drop(d_next[0] * (one - u)) * p.tanh_slope(z, kLatent),
-             d_next[0] * (state[0] - p.drop(z)) * p.sigmoid_slope(u, kUpdate)};
+    d_pre = {p.drop(d_next[0] * (one - u)) * p.slope(z, kLatent),
+             d_next[0] * (state[0] - p.drop(z)) * p.slope(u, kUpdate)};
     d_state[0] = d_next[0] * u;
   }
 
@@ -63,7 +55,7 @@ struct MinimalRnn {
   static V operand_backward(const Lanes<V, 2>& saved, const Lanes<V, 1>&, V d_operand, const P& p,
                             V& d_pre_latent, V& operand) noexcept {
     operand = saved[0];
-    d_pre_latent = fma(d_operand, p.tanh_slope(saved[0], kLatent), d_pre_latent);
+    d_pre_latent = fma(d_operand, p.slope(saved[0], kLatent), d_pre_latent);
     return V(typename V::Scalar(0));
   }
 };

@@ -14,26 +14,21 @@ namespace simdrnn::SIMDRNN_ISA {
 struct Ran {
   enum Gate { kInput, kForget, kContent, kSquash };  // rows of the weights; then c's tanh
   enum State { kHidden, kCell };
-  static constexpr CellInfo info{.name = "ran",
-                                 .layer = "RAN",
-                                 .gate_names = "i f n",
-                                 .gates = 3,
-                                 .separate = 0,
-                                 .states = 2,
-                                 .saved = 4,
-                                 .phases = 1,
-                                 .keep = kForget,
-                                 .write = kInput,
-                                 .candidate = kContent,
-                                 .activations = "sigmoid sigmoid identity / tanh",
-                                 .input_only = 1};
+  static constexpr CellInfo info = described({.name = "ran",
+                                              .layer = "RAN",
+                                              .gates = {{"i", kSigmoid, kWrites},
+                                                        {"f", kSigmoid, kKeeps},
+                                                        {"n", kIdentity, kCandidate, kInputOnly}},
+                                              .squash = kTanh,
+                                              .states = 2,
+                                              .saved = 4});
 
   template <class V, class P>
   static void forward(const Lanes<V, 3>& pre, const Lanes<V, 2>& state, const P& p,
                       Lanes<V, 2>& next, Lanes<V, 4>& saved) noexcept {
-    const V i = p.sigmoid(pre[kInput], kInput);
-    const V f = p.sigmoid(pre[kForget], kForget);
-    const V n = p.identity(pre[kContent], kContent);
+    const V i = p(pre[kInput], kInput);
+    const V f = p(pre[kForget], kForget);
+    const V n = p(pre[kContent], kContent);
     const V c = p.clip_cell(fma(f, state[kCell], i * p.drop(n)));
     next = {p.squash(c, kSquash), c};
     saved = {i, f, n, c};
@@ -46,9 +41,8 @@ struct Ran {
     const V i = saved[0], f = saved[1], n = saved[2], c = saved[3];
     const V slope = p.squash_slope(p.squash(c, kSquash), kSquash);
     const V d_c = p.through_cell_clip(c, fma(d_next[kHidden], slope, d_next[kCell]));
-    d_pre = {d_c * p.drop(n) * p.sigmoid_slope(i, kInput),
-             d_c * state[kCell] * p.sigmoid_slope(f, kForget),
-             p.drop(d_c * i) * p.identity_slope(n, kContent)};
+    d_pre = {d_c * p.drop(n) * p.slope(i, kInput), d_c * state[kCell] * p.slope(f, kForget),
+             p.drop(d_c * i) * p.slope(n, kContent)};
     d_state = {V(typename V::Scalar(0)), d_c * f};  // h's part goes through R: the driver's
   }
 };

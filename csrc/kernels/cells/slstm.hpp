@@ -20,30 +20,25 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 struct Slstm {
-  enum Gate { kInput, kForget, kCandidate, kOutput };  // rows of the weights
+  enum Gate { kInput, kForget, kNew, kOutput };  // rows of the weights
   enum State { kHidden, kCell, kNormaliser, kStabiliser };
-  static constexpr CellInfo info{
-      .name = "slstm",
-      .layer = "SLSTM",
-      .gate_names = "i f z o",
-      .gates = 4,
-      .separate = 0,
-      .states = 4,
-      .saved = 8,
-      .phases = 1,
-      .keep = kForget,
-      .write = -1,  // the new value's share, i' / n', is 1 minus the old's
-      .candidate = kCandidate,
-      .activations = "- - tanh sigmoid",
-      .state_names = "h c n>0 m",
-      .heads = true};
+  static constexpr CellInfo info = described({.name = "slstm",
+                                              .layer = "SLSTM",
+                                              .gates = {{"i", kIdentity, kFixed},
+                                                        {"f", kIdentity, kFixed, kKeeps},
+                                                        {"z", kTanh, kCandidate},
+                                                        {"o", kSigmoid}},
+                                              .states = 4,
+                                              .saved = 8,
+                                              .state_names = "h c n>0 m",
+                                              .heads = true});
 
   template <class V, class P>
   static void forward(const Lanes<V, 4>& pre, const Lanes<V, 4>& state, const P& p,
                       Lanes<V, 4>& next, Lanes<V, 8>& saved) noexcept {
     const V zero(typename V::Scalar(0));
-    const V in = p.identity(pre[kInput], kInput), forget = p.identity(pre[kForget], kForget);
-    const V z = p.tanh(pre[kCandidate], kCandidate), o = p.sigmoid(pre[kOutput], kOutput);
+    const V in = p(pre[kInput], kInput), forget = p(pre[kForget], kForget);
+    const V z = p(pre[kNew], kNew), o = p(pre[kOutput], kOutput);
     const V before = log_sigmoid(forget) + state[kStabiliser];
     const V n_old = state[kNormaliser];
     const V m = if_above(n_old, zero, if_above(in, before, in, before), in);
@@ -74,9 +69,8 @@ struct Slstm {
     const V d_in = if_above(one, f, d_m - through_f, through_i);
     const V d_before = if_above(one, f, through_f, d_m - through_i);
     const V d_forget = d_before * sigmoid(zero - forget);
-    d_pre = {d_in * p.identity_slope(in, kInput), d_forget * p.identity_slope(forget, kForget),
-             p.drop(d_c * i) * p.tanh_slope(z, kCandidate),
-             d_next[kHidden] * ratio * p.sigmoid_slope(o, kOutput)};
+    d_pre = {d_in * p.slope(in, kInput), d_forget * p.slope(forget, kForget),
+             p.drop(d_c * i) * p.slope(z, kNew), d_next[kHidden] * ratio * p.slope(o, kOutput)};
     d_state = {zero, d_c * f, d_n * f, d_before};  // h's part goes through R: the driver's
   }
 };

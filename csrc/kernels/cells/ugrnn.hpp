@@ -12,24 +12,17 @@ namespace simdrnn::SIMDRNN_ISA {
 
 struct Ugrnn {
   enum Gate { kUpdate, kNew };
-  static constexpr CellInfo info{.name = "ugrnn",
-                                 .layer = "UGRNN",
-                                 .gate_names = "z n",
-                                 .gates = 2,
-                                 .separate = 0,
-                                 .states = 1,
-                                 .saved = 2,
-                                 .phases = 1,
-                                 .keep = kUpdate,
-                                 .write = -1,
-                                 .candidate = kNew,
-                                 .activations = "sigmoid tanh"};
+  static constexpr CellInfo info =
+      described({.name = "ugrnn",
+                 .layer = "UGRNN",
+                 .gates = {{"z", kSigmoid, kKeeps}, {"n", kTanh, kCandidate}},
+                 .saved = 2});
 
   template <class V, class P>
   static void forward(const Lanes<V, 2>& pre, const Lanes<V, 1>& state, const P& p,
                       Lanes<V, 1>& next, Lanes<V, 2>& saved) noexcept {
-    const V z = p.sigmoid(pre[kUpdate], kUpdate);
-    const V n = p.tanh(pre[kNew], kNew);
+    const V z = p(pre[kUpdate], kUpdate);
+    const V n = p(pre[kNew], kNew);
     const V candidate = p.drop(n);
     next[0] = fma(z, state[0] - candidate, candidate);
     saved = {z, n};
@@ -41,8 +34,8 @@ struct Ugrnn {
                        Lanes<V, 1>& d_state) noexcept {
     const V z = saved[0], n = saved[1];
     const V one(typename V::Scalar(1));
-    d_pre = {d_next[0] * (state[0] - p.drop(n)) * p.sigmoid_slope(z, kUpdate),
-             p.drop(d_next[0] * (one - z)) * p.tanh_slope(n, kNew)};
+    d_pre = {d_next[0] * (state[0] - p.drop(n)) * p.slope(z, kUpdate),
+             p.drop(d_next[0] * (one - z)) * p.slope(n, kNew)};
     d_state[0] = d_next[0] * z;
   }
 };

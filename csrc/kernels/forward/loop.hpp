@@ -5,10 +5,9 @@
 // consumes them while they are in the first-level cache.
 #pragma once
 #include "abi/args.hpp"
-#include "kernels/forward/projection.hpp"
 #include "kernels/forward/rows.hpp"
+#include "kernels/forward/unit_vectors.hpp"
 #include "kernels/gemm/rows.hpp"
-#include "kernels/options/noise.hpp"
 #include "kernels/options/optioned.hpp"
 #include "kernels/simd/lanes.hpp"
 #include "kernels/simd/partial.hpp"
@@ -16,27 +15,23 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
-template <class Cell, class V, template <class> class Options>
-class Forward : protected ForwardRows<Cell, V> {
-  using Rows = ForwardRows<Cell, V>;
+template <class Cell, class V, class Options>
+class Forward : protected ForwardRows<V> {
+  using Rows = ForwardRows<V>;
   using T = typename V::Scalar;
   static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
   static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
+  static constexpr bool kTwoPhases = kInfo.phases == 2;
+  static constexpr int kFirstGates = kInfo.gate_count - kInfo.second_gates;  // of the first phase
 
  public:
   explicit Forward(const ForwardArgs<T>& args) noexcept
-      : Rows(args),
+      : Rows(args, Cell::info, UnitVectors<Cell, V>(args.pass).count(), Options::kActs),
+        vectors_(pass_),
         options_(pass_.options),
-        noise_(pass_, a_.padded, scratch_),
-        dropout_(pass_, a_.padded, scratch_),
-        projection_(a_, scratch_),
         heads_(pass_, scratch_) {
     if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(pass_.count);
-    if (dropout_.counted()) {
-      dropped_ = scratch_.template take<T>(pass_.count * dropout_.masks_per_row() * a_.padded);
-      dropped_rows_ = scratch_.template take<const T*>(pass_.count);
-    }
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
@@ -51,7 +46,7 @@ class Forward : protected ForwardRows<Cell, V> {
       for (Index step = s; step < end; ++step) {
         const Index n = this->begin_step(step);
         if (n == 0) continue;
-        if constexpr (Options<V>::kActs) {
+        if constexpr (Options::kActs) {
           prepare(n);
           take_step(n);
         } else {
@@ -63,9 +58,10 @@ class Forward : protected ForwardRows<Cell, V> {
   }
 
  protected:
-  using Rows::a_, Rows::pass_, Rows::scratch_, Rows::kTwoPhases;
+  using Rows::a_, Rows::pass_, Rows::scratch_;
   using Rows::hoisted_, Rows::hoisted_stride_, Rows::hoisted_row_;
-  using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::vectors_, Rows::t_;
+  using Rows::noise_, Rows::dropout_, Rows::projection_, Rows::dropped_rows_;
+  using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::t_;
 
   // A step of n real rows. Layer normalisation has another: forward/norm_loop.hpp.
   virtual void take_step(Index n) noexcept { products_and_cells(n); }
@@ -82,17 +78,8 @@ class Forward : protected ForwardRows<Cell, V> {
     constexpr Index kUnits = Phase<Cell, kInfo.phases - 1>::kUnitVectors;
     const Index all = vectors_.count();
     const Share share = share_of(a_.gang, ceil_div(all, kUnits));
-    const Index begin = vectors_.first(share.begin * kUnits);
-    const Index end = vectors_.first(share.end * kUnits < all ? share.end * kUnits : all);
-    for (Index r = 0; r < n; ++r) {
-      noise_.prepare(r, t_, pass_.rows[slots_[r]], begin, end);
-      if (!dropout_.on()) continue;
-      T* const to = dropped_ + r * dropout_.masks_per_row() * a_.padded;
-      for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
-        multiply(h_rows_[r], dropout_.mask(slots_[r], g), to + g * a_.padded, pass_.h_size);
-      }
-      dropped_rows_[r] = to;
-    }
+    const Index end = share.end * kUnits < all ? share.end * kUnits : all;
+    this->draw(n, vectors_.first(share.begin * kUnits), vectors_.first(end));
   }
 
   template <int kPhase>
@@ -165,26 +152,26 @@ class Forward : protected ForwardRows<Cell, V> {
 
   // Whether h is projected. The cell then neither reads nor writes the h that is carried.
   bool projects() const noexcept {
-    if constexpr (Options<V>::kActs && kInfo.projects) return projection_.on();
+    if constexpr (Options::kActs && kInfo.projects) return projection_.on();
     return false;
   }
 
   // h_{t-1} as the recurrent product sees it.
   const T* const* seen_rows() const noexcept {
-    if constexpr (Options<V>::kActs) return dropout_.on() ? dropped_rows_ : h_rows_;
+    if constexpr (Options::kActs) return dropout_.on() ? dropped_rows_ : h_rows_;
     return h_rows_;
   }
 
   // Whether every gate sees an h of its own.
   bool by_gate() const noexcept {
-    if constexpr (Options<V>::kActs) return dropout_.by_gate();
+    if constexpr (Options::kActs) return dropout_.by_gate();
     return false;
   }
 
   template <int kPhase>
   TileFunction<T> tile_of(Index units, Index rows, bool wide) const noexcept {
     using P = Phase<Cell, kPhase>;
-    if constexpr (Options<V>::kActs && kPhase == 0 && P::kRecurrent > 1) {
+    if constexpr (Options::kActs && kPhase == 0 && P::kRecurrent > 1) {
       if (by_gate()) {
         return gate_tile_function<V, P::kUnitVectors, P::kGates, P::kSeparate, P::kInputOnly>(units,
                                                                                               rows);
@@ -205,7 +192,7 @@ class Forward : protected ForwardRows<Cell, V> {
     for (Index m = 0; m < rows; ++m) {
       for (Index u = 0; u < units; ++u, tile += kSlots * kLanes) {
         const Index unit = vectors_.first(q + u), n = vectors_.left(q + u);
-        if (n >= kLanes) {
+        if (kLanes == 1 || n >= kLanes) {
           cell<kPhase, true>(row + m, unit, kLanes, tile);
         } else {
           cell<kPhase, false>(row + m, unit, n, tile);
@@ -220,23 +207,23 @@ class Forward : protected ForwardRows<Cell, V> {
     Lanes<V, P::kSlots + kInfo.cell_parameters + kInfo.attention> pre;
     for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
     load_parameters(pass_.weights, kInfo.cell_parameters, unit, pre, P::kSlots);
-    if constexpr (kInfo.attention > 0) {
+    if constexpr (kInfo.attention) {
       pre[P::kSlots + kInfo.cell_parameters] = attention<V>(pass_, t_, pass_.rows[slots_[row]]);
     }
     Lanes<V, kInfo.states> state, next;
     enter<kFull>(row, unit, n, state);
     Lanes<V, kInfo.saved> saved;
     if constexpr (kTwoPhases) {
-      Lanes<V, kInfo.gates - 1> gates;
-      T* const kept = a_.gates + row * (kInfo.gates - 1) * a_.padded + unit;
+      Lanes<V, kFirstGates> gates;
+      T* const kept = a_.gates + row * kFirstGates * a_.padded + unit;
       if constexpr (kPhase == 0) {
         const Index own = by_gate() ? (kSeeing - 1) * a_.padded : 0;  // the last gate's h
         state[0] = load_n<kFull, V>(seen_rows()[row] + own + unit, n);
         Cell::operand(pre, state, options_, gates).store(a_.operand + row * a_.padded + unit);
-        for (int g = 0; g < kInfo.gates - 1; ++g) gates[g].store(kept + g * a_.padded);
+        for (int g = 0; g < kFirstGates; ++g) gates[g].store(kept + g * a_.padded);
         return;
       } else {
-        for (int g = 0; g < kInfo.gates - 1; ++g) gates[g] = V::load(kept + g * a_.padded);
+        for (int g = 0; g < kFirstGates; ++g) gates[g] = V::load(kept + g * a_.padded);
         Cell::forward(pre, gates, state, options_, next, saved);
       }
     } else {
@@ -252,7 +239,7 @@ class Forward : protected ForwardRows<Cell, V> {
     state[0] = projects() ? V(T(0)) : load_n<kFull, V>(h_rows_[row] + unit, n);
     for (int k = 1; k < kInfo.states; ++k)
       state[k] = load_n<kFull, V>(state_rows_[k][row] + unit, n);
-    if constexpr (Options<V>::kActs) options_.enter(noise_.row(row, unit), noise_.stride());
+    if constexpr (Options::kActs) options_.enter(noise_.row(row, unit), noise_.stride());
   }
 
   // The states after it, to where they are carried, put out and saved.
@@ -270,10 +257,10 @@ class Forward : protected ForwardRows<Cell, V> {
     if (!projects()) store_n<kFull>(next[0], row_at(a_.y, t_, pass_.rows[i]) + unit, n);
     if (a_.saved == nullptr) return;
     T* to = this->on_tape(row) + unit;
-    if constexpr (Options<V>::kActs) to += pass_.saved_sums * pass_.hidden_size;
+    if constexpr (Options::kActs) to += pass_.layout.saved.cell * pass_.hidden_size;
     for (int k = 0; k < kInfo.saved; ++k, to += pass_.hidden_size) store_n<kFull>(saved[k], to, n);
-    if constexpr (Options<V>::kActs) {
-      if (!pass_.saved_states) return;
+    if constexpr (Options::kActs) {
+      if (!pass_.layout.saved.keeps_carried) return;
       next[0] = h;
       for (int k = 0; k < kInfo.states; ++k, to += pass_.hidden_size) {
         if (k > 0 || !projects()) store_n<kFull>(next[k], to, n);
@@ -287,12 +274,8 @@ class Forward : protected ForwardRows<Cell, V> {
     store_n<kFull || !kInfo.heads>(v, to, n);
   }
 
-  Options<V> options_;
-  StepNoise<V, Options<V>, kInfo.states> noise_;
-  RecurrentDropout<V, Options<V>, kSeeing> dropout_;
-  ForwardProjection<Cell, V> projection_;
-  T* dropped_ = nullptr;
-  const T** dropped_rows_ = nullptr;
+  UnitVectors<Cell, V> vectors_;
+  typename Options::template Of<Cell, V> options_;
   const T** operand_rows_ = nullptr;
   HeadRows<Cell, V> heads_;
 };

@@ -7,20 +7,20 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 template <class Cell, class V>
-class NormalisedForward final : Forward<Cell, V, Optioned> {
-  using Base = Forward<Cell, V, Optioned>;
+class NormalisedForward final : Forward<Cell, V, WithOptions> {
+  using Base = Forward<Cell, V, WithOptions>;
   using T = typename V::Scalar;
   static constexpr CellInfo kInfo = Cell::info;
 
  public:
   explicit NormalisedForward(const ForwardArgs<T>& args) noexcept
-      : Base(args), norm_(pass_, a_.padded, scratch_) {}
+      : Base(args), norm_(pass_, Cell::info, a_.padded, scratch_) {}
 
   using Base::run, Base::scratch_used;
 
  private:
   using Base::a_, Base::pass_, Base::scratch_, Base::t_, Base::options_;
-  using Norm = NormalisedRows<Cell, V>;
+  using Norm = NormalisedGates<Cell, V>;
 
   void take_step(Index n) noexcept override {
     if (this->by_gate()) {
@@ -37,13 +37,13 @@ class NormalisedForward final : Forward<Cell, V, Optioned> {
                 a_.saved == nullptr ? nullptr : this->on_tape(r));
     const Index hidden = pass_.hidden_size;
     if constexpr (kInfo.normalise >= 0) {
-      each_vector<V>(hidden,
+      each_vector<V>(0, hidden,
                      [&](Index unit, Index n, auto full) noexcept { update<full>(r, unit, n); });
       norm_.enter_state();
-      each_vector<V>(hidden,
+      each_vector<V>(0, hidden,
                      [&](Index unit, Index n, auto full) noexcept { output<full>(r, unit, n); });
     } else {
-      each_vector<V>(hidden,
+      each_vector<V>(0, hidden,
                      [&](Index unit, Index n, auto full) noexcept { cell<full>(r, unit, n); });
     }
   }

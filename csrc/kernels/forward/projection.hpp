@@ -65,7 +65,7 @@ class ProjectionOptions {
   T* drawn_ = nullptr;  // of the row at hand
 };
 
-template <class Cell, class V>
+template <class V>
 class ForwardProjection {
   using T = typename V::Scalar;
   static constexpr Index kLanes = V::kLanes;
@@ -83,7 +83,8 @@ class ForwardProjection {
   T* made(Index r) const noexcept { return a_.operand + r * a_.padded; }
 
   // Makes h of the step's n rows, whose slots are given and whose h was at `before`.
-  void run(Index t, Index n, const Index* slots, const T* const* before) noexcept {
+  [[gnu::noinline]] void run(Index t, Index n, const Index* slots,
+                             const T* const* before) noexcept {
     const Index vectors = vectors_of<V>(pass_.projection.size);
     const Share share = share_of(a_.gang, vectors);
     const Index size = pass_.projection.size, begin = share.begin * kLanes;
@@ -91,10 +92,9 @@ class ForwardProjection {
     multiply(n, slots, begin, end, t);
     for (Index r = 0; r < n; ++r) {
       options_.prepare(t, pass_.rows[slots[r]], begin, round_up(end, kLanes));
-      Index unit = begin;
-      for (; unit + kLanes <= end; unit += kLanes)
-        finish<true>(t, slots[r], before[r], unit, kLanes);
-      if (unit < end) finish<false>(t, slots[r], before[r], unit, end - unit);
+      each_vector<V>(begin, end, [&](Index unit, Index count, auto full) noexcept {
+        finish<full>(t, slots[r], before[r], unit, count);
+      });
     }
     meet(a_.gang);
   }
@@ -127,8 +127,9 @@ class ForwardProjection {
     const V carried = options_.mix(h, load_n<kFull, V>(before + unit, n), unit);
     carried.store(next);
     store_n<kFull>(carried, row_at(a_.y, t, b) + unit, n);
-    if (a_.saved == nullptr || !pass_.saved_states) return;
-    const Index place = (t * pass_.batch + b) * pass_.saved_width + Cell::info.saved;
+    if (a_.saved == nullptr || !pass_.layout.saved.keeps_carried) return;
+    const SavedLayout& layout = pass_.layout.saved;
+    const Index place = (t * pass_.batch + b) * layout.width + layout.carried;
     store_n<kFull>(h, a_.saved + place * pass_.hidden_size + unit, n);
   }
 

@@ -2,46 +2,57 @@
 // the input products formed for several steps at once.
 #pragma once
 #include "abi/args.hpp"
-#include "kernels/forward/unit_vectors.hpp"
+#include "kernels/forward/projection.hpp"
+#include "kernels/gemm/pack.hpp"
 #include "kernels/gemm/rows.hpp"
+#include "kernels/options/noise.hpp"
 #include "kernels/steps.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
-template <class Cell, class V>
+// For all cells: what happens once a step and row does not depend on the equations.
+template <class V>
 class ForwardRows {
  protected:
   using T = typename V::Scalar;
-  static constexpr CellInfo kInfo = Cell::info;
   static constexpr Index kLanes = V::kLanes;
-  static constexpr bool kTwoPhases = kInfo.phases == 2;
-  static constexpr int kHoisted = kInfo.second_sees_h ? 1 : kInfo.phases;  // phases with a W x
 
-  explicit ForwardRows(const ForwardArgs<T>& args) noexcept
-      : a_(args), pass_(args.pass), scratch_(args.scratch), vectors_(args.pass) {
+  // `vectors`: of hidden units; `acts`: whether options may act at all.
+  [[gnu::noinline]] ForwardRows(const ForwardArgs<T>& args, const CellInfo& info, Index vectors,
+                                bool acts) noexcept
+      : a_(args),
+        pass_(args.pass),
+        info_(info),
+        scratch_(args.scratch),
+        noise_(pass_, info.states, args.padded, acts, scratch_),
+        dropout_(pass_, recurrent_gates(info), args.padded, acts, scratch_),
+        projection_(args, scratch_) {
+    if (dropout_.counted()) {
+      dropped_ = scratch_.template take<T>(pass_.count * dropout_.masks_per_row() * a_.padded);
+      dropped_rows_ = scratch_.template take<const T*>(pass_.count);
+    }
     const Index hoisted_rows = a_.hoist_steps > 0 ? a_.hoist_steps * pass_.count : pass_.count;
     x_rows_ = scratch_.template take<const T*>(hoisted_rows);
     h_rows_ = scratch_.template take<const T*>(pass_.count);
     slots_ = scratch_.template take<Index>(pass_.count);
-    for (int k = 1; k < kInfo.states; ++k) {
+    for (int k = 1; k < info_.states; ++k) {
       state_rows_[k] = scratch_.template take<const T*>(pass_.count);
     }
     if (a_.hoist_steps > 0) {
       hoisted_out_ = scratch_.template take<T*>(hoisted_rows);
-      for (int p = 0; p < kHoisted; ++p) {
-        hoisted_stride_[p] = vectors_.count() * gates_of(p) * kLanes;
+      for (int p = 0; p < hoisted_phases(); ++p) {
+        hoisted_stride_[p] = vectors * phase_of(info_, p).gates * kLanes;
         hoisted_[p] = scratch_.template take<T>(hoisted_rows * hoisted_stride_[p]);
       }
     }
   }
 
-  static constexpr Index gates_of(int p) noexcept {
-    return kInfo.phases == 1 ? kInfo.gates : p == 0 ? kInfo.gates - 1 : 1;
-  }
+  // Phases with a W x.
+  int hoisted_phases() const noexcept { return info_.second_sees_h ? 1 : info_.phases; }
 
   // W x + bias of all real steps in [begin, end), row after row in the order the steps will ask for
   // them. (With layer normalisation W x: biases are added behind it.)
-  void hoist(Index begin, Index end) noexcept {
+  [[gnu::noinline]] void hoist(Index begin, Index end) noexcept {
     Index n = 0;
     for (Index step = begin; step < end; ++step) {
       const Index t = time_of(pass_, step);
@@ -50,33 +61,32 @@ class ForwardRows {
         if (flags_at(pass_, t, b) & kStepReal) x_rows_[n++] = row_at(pass_.x, t, b);
       }
     }
-    hoist_phase<0>(n);
-    if constexpr (kHoisted == 2) hoist_phase<1>(n);
+    for (int phase = 0; phase < hoisted_phases(); ++phase) hoist_phase(phase, n);
   }
 
-  template <int kPhase>
-  void hoist_phase(Index n) noexcept {
-    using P = Phase<Cell, kPhase>;
-    for (Index r = 0; r < n; ++r) hoisted_out_[r] = hoisted_[kPhase] + r * hoisted_stride_[kPhase];
+  void hoist_phase(int phase, Index n) noexcept {
+    const PhaseShape shape = phase_of(info_, phase);
+    for (Index r = 0; r < n; ++r) hoisted_out_[r] = hoisted_[phase] + r * hoisted_stride_[phase];
     ProductArgs<T> p{};
-    constexpr Index kTileWidth = P::kUnitVectors * P::kGates * kLanes;
-    const Share share = share_of(a_.gang, ceil_div(hoisted_stride_[kPhase], kTileWidth));
+    const int tile = shape.unit_vectors * shape.gates;
+    const Index width = tile * kLanes;
+    const Share share = share_of(a_.gang, ceil_div(hoisted_stride_[phase], width));
     p.rows = n;
-    p.width = hoisted_stride_[kPhase];
-    p.begin = share.begin * kTileWidth;
-    p.end = share.end * kTileWidth;
-    if (p.end > hoisted_stride_[kPhase]) p.end = hoisted_stride_[kPhase];
+    p.width = hoisted_stride_[phase];
+    p.begin = share.begin * width;
+    p.end = share.end * width;
+    if (p.end > hoisted_stride_[phase]) p.end = hoisted_stride_[phase];
     p.x_rows = p.h_rows = x_rows_;
     p.h_depth = pass_.input_size;
-    p.x_panels = p.h_panels = pass_.weights.x[kPhase];
-    p.tile_vectors = P::kUnitVectors * P::kGates;
-    p.bias = pass_.options.norm.on ? nullptr : pass_.weights.bias[kPhase];
+    p.x_panels = p.h_panels = pass_.weights.x[phase];
+    p.tile_vectors = tile;
+    p.bias = pass_.options.norm.on ? nullptr : pass_.weights.bias[phase];
     p.out = hoisted_out_;
     multiply_rows<V>(p);
   }
 
   // Lists the rows that take the step, and where their states are; fills the outputs of the others.
-  Index begin_step(Index step) noexcept {
+  [[gnu::noinline]] Index begin_step(Index step) noexcept {
     const Index t = time_of(pass_, step), hidden = pass_.hidden_size, h_size = pass_.h_size;
     t_ = t;
     Index n = 0;
@@ -90,7 +100,7 @@ class ForwardRows {
       if (flags & kStepReal) {
         if (a_.hoist_steps == 0) x_rows_[n] = row_at(pass_.x, t, b);
         h_rows_[n] = h;
-        for (int k = 1; k < kInfo.states; ++k) {
+        for (int k = 1; k < info_.states; ++k) {
           state_rows_[k][n] = carried ? a_.state[k] + i * a_.padded : given[k] + b * hidden;
         }
         slots_[n++] = i;
@@ -106,10 +116,24 @@ class ForwardRows {
     return n;
   }
 
+  // Draws what is random about the n rows of the step, their units [begin, end), and drops h for
+  // the recurrent product.
+  [[gnu::noinline]] void draw(Index n, Index begin, Index end) noexcept {
+    for (Index r = 0; r < n; ++r) {
+      noise_.prepare(r, t_, pass_.rows[slots_[r]], begin, end);
+      if (!dropout_.on()) continue;
+      T* const to = dropped_ + r * dropout_.masks_per_row() * a_.padded;
+      for (Index g = 0; g < dropout_.masks_per_row(); ++g) {
+        multiply(h_rows_[r], dropout_.mask(slots_[r], g), to + g * a_.padded, pass_.h_size);
+      }
+      dropped_rows_[r] = to;
+    }
+  }
+
   // Where the step's values of its r-th row begin on the tape.
   T* on_tape(Index r) const noexcept {
     const Index at = t_ * pass_.batch + pass_.rows[slots_[r]];
-    return a_.saved + at * pass_.saved_width * pass_.hidden_size;
+    return a_.saved + at * pass_.layout.saved.width * pass_.hidden_size;
   }
 
   // The states of the rows that took the step are the new ones from now on.
@@ -126,8 +150,13 @@ class ForwardRows {
 
   const ForwardArgs<T>& a_;
   const PassArgs<T>& pass_;
+  const CellInfo& info_;
   Scratch scratch_;
-  UnitVectors<Cell, V> vectors_;
+  StepNoise<V> noise_;
+  RecurrentDropout<V> dropout_;
+  ForwardProjection<V> projection_;
+  T* dropped_ = nullptr;  // h as recurrent dropout leaves it, row by row
+  const T** dropped_rows_ = nullptr;
   const T** x_rows_ = nullptr;  // of the rows that take the step, in slot order
   const T** h_rows_ = nullptr;
   Index* slots_ = nullptr;  // which of the thread's rows they are

@@ -15,28 +15,52 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 // The shape of one phase of a cell: which gates it computes and how its tiles are cut.
+struct PhaseShape {
+  int first, gates;     // of the cell's
+  int separate;         // of the last of them, W x and R h apart
+  int input_only;       // of the last of them, without a recurrent product
+  int recurrent;        // gates with one
+  bool sees_hidden;     // instead of x
+  int slots;            // sums of a unit: the gates', and what is separate behind them
+  bool uneven;          // whether some of the tile's vectors differ by what follows or is missing
+  int unit_vectors;     // of a tile
+  int first_recurrent;  // block of rows of weight_hh, for h or for the operand
+  int joint;            // gates that are sums of both
+};
+
+[[gnu::always_inline]] constexpr PhaseShape phase_of(const CellInfo& info, int phase) noexcept {
+  PhaseShape p{};
+  p.first = phase == 0 ? 0 : info.gate_count - info.second_gates;
+  p.gates = phase == 0 ? info.gate_count - info.second_gates : info.second_gates;
+  p.separate = info.separate;
+  p.input_only = phase == 0 ? info.input_only : 0;
+  p.recurrent = p.gates - p.input_only;
+  p.sees_hidden = phase == 1 && info.second_sees_h;
+  p.slots = p.gates + p.separate;
+  p.uneven = p.separate > 0 || (p.input_only > 0 && p.recurrent > 0);
+  p.unit_vectors = p.uneven ? 1 : kTileVectors / p.slots;
+  p.first_recurrent = phase == 0 ? 0 : recurrent_blocks(info) - info.second_gates;
+  p.joint = p.recurrent - p.separate;
+  return p;
+}
+
+// The same at compile time.
 template <class Cell, int kPhase>
 struct Phase {
   static constexpr CellInfo info = Cell::info;
-  static constexpr int kFirst = kPhase == 0 ? 0 : info.gates - 1;
-  static constexpr int kGates = info.phases == 1 ? info.gates : kPhase == 0 ? info.gates - 1 : 1;
-  static constexpr int kSeparate = info.separate;
-  static constexpr int kInputOnly = kPhase == 0 ? info.input_only : 0;
-  static constexpr int kRecurrent = kGates - kInputOnly;  // gates with a recurrent product
-  static constexpr bool kSeesHidden = kPhase == 1 && info.second_sees_h;  // instead of x
-  static constexpr int kSlots = kGates + kSeparate;
-  // Whether some of the tile's vectors differ from the others, by what follows them or is not
-  // there.
-  static constexpr bool kUneven = kSeparate > 0 || (kInputOnly > 0 && kRecurrent > 0);
-  static constexpr int kUnitVectors = kUneven ? 1 : kTileVectors / kSlots;  // U
-  // Blocks of rows: of weight_ih that go with x, of weight_hh that go with h or the operand.
-  static constexpr int kFirstRecurrent = kPhase == 0 ? 0 : recurrent_blocks(info) - 1;
-  static constexpr int kJoint = kRecurrent - kSeparate;
+  static constexpr PhaseShape shape = phase_of(info, kPhase);
+  static constexpr int kGates = shape.gates, kSeparate = shape.separate;
+  static constexpr int kInputOnly = shape.input_only, kRecurrent = shape.recurrent;
+  static constexpr int kSlots = shape.slots, kUnitVectors = shape.unit_vectors;
+  static constexpr bool kSeesHidden = shape.sees_hidden, kUneven = shape.uneven;
   static_assert(kSeparate == 0 || kInputOnly == 0, "no cell has needed both yet");
   static_assert(!info.second_sees_h || (info.phases == 2 && recurrent_gates(info) == 1),
                 "a gate of a second phase, and with dropout by gate the only one that sees h");
   static_assert(kSlots <= kTileVectors,
                 "a cell with more gates than a tile has vectors needs a wider tile");
+  static_assert(!info.heads || (info.phases == 1 && kSeparate == 0 && kInputOnly == 0 &&
+                                kUnitVectors == 1 && info.cell_parameters == 0),
+                "what heads have not been made to go with");
 };
 
 constexpr Index ceil_div(Index a, Index b) noexcept { return (a + b - 1) / b; }
@@ -124,77 +148,73 @@ struct Pieces {
 
 // Sums the biases of a phase's gates, block by block; those of the separate recurrent parts stay
 // apart.
-template <class Cell, int kPhase, class T>
-void sum_biases(const PackArgs<T>& a, T* sum) noexcept {
-  using P = Phase<Cell, kPhase>;
-  constexpr int kInputBlocks = input_blocks(Cell::info);
-  constexpr int kRecurrent = kPhase == 0 ? 0 : recurrent_gates(Cell::info) - 1;
+template <class T>
+void sum_biases(const PackArgs<T>& a, const CellInfo& info, int phase, T* sum) noexcept {
+  const PhaseShape p = phase_of(info, phase);
+  const int input_rows = input_blocks(info);
+  const int first_recurrent = phase == 0 ? 0 : recurrent_gates(info) - info.second_gates;
   const Index hidden = a.hidden_size;
-  for (Index g = 0; g < P::kGates; ++g) {
-    const bool input = a.bias_ih != nullptr && P::kFirst + g < kInputBlocks;
-    const bool recurrent = a.bias_hh != nullptr && g < P::kJoint;
+  for (Index g = 0; g < p.gates; ++g) {
+    const bool input = a.bias_ih != nullptr && p.first + g < input_rows;
+    const bool recurrent = a.bias_hh != nullptr && g < p.joint;
     for (Index i = 0; i < hidden; ++i) {
-      const T input_bias = input ? a.bias_ih[(P::kFirst + g) * hidden + i] : T(0);
-      const T recurrent_bias = recurrent ? a.bias_hh[(kRecurrent + g) * hidden + i] : T(0);
+      const T input_bias = input ? a.bias_ih[(p.first + g) * hidden + i] : T(0);
+      const T recurrent_bias = recurrent ? a.bias_hh[(first_recurrent + g) * hidden + i] : T(0);
       sum[g * hidden + i] = input_bias + recurrent_bias;
     }
   }
 }
 
-template <class V, class Cell, int kPhase>
-void pack_phase(const PackArgs<typename V::Scalar>& a,
+template <class V>
+void pack_phase(const PackArgs<typename V::Scalar>& a, const CellInfo& info, int phase,
                 Pieces<typename V::Scalar>& pieces) noexcept {
   using T = typename V::Scalar;
-  using P = Phase<Cell, kPhase>;
-  static_assert(!P::info.heads || (P::info.phases == 1 && P::kSeparate == 0 && P::kInputOnly == 0 &&
-                                   P::kUnitVectors == 1 && P::info.cell_parameters == 0),
-                "what heads have not been made to go with");
-  const Index hidden = a.hidden_size, input = P::kSeesHidden ? hidden : a.input_size;
+  const PhaseShape p = phase_of(info, phase);
+  const Index hidden = a.hidden_size, input = p.sees_hidden ? hidden : a.input_size;
   const Index h_size = a.projected_size > 0 ? a.projected_size : hidden;
   const Index depth = h_size / a.heads;
   const Index lanes = a.heads * vectors_of<V>(hidden / a.heads) * V::kLanes;
   const Index h_lanes = a.heads * vectors_of<V>(depth) * V::kLanes;
   // What the backward product takes apart from the rest, and which block of weight_hh it begins at.
-  constexpr int kApart = P::kSeesHidden ? 1 : P::kSeparate;
-  constexpr int kFirstApart = P::kSeesHidden ? P::kFirstRecurrent - 1 : P::kJoint;
-  T* x = pieces.take(lanes * P::kGates * input);
-  T* h = pieces.take(lanes * P::kRecurrent * depth);
-  T* bias = pieces.take(lanes * P::kGates);
-  T* transposed = pieces.take(h_lanes * P::kJoint * (hidden / a.heads));
-  T* apart = pieces.take(h_lanes * kApart * hidden);
-  T* bias_separate = pieces.take(lanes * P::kSeparate);
-  T* sum = pieces.take(P::kGates * hidden);  // bias in the user's order
+  const int apart_gates = p.sees_hidden ? 1 : p.separate;
+  const int first_apart = p.sees_hidden ? p.first_recurrent - 1 : p.joint;
+  T* x = pieces.take(lanes * p.gates * input);
+  T* h = pieces.take(lanes * p.recurrent * depth);
+  T* bias = pieces.take(lanes * p.gates);
+  T* transposed = pieces.take(h_lanes * p.joint * (hidden / a.heads));
+  T* apart = pieces.take(h_lanes * apart_gates * hidden);
+  T* bias_separate = pieces.take(lanes * p.separate);
+  T* sum = pieces.take(p.gates * hidden);  // bias in the user's order
   if (pieces.base == nullptr) return;
-  if constexpr (P::kSeesHidden) {
-    pack_gates<V>(a.weight_hh, kFirstApart, 1, hidden, hidden, P::kUnitVectors, a.heads, x);
+  if (p.sees_hidden) {
+    pack_gates<V>(a.weight_hh, first_apart, 1, hidden, hidden, p.unit_vectors, a.heads, x);
   } else {
-    pack_gates<V>(a.weight_ih, P::kFirst, P::kGates, hidden, input, P::kUnitVectors, a.heads, x);
+    pack_gates<V>(a.weight_ih, p.first, p.gates, hidden, input, p.unit_vectors, a.heads, x);
   }
-  pack_gates<V>(a.weight_hh, P::kFirstRecurrent, P::kRecurrent, hidden, depth, P::kUnitVectors,
-                a.heads, h);
-  sum_biases<Cell, kPhase>(a, sum);
-  pack_gates<V>(sum, 0, P::kGates, hidden, 1, P::kUnitVectors, a.heads, bias);
+  pack_gates<V>(a.weight_hh, p.first_recurrent, p.recurrent, hidden, depth, p.unit_vectors, a.heads,
+                h);
+  sum_biases(a, info, phase, sum);
+  pack_gates<V>(sum, 0, p.gates, hidden, 1, p.unit_vectors, a.heads, bias);
   const Index block = hidden * h_size;
   if (a.heads > 1) {
-    pack_heads<V>(a, P::kGates, transposed);
-  } else if constexpr (P::kJoint > 0) {
-    pack_rows<V>(a.weight_hh + P::kFirstRecurrent * block, P::kJoint * hidden, h_size, transposed);
+    pack_heads<V>(a, p.gates, transposed);
+  } else if (p.joint > 0) {
+    pack_rows<V>(a.weight_hh + p.first_recurrent * block, p.joint * hidden, h_size, transposed);
   }
-  if constexpr (kApart > 0) {
-    pack_rows<V>(a.weight_hh + kFirstApart * block, kApart * hidden, h_size, apart);
+  if (apart_gates > 0) {
+    pack_rows<V>(a.weight_hh + first_apart * block, apart_gates * hidden, h_size, apart);
   }
-  if constexpr (P::kSeparate > 0) {
+  if (p.separate > 0) {
     if (a.bias_hh != nullptr) {
-      pack_gates<V>(a.bias_hh, P::kJoint, P::kSeparate, hidden, 1, P::kUnitVectors, 1,
-                    bias_separate);
+      pack_gates<V>(a.bias_hh, p.joint, p.separate, hidden, 1, p.unit_vectors, 1, bias_separate);
     } else {
-      for (Index i = 0; i < lanes * P::kSeparate; ++i) bias_separate[i] = 0;
+      for (Index i = 0; i < lanes * p.separate; ++i) bias_separate[i] = 0;
     }
   }
-  a.packed->x[kPhase] = x;
-  a.packed->h[kPhase] = h;
-  a.packed->bias[kPhase] = bias;
-  a.packed->h_transposed[kPhase] = transposed;
+  a.packed->x[phase] = x;
+  a.packed->h[phase] = h;
+  a.packed->bias[phase] = bias;
+  a.packed->h_transposed[phase] = transposed;
   a.packed->h_transposed_separate = apart;
   a.packed->bias_separate = bias_separate;
 }
@@ -214,13 +234,12 @@ void pack_projection(const PackArgs<typename V::Scalar>& a,
   a.packed->projection_transposed = transposed;
 }
 
-template <class V, class Cell>
-Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
+template <class V>
+[[gnu::noinline]] Index pack_cell(const PackArgs<typename V::Scalar>& a,
+                                  const CellInfo& info) noexcept {
   Pieces<typename V::Scalar> pieces{a.out, 0};
-  pack_phase<V, Cell, 0>(a, pieces);
-  if constexpr (Cell::info.phases == 2) pack_phase<V, Cell, 1>(a, pieces);
-  constexpr int kInputBlocks = input_blocks(Cell::info);
-  const Index depth = kInputBlocks * a.hidden_size;
+  for (int phase = 0; phase < info.phases; ++phase) pack_phase<V>(a, info, phase, pieces);
+  const Index depth = input_blocks(info) * a.hidden_size;
   auto* x = pieces.take(vectors_of<V>(a.input_size) * V::kLanes * depth);
   if (pieces.base != nullptr) {
     pack_rows<V>(a.weight_ih, depth, a.input_size, x);
@@ -239,6 +258,11 @@ Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
     }
   }
   return pieces.used;
+}
+
+template <class V, class Cell>
+Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
+  return pack_cell<V>(a, Cell::info);
 }
 
 }  // namespace simdrnn::SIMDRNN_ISA

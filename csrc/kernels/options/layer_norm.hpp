@@ -10,10 +10,9 @@
 #pragma once
 #include "kernels/options/step_gradient.hpp"
 #include "kernels/simd/partial.hpp"
+#include "kernels/simd/sums.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
-
-inline constexpr int kPartialSums = 16;
 
 // Where the vector of `gate` that begins at `unit` is: in an array by gate, or as tiles have it.
 template <class T>
@@ -61,7 +60,7 @@ inline void sum_row(int gates, Index hidden, Values values,
     for (int v = 0; v < kVectors; ++v, unit += V::kLanes) {
       if (unit + V::kLanes <= hidden) {
         add(v, unit, V::kLanes, Truth<true>{});
-      } else if (unit < hidden) {
+      } else if (V::kLanes > 1 && unit < hidden) {
         add(v, unit, hidden - unit, Truth<false>{});
       }
     }
@@ -72,10 +71,7 @@ inline void sum_row(int gates, Index hidden, Values values,
   for (int s = 0; s < kSums; ++s) {
     T parts[kPartialSums];
     for (int v = 0; v < kVectors; ++v) all[s][v].store(parts + v * V::kLanes);
-    for (int width = kPartialSums / 2; width > 0; width /= 2) {
-      for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
-    }
-    total[s] = parts[0];
+    total[s] = sum_of_parts(parts);
   }
 }
 
@@ -148,7 +144,7 @@ template <class V>
   for (T& mean : means) mean = mean / static_cast<T>(a.gates * a.hidden);
   for (int gate = 0; gate < a.gates; ++gate) {
     const T* const d = a.d_of(gate);
-    each_vector<V>(a.hidden, [&](Index unit, Index n, auto full) noexcept {
+    each_vector<V>(0, a.hidden, [&](Index unit, Index n, auto full) noexcept {
       const V d_normal = load_n<full, V>(d + unit, n);
       const V normal = normalise(load_n<full, V>(a.row.at(gate, unit), n), moments);
       const V g = d_normal * V::load(a.weight + gate * a.weight_stride + unit);

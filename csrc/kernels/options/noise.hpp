@@ -91,42 +91,51 @@ inline constexpr Feature zoneout_of(int state) noexcept {
 }
 
 // The multipliers of a step's rows: (1 + states) padded rows each, for Optioned::enter.
-template <class V, class Options, int kStates>
+template <class V>
 class StepNoise {
   using T = typename V::Scalar;
 
  public:
-  StepNoise(const PassArgs<T>& pass, Index padded, Scratch& scratch) noexcept
-      : pass_(pass), padded_(padded) {
-    if constexpr (Options::kActs) {
-      const CellOptions<T>& o = pass.options;
-      bool any = o.candidate_dropout.on;
-      for (int k = 0; k < kStates; ++k) any = any || o.zoneout[k].on;
-      if (any && pass.draw.training) rows_ = scratch.take<T>(pass.count * (1 + kStates) * padded);
-    }
+  // `acts`: whether options may act at all.
+  StepNoise(const PassArgs<T>& pass, int states, Index padded, bool acts, Scratch& scratch) noexcept
+      : pass_(pass), states_(states), padded_(padded) {
+    if (acts) lay_out(scratch);
   }
 
   // Draws for the n-th row of the step, its units [begin, end).
   void prepare(Index n, Index t, Index b, Index begin, Index end) noexcept {
-    if (rows_ == nullptr) return;
+    if (rows_ != nullptr) draw(n, t, b, begin, end);
+  }
+
+  const T* row(Index n, Index unit) const noexcept {
+    return rows_ == nullptr ? nullptr : rows_ + n * (1 + states_) * padded_ + unit;
+  }
+  Index stride() const noexcept { return padded_; }
+
+ private:
+  [[gnu::noinline]] void lay_out(Scratch& scratch) noexcept {
     const CellOptions<T>& o = pass_.options;
-    T* to = rows_ + n * (1 + kStates) * padded_;
+    bool any = o.candidate_dropout.on;
+    for (int k = 0; k < states_; ++k) any = any || o.zoneout[k].on;
+    if (any && pass_.draw.training) {
+      rows_ = scratch.take<T>(pass_.count * (1 + states_) * padded_);
+    }
+  }
+
+  [[gnu::noinline]] void draw(Index n, Index t, Index b, Index begin, Index end) noexcept {
+    const CellOptions<T>& o = pass_.options;
+    T* to = rows_ + n * (1 + states_) * padded_;
     draw_row(pass_.draw, Feature::kCandidate, t, b, o.candidate_dropout, T(0),
              o.candidate_dropout.scale, begin, end, to + begin);
-    for (int k = 0; k < kStates; ++k) {
+    for (int k = 0; k < states_; ++k) {
       to += padded_;
       if (!o.zoneout[k].on) continue;
       draw_row(pass_.draw, zoneout_of(k), t, b, o.zoneout[k], T(0), T(1), begin, end, to + begin);
     }
   }
 
-  const T* row(Index n, Index unit) const noexcept {
-    return rows_ == nullptr ? nullptr : rows_ + n * (1 + kStates) * padded_ + unit;
-  }
-  Index stride() const noexcept { return padded_; }
-
- private:
   const PassArgs<T>& pass_;
+  int states_;
   Index padded_;
   T* rows_ = nullptr;
 };
@@ -134,34 +143,24 @@ class StepNoise {
 // Recurrent dropout: h as the recurrent product sees it. One mask per row and sequence (Gal and
 // Ghahramani 2016, arXiv:1512.05287), or one for each gate: unit u of gate g is unit g * H + u (H:
 // of h).
-template <class V, class Options, int kGates>
+template <class V>
 class RecurrentDropout {
   using T = typename V::Scalar;
 
  public:
-  RecurrentDropout(const PassArgs<T>& pass, Index padded, Scratch& scratch) noexcept
+  // `gates` see h; `acts`: whether options may act at all.
+  RecurrentDropout(const PassArgs<T>& pass, int gates, Index padded, bool acts,
+                   Scratch& scratch) noexcept
       : padded_(padded) {
-    if constexpr (Options::kActs) {
-      if (!pass.options.recurrent_dropout.on || !pass.draw.training) return;
-      masks_per_row_ = kGates > 1 && pass.options.dropout_by_gate ? kGates : 1;
-      masks_ = scratch.take<T>(pass.count * masks_per_row_ * padded);
-      counting_ = masks_ == nullptr;
-    }
+    if (!acts || !pass.options.recurrent_dropout.on || !pass.draw.training) return;
+    masks_per_row_ = gates > 1 && pass.options.dropout_by_gate ? gates : 1;
+    masks_ = scratch.take<T>(pass.count * masks_per_row_ * padded);
+    counting_ = masks_ == nullptr;
   }
 
-  // Draws the masks of all rows.
   void start(const PassArgs<T>& pass) noexcept {
-    if (masks_ == nullptr) return;
-    const Index hidden = pass.h_size;
-    for (Index i = 0; i < pass.count; ++i) {
-      for (Index g = 0; g < masks_per_row_; ++g) {
-        draw_row(pass.draw, Feature::kRecurrent, 0, pass.rows[i], pass.options.recurrent_dropout,
-                 T(0), pass.options.recurrent_dropout.scale, g * hidden, (g + 1) * hidden,
-                 masks_ + (i * masks_per_row_ + g) * padded_);
-      }
-    }
+    if (masks_ != nullptr) draw(pass);
   }
-
   bool on() const noexcept { return masks_ != nullptr; }
   // Whether it will be, when there is memory.
   bool counted() const noexcept { return on() || counting_; }
@@ -173,6 +172,18 @@ class RecurrentDropout {
   }
 
  private:
+  // Draws the masks of all rows.
+  [[gnu::noinline]] void draw(const PassArgs<T>& pass) noexcept {
+    const Index hidden = pass.h_size;
+    for (Index i = 0; i < pass.count; ++i) {
+      for (Index g = 0; g < masks_per_row_; ++g) {
+        draw_row(pass.draw, Feature::kRecurrent, 0, pass.rows[i], pass.options.recurrent_dropout,
+                 T(0), pass.options.recurrent_dropout.scale, g * hidden, (g + 1) * hidden,
+                 masks_ + (i * masks_per_row_ + g) * padded_);
+      }
+    }
+  }
+
   Index padded_;
   Index masks_per_row_ = 1;
   T* masks_ = nullptr;

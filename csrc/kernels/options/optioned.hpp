@@ -1,13 +1,14 @@
 // All options of a step that act unit by unit, read at run time: the twin of
 // kernels/options/plain.hpp.
 //
-//   activations   any gate's, by name kernels/simd/activations.hpp gate_clip     the argument of an
-//   activation is clipped to +-value (ONNX `clip`) cell_clip     c is clipped after its update;
-//   what is carried and squashed is the clipped c hidden_clip   h is clipped after its update
-//   candidate_dropout   the candidate is dropped on its way into the state, anew at every step:
-//                 Semeniuta et al. 2016, arXiv:1603.05118
-//   zoneout       units keep their old state at random, at inference on average: Krueger et al.
-//                 2016, arXiv:1606.01305. h is made of the new c, not of the kept one.
+//   activations        any gate's, by name: kernels/simd/activations.hpp
+//   gate_clip          the argument of an activation is clipped to +-value (ONNX `clip`)
+//   cell_clip          c is clipped after its update; what is carried and squashed is the clipped c
+//   hidden_clip        h is clipped after its update
+//   candidate_dropout  the candidate is dropped on its way into the state, anew at every step:
+//                      Semeniuta et al. 2016, arXiv:1603.05118
+//   zoneout            units keep their old state at random, at inference on average: Krueger et
+//                      al. 2016, arXiv:1606.01305. h is made of the new c, not of the kept one.
 //
 // Derivatives are the true ones, 0 where a clip is reached. A slope is a function of the
 // activation's value y alone: its argument was clipped where y is the activation of a bound.
@@ -22,9 +23,7 @@ class Optioned {
   using T = typename V::Scalar;
 
  public:
-  static constexpr bool kActs = true;
-
-  explicit Optioned(const CellOptions<T>& options) noexcept
+  [[gnu::noinline]] explicit Optioned(const CellOptions<T>& options) noexcept
       : options_(options),
         gate_(options.limits.gate),
         minus_gate_(-options.limits.gate),
@@ -50,16 +49,17 @@ class Optioned {
     for (int k = 0; k < kMaxStates; ++k) update_[k] = V(T(1) - options.zoneout[k].probability);
   }
 
-  V sigmoid(V x, int gate) const noexcept { return gate_activation(x, gate); }
-  V tanh(V x, int gate) const noexcept { return gate_activation(x, gate); }
-  V relu(V x, int gate) const noexcept { return gate_activation(x, gate); }
-  V identity(V x, int gate) const noexcept { return gate_activation(x, gate); }
-  V sigmoid_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
-  V tanh_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
-  V relu_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
-  V identity_slope(V y, int gate) const noexcept { return gate_slope(y, gate); }
+  V operator()(V x, int gate) const noexcept {
+    return activate(options_.activations[gate], max(minus_gate_, min(gate_, x)));
+  }
+  V slope(V y, int gate) const noexcept {
+    return zero_unless_between(V(low_[gate]), y, V(high_[gate]),
+                               SIMDRNN_ISA::slope(options_.activations[gate], y));
+  }
   V squash(V c, int slot) const noexcept { return activate(options_.activations[slot], c); }
-  V squash_slope(V y, int slot) const noexcept { return slope(options_.activations[slot], y); }
+  V squash_slope(V y, int slot) const noexcept {
+    return SIMDRNN_ISA::slope(options_.activations[slot], y);
+  }
   V drop(V candidate) const noexcept { return candidate * candidate_; }
   V clip_cell(V c) const noexcept { return max(minus_cell_, min(cell_, c)); }
   V through_cell_clip(V c, V d_c) const noexcept {
@@ -103,20 +103,18 @@ class Optioned {
   }
 
  private:
-  V gate_activation(V x, int gate) const noexcept {
-    return activate(options_.activations[gate], max(minus_gate_, min(gate_, x)));
-  }
-  V gate_slope(V y, int gate) const noexcept {
-    return zero_unless_between(V(low_[gate]), y, V(high_[gate]),
-                               slope(options_.activations[gate], y));
-  }
-
   const CellOptions<T>& options_;
   V gate_, minus_gate_, cell_, minus_cell_, hidden_, minus_hidden_;
   V candidate_;             // multiplies the candidate
   V update_[kMaxStates];    // the new state's share
   T low_[kMaxActivations];  // the activations' values at the clip's bounds
   T high_[kMaxActivations];
+};
+
+struct WithOptions {
+  static constexpr bool kActs = true;
+  template <class Cell, class V>
+  using Of = Optioned<V>;
 };
 
 }  // namespace simdrnn::SIMDRNN_ISA

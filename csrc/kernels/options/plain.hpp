@@ -1,7 +1,7 @@
 // The options of a layer that has none: everything folds away at compile time.
 //
-// A cell gets one of these, or one of kernels/options/optioned.hpp, as `p` and asks it for its
-// activations and their slopes, naming the gate (so that it can be exchanged). It reads the same
+// A cell gets one of these, or one of kernels/options/optioned.hpp, as `p` and asks it for the
+// activations of its gates, p(x, gate), and for their slopes, p.slope(y, gate). It reads the same
 // with and without options. A slope is a function of the activation's value.
 #pragma once
 #include "abi/options.hpp"
@@ -10,24 +10,55 @@
 
 namespace simdrnn::SIMDRNN_ISA {
 
+// The activations that cells have by default; `kind` is a constant wherever this is called.
 template <class V>
+[[gnu::always_inline]] inline V by_default(ActivationKind kind, V x) noexcept {
+  switch (kind) {
+    case ActivationKind::kSigmoid:
+      return sigmoid(x);
+    case ActivationKind::kTanh:
+      return tanh(x);
+    case ActivationKind::kRelu:
+      return relu(x);
+    default:
+      return x;
+  }
+}
+template <class V>
+[[gnu::always_inline]] inline V slope_by_default(ActivationKind kind, V y) noexcept {
+  switch (kind) {
+    case ActivationKind::kSigmoid:
+      return sigmoid_slope(y);
+    case ActivationKind::kTanh:
+      return tanh_slope(y);
+    case ActivationKind::kRelu:
+      return relu_slope(y);
+    default:
+      return V(typename V::Scalar(1));
+  }
+}
+
+template <class Cell, class V>
 struct Plain {
-  static constexpr bool kActs = false;
+  static constexpr CellInfo kInfo = Cell::info;
+  static_assert(
+      [] {
+        for (const ActivationKind kind : kInfo.activations) {
+          if (kind > ActivationKind::kRelu && kind != ActivationKind::kIdentity) return false;
+        }
+        return true;
+      }(),
+      "by_default has the others to learn");
 
   explicit Plain(const CellOptions<typename V::Scalar>&) noexcept {}
 
-  // Activations of gates; `int` is the gate.
-  V sigmoid(V x, int) const noexcept { return SIMDRNN_ISA::sigmoid(x); }
-  V tanh(V x, int) const noexcept { return SIMDRNN_ISA::tanh(x); }
-  V relu(V x, int) const noexcept { return SIMDRNN_ISA::relu(x); }
-  V identity(V x, int) const noexcept { return x; }
-  V sigmoid_slope(V y, int) const noexcept { return SIMDRNN_ISA::sigmoid_slope(y); }
-  V tanh_slope(V y, int) const noexcept { return SIMDRNN_ISA::tanh_slope(y); }
-  V relu_slope(V y, int) const noexcept { return SIMDRNN_ISA::relu_slope(y); }
-  V identity_slope(V, int) const noexcept { return V(typename V::Scalar(1)); }
-  // What makes h of a state. `int` is its place behind the gates.
-  V squash(V c, int) const noexcept { return SIMDRNN_ISA::tanh(c); }
-  V squash_slope(V y, int) const noexcept { return SIMDRNN_ISA::tanh_slope(y); }
+  V operator()(V x, int gate) const noexcept { return by_default(kInfo.activations[gate], x); }
+  V slope(V y, int gate) const noexcept { return slope_by_default(kInfo.activations[gate], y); }
+  // What makes h of a state. `place` is its place behind the gates.
+  V squash(V c, int place) const noexcept { return by_default(kInfo.activations[place], c); }
+  V squash_slope(V y, int place) const noexcept {
+    return slope_by_default(kInfo.activations[place], y);
+  }
   // The candidate on its way into the state, and a gradient on its way back.
   V drop(V candidate) const noexcept { return candidate; }
   V clip_cell(V c) const noexcept { return c; }
@@ -45,6 +76,12 @@ struct Plain {
   void begin_backward(V, Lanes<V, kStates>&, Lanes<V, kStates>&) const noexcept {}
   template <int kStates>
   void finish_backward(const Lanes<V, kStates>&, Lanes<V, kStates>&) const noexcept {}
+};
+
+struct WithoutOptions {
+  static constexpr bool kActs = false;
+  template <class Cell, class V>
+  using Of = Plain<Cell, V>;
 };
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -8,21 +8,14 @@
 // (elementwise); Pascanu et al. 2013, arXiv:1211.5063 (norm).
 #pragma once
 #include "abi/options.hpp"
+#include "kernels/simd/sums.hpp"
 #include "kernels/simd/vec.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
-// The sum of squares goes into 16 partial sums whatever the ISA's lanes, so that its bits do not
-// depend on it.
 template <class T>
 inline T squared_norm(const T* row, Index n) noexcept {
-  constexpr Index kParts = 16;
-  T parts[kParts] = {};
-  for (Index i = 0; i < n; ++i) parts[i % kParts] += row[i] * row[i];
-  for (Index width = kParts / 2; width > 0; width /= 2) {
-    for (Index i = 0; i < width; ++i) parts[i] += parts[i + width];
-  }
-  return parts[0];
+  return sum_over<T>(n, [&](Index i) noexcept { return row[i] * row[i]; });
 }
 
 inline float square_root(float x) noexcept { return __builtin_sqrtf(x); }

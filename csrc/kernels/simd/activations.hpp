@@ -4,7 +4,7 @@
 //
 // With alpha = a and beta = b, as ONNX defines them; u is the largest error of normal values in
 // units of their last place. Slopes are off by at most 2 such units of the largest slope.
-// tests/test_activations.py holds them to it.
+// tests/engine/test_activations.py holds them to it.
 //
 //   name               value                             u     slope
 //   sigmoid            1 / (1 + exp(-x))                 3     y (1 - y)

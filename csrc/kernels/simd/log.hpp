@@ -1,5 +1,5 @@
 // Logarithms on vectors, by the rules of math.hpp: the same bits on every ISA, NaN gives NaN.
-// tests/test_math.py holds each function to its line:
+// tests/engine/test_math.py holds each function to its line:
 //
 //   function       bound holds on         largest error   beyond
 //   log            [0, infinity]          1 ULP           -infinity at 0, NaN below

@@ -1,6 +1,6 @@
 // exp, sigmoid, tanh and expm1 on vectors, from additions, products, FMAs and one true division
 // only, so that every ISA gives the same bits. (On CPUs of the last ten years a division costs no
-// more than an estimate with its Newton steps.) NaN gives NaN. tests/test_math.py walks bit
+// more than an estimate with its Newton steps.) NaN gives NaN. tests/engine/test_math.py walks bit
 // patterns to hold each function to its line:
 //
 //   function       bound holds on         largest error   beyond

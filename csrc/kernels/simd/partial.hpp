@@ -25,11 +25,11 @@ template <bool kFull, class V>
 // min(kLanes, n) elements.
 template <class V>
 inline V load_up_to(const typename V::Scalar* p, Index n) noexcept {
-  return n >= V::kLanes ? V::load(p) : V::load(p, n);
+  return V::kLanes == 1 || n >= V::kLanes ? V::load(p) : V::load(p, n);
 }
 template <class V>
 inline void store_up_to(V v, typename V::Scalar* p, Index n) noexcept {
-  if (n >= V::kLanes) {
+  if (V::kLanes == 1 || n >= V::kLanes) {
     v.store(p);
   } else {
     v.store(p, n);
@@ -41,13 +41,16 @@ struct Truth {
   constexpr operator bool() const noexcept { return kValue; }
 };
 
-// Calls act(unit, n, full) for each vector of a row: its first unit, and how many of its lanes
-// count, of which `full` says that they all do.
+// Calls act(unit, n, full) for each vector of [begin, end): its first unit, and how many of its
+// lanes count, of which `full` says that they all do. (Of one lane there is nothing that is not
+// full, and no code for it.)
 template <class V, class Act>
-[[gnu::always_inline]] inline void each_vector(Index hidden, Act act) noexcept {
-  Index unit = 0;
-  for (; unit + V::kLanes <= hidden; unit += V::kLanes) act(unit, V::kLanes, Truth<true>{});
-  if (unit < hidden) act(unit, hidden - unit, Truth<false>{});
+[[gnu::always_inline]] inline void each_vector(Index begin, Index end, Act act) noexcept {
+  Index unit = begin;
+  for (; unit + V::kLanes <= end; unit += V::kLanes) act(unit, V::kLanes, Truth<true>{});
+  if constexpr (V::kLanes > 1) {
+    if (unit < end) act(unit, end - unit, Truth<false>{});
+  }
 }
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-__all__ = ["ACCEPTANCE", "CELLS", "QUICK", "Case"]
+__all__ = ["CELLS", "GRID", "QUICK", "Case"]
 
 # Gates of each cell; ``rnn`` is the tanh one.
 CELLS = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -133,4 +133,4 @@ _GRID = (
 )
 
 # The grid that speed is promised on: every shape with every cell.
-ACCEPTANCE = tuple(Case(cell, *shape) for cell in CELLS for shape in _GRID)
+GRID = tuple(Case(cell, *shape) for cell in CELLS for shape in _GRID)

@@ -5,27 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
-from simdrnn.bench.acceptance import Acceptance, run_acceptance
 from simdrnn.bench.cases import Case
 from simdrnn.bench.machine import as_json, machine_facts
-from simdrnn.bench.options import add_arguments, plan, plan_acceptance
-from simdrnn.bench.plot import plot_reports
+from simdrnn.bench.options import add_arguments, plan
+from simdrnn.bench.plot import plot_report
+from simdrnn.bench.problem import make_layer
+from simdrnn.bench.progress import Progress
 from simdrnn.bench.report import advice, print_report
-from simdrnn.bench.run import Report, run_cases
-from simdrnn.bench.verdicts import print_acceptance
+from simdrnn.bench.run import Say, run_cases
 from simdrnn.bench.worker import WorkerError
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["FAILED", "FINE", "USAGE", "add_arguments", "measured", "run"]
 
 # Exit codes: everything timed; our library failed or disagreed; a bad argument; Ctrl-C.
-_FINE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
+FINE, FAILED, USAGE, _INTERRUPTED = 0, 1, 2, 130
 
 _STOPPED = "Stopped by Ctrl-C: the rest was not measured."
 
@@ -33,108 +29,40 @@ _STOPPED = "Stopped by Ctrl-C: the rest was not measured."
 def run(args: argparse.Namespace) -> int:
     """Run the benchmark the options describe; returns the exit code."""
     try:
-        planned = plan_acceptance(args) if args.acceptance else plan(args)
+        cases, report = plan(args)
     except ValueError as error:
         print(f"simdrnn bench: {error}", file=sys.stderr)
-        return _USAGE
-    if isinstance(planned, Acceptance):
-        return _run_acceptance(args, planned)
-    return _run_cases(args, *planned)
-
-
-def _run_cases(args: argparse.Namespace, cases: Sequence[Case], report: Report) -> int:
-    """Time the quick list, the grid or the user's shape."""
-    code = _FINE
-    try:
-        with _Progress() as progress:
-            run_cases(cases, report, progress.say)
-    except KeyboardInterrupt:
-        report.note(_STOPPED)
-        code = _INTERRUPTED
-    except WorkerError as error:
-        report.note(f"Stopped: {error}")
-        code = _FAILED
+        return USAGE
+    code = measured(lambda say: run_cases(cases, report, say), report.note)
     print_report(report)
     if args.shape is not None and report.results:
         print("\n" + "\n".join(advice(report.results[0], report.peers)))
         print(f"\n{_explanation(report.results[0].case, report.threads)}")
-    _write(args, [report])
-    return code or _disagreement([report])
+    if args.json is not None:
+        text = json.dumps(as_json([report], machine_facts()), indent=1)
+        Path(args.json).write_text(text + "\n", encoding="utf-8")
+    if args.plot is not None:
+        plot_report(report, Path(args.plot))
+    return code or (FAILED if report.disagrees() else FINE)
+
+
+def measured(measure: Callable[[Say], None], note: Callable[[str], None]) -> int:
+    """Measure with a line of progress; what stops it is noted. Returns the exit code so far."""
+    try:
+        with Progress() as progress:
+            measure(progress.say)
+    except KeyboardInterrupt:
+        note(_STOPPED)
+        return _INTERRUPTED
+    except WorkerError as error:
+        note(f"Stopped: {error}")
+        return FAILED
+    return FINE
 
 
 def _explanation(case: Case, threads: int) -> str:
     """Say what the engine does with a case."""
     import simdrnn
-    from simdrnn.bench.special import layer_of
 
-    return str(simdrnn.explain(layer_of(case), case.T, case.B, num_threads=threads))
-
-
-def _run_acceptance(args: argparse.Namespace, acceptance: Acceptance) -> int:
-    """Measure the table of targets. Falling short is a result, not a failure."""
-    code = _FINE
-    try:
-        with _Progress() as progress:
-            run_acceptance(acceptance, progress.say)
-    except KeyboardInterrupt:
-        acceptance.notes.append(_STOPPED)
-        code = _INTERRUPTED
-    print_acceptance(acceptance)
-    points = acceptance.points()
-    _write(
-        args, acceptance.reports, verdicts=acceptance.verdicts(), points=points,
-        notes=acceptance.notes,
-    )  # fmt: skip
-    return code or (_FAILED if acceptance.failed else _disagreement(acceptance.reports))
-
-
-def _disagreement(reports: Sequence[Report]) -> int:
-    """Return the exit code of answers that differ, if some do."""
-    differ = any(result.mismatch is not None for report in reports for result in report.results)
-    return _FAILED if differ else _FINE
-
-
-def _write(args: argparse.Namespace, reports: Sequence[Report], **table: Any) -> None:
-    """Write the files that were asked for."""
-    if args.json is not None:
-        text = json.dumps(as_json(reports, machine_facts(), **table), indent=1)
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
-    if args.plot is not None:
-        plot_reports(reports, Path(args.plot))
-
-
-class _Progress:
-    """One line on the terminal that says what is being measured; silent elsewhere.
-
-    It changes only when told to: an animation would use the core that is being timed.
-    """
-
-    def __init__(self) -> None:
-        self._live: Any = None
-
-    def __enter__(self) -> _Progress:
-        if sys.stderr.isatty() and find_spec("rich") is not None:
-            console: Any = import_module("rich.console").Console(stderr=True)
-            live: Any = import_module("rich.live")
-            self._live = live.Live(console=console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-        elif sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")
-
-    def say(self, text: str) -> None:
-        """Replace the line."""
-        if self._live is not None:
-            self._live.update(text, refresh=True)
-        elif sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
+    layer = make_layer(simdrnn, case, case.dtype)
+    return str(simdrnn.explain(layer, case.T, case.B, num_threads=threads))

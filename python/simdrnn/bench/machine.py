@@ -13,13 +13,12 @@ import numpy as np
 
 from simdrnn.bench.run import Report
 from simdrnn.bench.stats import PASSES, Band, CaseResult
-from simdrnn.bench.targets import Point, Verdict
 from simdrnn.bench.worker import ENVIRONMENT
 
-__all__ = ["as_json", "cpu_model", "machine_facts", "usable_cores"]
+__all__ = ["as_json", "band_as_json", "cpu_model", "machine_facts", "usable_cores"]
 
 # Raised when a reader of the files would have to change.
-SCHEMA = 2
+SCHEMA = 3
 
 # Settings of thread pools and dispatch that a user may have made and that change times.
 _PREFIXES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "SIMDRNN_")
@@ -61,28 +60,19 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
-def as_json(
-    reports: Sequence[Report],
-    facts: dict[str, Any],
-    verdicts: Sequence[Verdict] = (),
-    points: Sequence[Point] = (),
-    notes: Sequence[str] = (),
-) -> dict[str, Any]:
+def as_json(reports: Sequence[Report], facts: dict[str, Any]) -> dict[str, Any]:
     """Turn a run into plain data: every round of everything, and what the tables show of it.
 
     Parameters
     ----------
     reports : one per number of threads.
     facts : from `machine_facts`.
-    verdicts, points, notes : of a run against the targets; nothing in others.
     """
     return {
         "schema": SCHEMA,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": facts,
         "runs": [_run(report) for report in reports],
-        "targets": [_verdict(verdict, points) for verdict in verdicts],
-        "notes": list(notes),
     }
 
 
@@ -97,31 +87,11 @@ def _run(report: Report) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Verdict, points: Sequence[Point]) -> dict[str, Any]:
-    target, threads = verdict.target, verdict.threads
-    judged = [p for p in points if p.target == target.source and p.threads == threads]
-    return {
-        "target": target.key,
-        "row": target.row,
-        "what": target.what,
-        "bound": target.bound,
-        "at_least": target.least,
-        "judged_by_mean": target.mean,
-        "unit": target.unit,
-        "threads": threads or None,
-        "geometric_mean": verdict.mean,
-        "reached": verdict.reached,
-        "points": {point.label: _band(point.band) for point in judged},
-    }
-
-
 def _case(result: CaseResult) -> dict[str, Any]:
     return {
         **result.case.as_dict(),
         "flops": {which: result.flops(which) for which in PASSES},
         "peak_gflops": result.peak,
-        "bandwidth_gbytes": result.bandwidth,
-        "time_over_model": _band(result.over_model()),
         "mismatch": result.mismatch,
         "results": {
             name: {which: _pass(result, name, which, times) for which, times in passes.items()}
@@ -133,14 +103,15 @@ def _case(result: CaseResult) -> dict[str, Any]:
 def _pass(result: CaseResult, name: str, which: str, times: list[float]) -> dict[str, Any]:
     return {
         "rounds_seconds": times,
-        "seconds": _band(result.time(name, which)),
-        "gflops": _band(result.speed(name, which)),
-        "fraction_of_peak": _band(result.fraction(name, which)),
-        "time_over_ours": _band(result.ratio(name, which)),
+        "seconds": band_as_json(result.time(name, which)),
+        "gflops": band_as_json(result.speed(name, which)),
+        "fraction_of_peak": band_as_json(result.fraction(name, which)),
+        "time_over_ours": band_as_json(result.ratio(name, which)),
     }
 
 
-def _band(band: Band | None) -> dict[str, float] | None:
+def band_as_json(band: Band | None) -> dict[str, float] | None:
+    """Turn median and range into plain data."""
     if band is None:
         return None
     return {"median": band.median, "low": band.low, "high": band.high}

@@ -1,8 +1,8 @@
-"""The ceilings: how many multiply-adds and bytes read this machine does per second, measured."""
+"""The ceiling: how many multiply-adds this machine does per second, measured."""
 
 from __future__ import annotations
 
-__all__ = ["PEAK_SECONDS", "measure_bandwidth", "measure_peak"]
+__all__ = ["PEAK_SECONDS", "measure_peak"]
 
 # Long enough for the clock to settle, short enough to be repeated in every round.
 PEAK_SECONDS = 0.03
@@ -17,14 +17,3 @@ def measure_peak(dtype: str, threads: int, seconds: float = PEAK_SECONDS) -> flo
     from simdrnn import _core
 
     return float(_core.testing.fma_peak(dtype, seconds, threads))
-
-
-def measure_bandwidth(size: int, threads: int, seconds: float = PEAK_SECONDS) -> float:
-    """Measure in GB/s how fast `size` bytes, cut among the threads, are read again and again.
-
-    With the size of the weights that a step reads, it is the bandwidth of the cache they fit, and
-    nobody has to know the sizes of the caches.
-    """
-    from simdrnn import _core
-
-    return float(_core.testing.read_bandwidth(size, seconds, threads))

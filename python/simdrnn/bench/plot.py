@@ -1,4 +1,4 @@
-"""Pictures of a run: bars for a few shapes, curves over H for the grid, under the measured peak."""
+"""A picture of a run: bars under the measured peak."""
 
 from __future__ import annotations
 
@@ -10,13 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from simdrnn.bench.cases import QUICK
-from simdrnn.bench.curves import COLORS, CURVES_LEGEND, plot_curves
 from simdrnn.bench.machine import cpu_model
 from simdrnn.bench.peers import OURS
 from simdrnn.bench.run import Report
 from simdrnn.bench.stats import PASSES, Band, CaseResult
 
-__all__ = ["plot_reports", "plot_unavailable"]
+__all__ = [
+    "BARS_LEGEND",
+    "COLORS",
+    "plot_bars",
+    "plot_report",
+    "plot_unavailable",
+    "save_figure",
+]
+
+# Okabe and Ito's palette, distinguishable also without full colour vision; grey for the baseline.
+COLORS = {
+    OURS: "#0072B2",
+    "pytorch": "#D55E00",
+    "onnxruntime": "#E69F00",
+    "jax": "#009E73",
+    "reference": "#999999",
+}
+
+# What a reader of the picture has to be told.
+BARS_LEGEND = "Whiskers: range over the rounds."
 
 
 def plot_unavailable() -> str | None:
@@ -26,43 +44,47 @@ def plot_unavailable() -> str | None:
     return None
 
 
-def plot_reports(reports: Sequence[Report], path: Path) -> None:
-    """Write a PNG per number of threads: the first at `path`, the others beside it.
-
-    Their names end in ``-2-threads`` and so on.
-    """
-    for number, report in enumerate(reports):
-        results = [result for result in report.results if result.seconds]
-        if len(results) <= len(QUICK):
-            figure, legend = plot_bars(report, results), "Whiskers: range over the rounds."
-        else:
-            figure, legend = plot_curves(report, results), CURVES_LEGEND
-        figure.suptitle(f"{_title(report, results)}\n{legend}", fontsize="medium")
-        name = path.name if number == 0 else f"{path.stem}-{report.threads}-threads{path.suffix}"
-        figure.savefig(path.with_name(name), format="png", dpi=150)
+def plot_report(report: Report, path: Path) -> None:
+    """Write a PNG of bars."""
+    results = [result for result in report.results if result.seconds]
+    save_figure(plot_bars(report, results), report, results, BARS_LEGEND, path)
 
 
-def _title(report: Report, results: Sequence[CaseResult]) -> str:
-    """Name the dtypes, the threads, the machine and the day."""
+def save_figure(
+    figure: Any, report: Report, results: Sequence[CaseResult], legend: str, path: Path
+) -> None:
+    """Write a figure under a title: dtypes, threads, machine, day, and how to read it."""
     dtypes = " and ".join(dict.fromkeys(result.case.dtype for result in results))
     threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
     facts = (dtypes, threads, cpu_model(), date.today().isoformat())
-    return "Recurrent layers, " + ", ".join(fact for fact in facts if fact)
+    title = "Recurrent layers, " + ", ".join(fact for fact in facts if fact)
+    figure.suptitle(f"{title}\n{legend}", fontsize="medium")
+    figure.savefig(path, format="png", dpi=150)
 
 
 def plot_bars(report: Report, results: Sequence[CaseResult]) -> Any:
-    """Draw GFLOP/s of ours and of every peer, and the peak: one panel per pass."""
+    """Draw GFLOP/s of ours and of every peer, and the peak: a panel per pass.
+
+    More cases than the quick list has get panels of their own for each cell.
+    """
     # Figure instead of pyplot: no window system, no state outside this function.
     figure_module: Any = import_module("matplotlib.figure")
+    groups = [list(results)]
+    if len(results) > len(QUICK):
+        cells = dict.fromkeys(result.case.cell for result in results)
+        groups = [[r for r in results if r.case.cell == cell] for cell in cells]
+    widest = max(len(group) for group in groups)
     figure = figure_module.Figure(
-        figsize=(max(7.5, 2.0 + 0.9 * len(results)), 7.0), layout="constrained"
+        figsize=(max(7.5, 2.0 + 0.9 * widest), 7.0 * len(groups)), layout="constrained"
     )
-    panels = figure.subplots(len(PASSES), 1, sharex=True)
-    for panel, which in zip(panels, PASSES, strict=True):
-        _draw(panel, report, results, which)
-    panels[-1].set_xticks(range(len(results)))
-    labels = [result.case.label for result in results]
-    panels[-1].set_xticklabels(labels, rotation=35, ha="right")
+    panels = list(figure.subplots(len(PASSES) * len(groups), 1))
+    for number, group in enumerate(groups):
+        own = panels[number * len(PASSES) : (number + 1) * len(PASSES)]
+        for panel, which in zip(own, PASSES, strict=True):
+            _draw(panel, report, group, which)
+            panel.set_xticks(range(len(group)), [""] * len(group))
+        labels = [result.case.label for result in group]
+        own[-1].set_xticks(range(len(group)), labels, rotation=35, ha="right")
     panels[-1].set_xlabel("cell T,B,I,H")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize="small")

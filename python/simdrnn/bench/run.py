@@ -13,7 +13,7 @@ from simdrnn.bench.problem import Answers, Problem, Weights, make_layer, make_pr
 from simdrnn.bench.stats import PASSES, CaseResult
 from simdrnn.bench.worker import Worker, WorkerError
 
-__all__ = ["Entrant", "Report", "measure_case", "run_cases"]
+__all__ = ["Ceiling", "Entrant", "Report", "Say", "measure_case", "run_cases"]
 
 # Above this many operations of training the NumPy reference would take minutes, not seconds.
 REFERENCE_LIMIT_FLOPS = 100e9
@@ -23,7 +23,9 @@ SLOW_SECONDS = 0.5
 SLOW_ROUNDS = 2
 
 Say = Callable[[str], None]
-Ceiling = Callable[[], "float | None"]
+
+# Measures in a round what the machine can do, into the result or wherever it likes.
+Ceiling = Callable[[CaseResult], None]
 
 
 class Entrant(Protocol):
@@ -64,6 +66,10 @@ class Report:
         if text not in self.notes:
             self.notes.append(text)
 
+    def disagrees(self) -> bool:
+        """Whether ours and somebody's answers differ."""
+        return any(result.mismatch is not None for result in self.results)
+
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
@@ -76,7 +82,7 @@ class _Slot:
     slow: bool
 
 
-def run_cases(cases: Sequence[Case], report: Report, say: Say) -> None:
+def run_cases(cases: Sequence[Case], report: Report, say: Say, also: Ceiling | None = None) -> None:
     """Measure cases into `report`; what is not installed is noted and left out.
 
     Parameters
@@ -84,6 +90,7 @@ def run_cases(cases: Sequence[Case], report: Report, say: Say) -> None:
     cases : what to run.
     report : filled in place, case by case.
     say : told what is going on, between measurements only.
+    also : another ceiling to measure in every round, after the FMA peak.
 
     Raises
     ------
@@ -101,14 +108,14 @@ def run_cases(cases: Sequence[Case], report: Report, say: Say) -> None:
             stack.callback(worker.close)
             return worker
 
-        meter = start("peak")
+        ceilings = [_peak(start("peak"), report), *([] if also is None else [also])]
         # The reference always checks the answers, also when nobody wants to see its times.
         workers = {name: start(name) for name in dict.fromkeys([OURS, *report.peers, BASELINE])}
         for case in cases:
             say(f"{case.label}: comparing answers")
             problem = make_problem(case, _initial_weights(case), report.threads)
             entrants = _build(workers, problem, report)
-            measure_case(case, entrants, report, say, *_ceilings(meter, case, report))
+            measure_case(case, entrants, report, say, ceilings)
 
 
 def measure_case(
@@ -116,16 +123,14 @@ def measure_case(
     entrants: Mapping[str, Entrant],
     report: Report,
     say: Say,
-    peak: Ceiling,
-    bandwidth: Ceiling | None = None,
+    ceilings: Sequence[Ceiling],
 ) -> None:
     """Check and time one case, and append its result to `report`.
 
     Parameters
     ----------
     entrants : ours and everything to check it against; those in ``report.peers`` are timed too.
-    peak : measures the FMA peak, in every round; None where it cannot.
-    bandwidth : the same for reading the recurrent weights, where wanted.
+    ceilings : measured in every round.
     """
     result = CaseResult(case)
     report.results.append(result)  # now: an interrupted case keeps the rounds it has
@@ -143,11 +148,11 @@ def measure_case(
         forwards = number % 2 == 0
         if not forwards:
             due.reverse()
-            _take_ceilings(result, peak, bandwidth)
+            _take_ceilings(result, ceilings)
         for slot in due:
             _take(result, slot, report)
         if forwards:
-            _take_ceilings(result, peak, bandwidth)
+            _take_ceilings(result, ceilings)
 
 
 def _take(result: CaseResult, slot: _Slot, report: Report) -> None:
@@ -158,31 +163,21 @@ def _take(result: CaseResult, slot: _Slot, report: Report) -> None:
         report.note(f"{slot.name} kept a core busy for half a second after a call")
 
 
-def _take_ceilings(result: CaseResult, peak: Ceiling, bandwidth: Ceiling | None) -> None:
-    for known, ceiling in ((result.peak, peak), (result.bandwidth, bandwidth)):
-        value = None if ceiling is None else ceiling()
-        if value is not None:
-            known.append(value)
+def _take_ceilings(result: CaseResult, ceilings: Sequence[Ceiling]) -> None:
+    for measure in ceilings:
+        measure(result)
 
 
-def _ceilings(meter: Worker, case: Case, report: Report) -> tuple[Ceiling, Ceiling | None]:
-    """How to measure the ceilings; a machine on which that fails still gets times and ratios."""
+def _peak(meter: Worker, report: Report) -> Ceiling:
+    """How to measure the peak; a machine on which that fails still gets times and ratios."""
 
-    def peak() -> float | None:
+    def measure(result: CaseResult) -> None:
         try:
-            return meter.peak(case.dtype, report.threads)
+            result.peak.append(meter.peak(result.case.dtype, report.threads))
         except WorkerError as error:
             report.note(f"fractions of the peak are missing: {error}")
-            return None
 
-    def bandwidth() -> float | None:
-        try:
-            return meter.bandwidth(case.recurrent_bytes(), report.threads)
-        except WorkerError as error:
-            report.note(f"the bandwidth is missing: {error}")
-            return None
-
-    return peak, bandwidth if case.B == 1 else None
+    return measure
 
 
 def _initial_weights(case: Case) -> Weights:

@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 from simdrnn.bench.cases import Case
 from simdrnn.bench.peers import OURS
 
-__all__ = ["PASSES", "STEP_SECONDS", "Band", "CaseResult", "geometric_mean"]
-
-# What a step costs beside products and weights: activations, calls, meeting of threads.
-STEP_SECONDS = 60e-9
+__all__ = ["PASSES", "Band", "CaseResult", "geometric_mean"]
 
 # Name of a pass in results, and the call that runs it.
 PASSES = {"forward": "forward", "training": "train"}
@@ -48,15 +45,12 @@ class CaseResult:
     case : what was run.
     seconds : per implementation and pass, seconds per call of each round, in order of rounds.
     peak : GFLOP/s of each round.
-    bandwidth : GB/s of each round at which as many bytes as the recurrent weights are read; only
-        for a single row, whose time they bound.
     mismatch : why nothing was timed, if so.
     """
 
     case: Case
     seconds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     peak: list[float] = field(default_factory=list)
-    bandwidth: list[float] = field(default_factory=list)
     mismatch: str | None = None
 
     def flops(self, which: str) -> int:
@@ -65,17 +59,17 @@ class CaseResult:
 
     def time(self, name: str, which: str) -> Band | None:
         """Seconds per call of one implementation."""
-        return Band.of(self._rounds(name, which))
+        return Band.of(self.rounds(name, which))
 
     def speed(self, name: str, which: str) -> Band | None:
         """GFLOP/s of one implementation."""
         flops = self.flops(which)
-        return Band.of([flops / seconds / 1e9 for seconds in self._rounds(name, which)])
+        return Band.of([flops / seconds / 1e9 for seconds in self.rounds(name, which)])
 
     def fraction(self, name: str, which: str) -> Band | None:
         """Speed as a fraction of the FMA peak of the same round."""
         flops = self.flops(which)
-        pairs = zip(self._rounds(name, which), self.peak, strict=False)
+        pairs = zip(self.rounds(name, which), self.peak, strict=False)
         return Band.of([flops / seconds / 1e9 / peak for seconds, peak in pairs])
 
     def ratio(self, peer: str, which: str) -> Band | None:
@@ -84,24 +78,11 @@ class CaseResult:
         Within a round, so that a slow spell of the machine, which hits neighbours in time alike,
         cancels out.
         """
-        pairs = zip(self._rounds(peer, which), self._rounds(OURS, which), strict=False)
+        pairs = zip(self.rounds(peer, which), self.rounds(OURS, which), strict=False)
         return Band.of([theirs / ours for theirs, ours in pairs])
 
-    def over_model(self) -> Band | None:
-        """Our forward time over the model of a single row, with the ceilings of the same round.
-
-        A step takes as long as its multiply-adds at the peak, or as reading the recurrent weights
-        from the cache they fit, whichever is longer, and `STEP_SECONDS` for what neither counts.
-        """
-        case, rounds = self.case, self._rounds(OURS, "forward")
-        ratios = []
-        for seconds, peak, bandwidth in zip(rounds, self.peak, self.bandwidth, strict=False):
-            arithmetic = case.forward_flops() / (peak * 1e9)
-            reading = case.steps() * case.recurrent_bytes() / (bandwidth * 1e9)
-            ratios.append(seconds / (max(arithmetic, reading) + case.steps() * STEP_SECONDS))
-        return Band.of(ratios)
-
-    def _rounds(self, name: str, which: str) -> list[float]:
+    def rounds(self, name: str, which: str) -> list[float]:
+        """Seconds per call of one implementation, in order of rounds."""
         return self.seconds.get(name, {}).get(which, [])
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from simdrnn.bench.peak import measure_bandwidth, measure_peak
+from simdrnn.bench.peak import measure_peak
 from simdrnn.bench.peers import IMPLEMENTATIONS, Implementation
 from simdrnn.bench.problem import Answers, Problem
 
@@ -99,10 +99,6 @@ class Worker:
         """FMA peak in GFLOP/s, now."""
         return float(self._ask("peak", dtype, threads))
 
-    def bandwidth(self, size: int, threads: int) -> float:
-        """Bandwidth in GB/s of reading `size` bytes, now."""
-        return float(self._ask("bandwidth", size, threads))
-
     def close(self) -> None:
         """End the process, whatever it is doing."""
         self._process.terminate()
@@ -167,11 +163,6 @@ class _Served:
         peak = measure_peak(dtype, threads)
         settle()
         return peak
-
-    def bandwidth(self, size: int, threads: int) -> float:
-        bandwidth = measure_bandwidth(size, threads)
-        settle()
-        return bandwidth
 
     def _call(self, what: str) -> Callable[[], Any]:
         assert self._implementation is not None

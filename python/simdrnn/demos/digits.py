@@ -162,7 +162,7 @@ def run(args: argparse.Namespace, layer_class: LayerClass | None = None) -> int:
     """
     training, held_out = load_digits(args.seed)
     if layer_class is None:
-        from simdrnn.layers import on_compiled as layers
+        from simdrnn.layers import compiled as layers
 
         layer_class = layers.LSTM if args.cell == "lstm" else layers.GRU
     steps, _, features = training.pictures.shape

@@ -198,7 +198,7 @@ def run(args: argparse.Namespace, layer_class: LayerClass | None = None) -> int:
     DemoError : the text cannot be used.
     """
     if layer_class is None:
-        from simdrnn.layers.on_compiled import LSTM
+        from simdrnn.layers.compiled import LSTM
 
         layer_class = LSTM
     name = args.file or "Python's documentation (pydoc_data.topics)"

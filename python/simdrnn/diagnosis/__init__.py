@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdrnn.diagnosis.dynamics import jacobian_radii, lyapunov_exponent, sampled
+from simdrnn.diagnosis.findings import LayerDiagnosis
 from simdrnn.diagnosis.measures import (
     clip_shares,
     driven_on_the_way,
@@ -18,9 +19,10 @@ from simdrnn.diagnosis.measures import (
 )
 from simdrnn.diagnosis.nonfinite import first_nonfinite
 from simdrnn.diagnosis.recorded import Recorded
-from simdrnn.diagnosis.report import Diagnosis, LayerDiagnosis
+from simdrnn.diagnosis.report import Diagnosis
 from simdrnn.diagnosis.spectrum import radius_of_matrices
-from simdrnn.layers.tape import Tape
+from simdrnn.layers.recording import Recording
+from simdrnn.layers.tape import Tape, recording_of
 from simdrnn.validate import Array, as_count, as_seed
 
 __all__ = ["diagnose"]
@@ -84,43 +86,44 @@ def diagnose(
         raise TypeError(f"tape: expected a Tape, made by layer.record, got {type(tape).__name__}")
     most_rows, most_steps = as_count("rows", rows), as_count("steps", steps)
     rng = np.random.default_rng(as_seed(seed))
-    directions = [Recorded.of(tape, index) for index in range(len(tape._layer._groups))]
+    recording = recording_of(tape)
+    bound = recording.bound
+    directions = [Recorded.of(recording, index) for index in range(len(bound.passes))]
     if d_output is None and d_state is None:
-        d_state = _default_gradient(tape, rng)
-    traces = _empty_traces(tape)
+        d_state = _default_gradient(recording, rng)
+    traces = _empty_traces(recording)
     with np.errstate(all="ignore"):  # NaN and infinity are what is looked for
-        grads = tape._backward(d_output, d_state, trace=traces)  # checks both
-    d_sequence, d_final = tape._d_output(d_output), tape._d_final(d_state)
+        grads = recording.backward(d_output, d_state, trace=traces)  # checks both
+    d_sequence, d_final = recording.d_output(d_output), recording.d_final(d_state)
     given = {"d_output": [d_sequence], "d_state": d_final}
     layers = tuple(
         _examine(recorded, traces[recorded.index], d_sequence, most_rows, most_steps, rng)
         for recorded in directions
     )
-    first = first_nonfinite(tape, directions, given, traces, grads)
-    layer = tape._layer
-    projected = bool(layer._sizes.projected_size)
-    return Diagnosis(layer._info.name, layer.options, layers, first, projected)
+    first = first_nonfinite(recording, directions, given, traces, grads)
+    projected = bool(bound.sizes.projected_size)
+    return Diagnosis(bound.info.name, bound.options, layers, first, projected)
 
 
-def _default_gradient(tape: Tape, rng: np.random.Generator) -> object:
+def _default_gradient(recording: Recording, rng: np.random.Generator) -> object:
     """Draw d_state: a unit vector for each row's final h in the directions of the last layer."""
-    layer = tape._layer
-    states = [np.zeros(state.shape, layer.dtype) for state in tape._run.states]
-    last = slice(-layer._sizes.num_directions, None)
+    bound = recording.bound
+    states = [np.zeros(state.shape, bound.dtype) for state in recording.run.states]
+    last = slice(-bound.sizes.num_directions, None)
     drawn = rng.standard_normal(states[0][last].shape)
     states[0][last] = drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
-    return tape._layout.caller_state(tuple(states))
+    return recording.layout.caller_state(tuple(states))
 
 
-def _empty_traces(tape: Tape) -> list[Array]:
+def _empty_traces(recording: Recording) -> list[Array]:
     """Return zeros for what back-propagation carries: by direction, (T, B, (S + 1) * H).
 
     Where h is projected, (T, B, P + (S - 1) * H + P).
     """
-    layer = tape._layer
-    sizes = layer._sizes.state_sizes(layer._info.states)
-    shape = (*tape._run.x.shape[:2], sum(sizes) + sizes[0])
-    return [np.zeros(shape, layer.dtype) for _ in layer._groups]
+    bound = recording.bound
+    sizes = bound.checks.state_sizes
+    shape = (*recording.run.x.shape[:2], sum(sizes) + sizes[0])
+    return [np.zeros(shape, bound.dtype) for _ in range(len(bound.passes))]
 
 
 def _examine(
@@ -132,12 +135,12 @@ def _examine(
     rng: np.random.Generator,
 ) -> LayerDiagnosis:
     """Measure one direction of one layer."""
-    layer = recorded.tape._layer
-    h_size = layer._sizes.h_size
+    bound = recorded.recording.bound
+    h_size = bound.sizes.h_size
     norms, arriving = gradient_norms(recorded, trace)
     slope, span, lost = gradient_slope(recorded, norms)
     columns = slice(h_size * recorded.reverse, h_size * (recorded.reverse + 1))
-    on_top = recorded.layer == layer.num_layers - 1
+    on_top = recorded.layer == bound.sizes.num_layers - 1
     names = recorded.info.recurrent_names
     radii = radius_of_matrices(recorded.recurrent(), rng)
     sample = recorded.sample(sampled(recorded.steps.real, rows))
@@ -156,5 +159,5 @@ def _examine(
         jacobian_steps=times,
         jacobian_radius=jacobians,
         lyapunov=lyapunov_exponent(sample, rng),
-        clips=clip_shares(recorded, trace[..., -h_size:], layer.options),
+        clips=clip_shares(recorded, trace[..., -h_size:], bound.options),
     )

@@ -58,7 +58,7 @@ def jacobian_radii(sample: Sample, most: int, rng: np.random.Generator) -> tuple
     at, rows = np.nonzero(which)
     if len(at):
         radii[which] = radius_of_products(
-            lambda d_state: sample.back(times[at], rows, d_state), len(at), sample.size, rng
+            sample.way_back(times[at], rows), len(at), sample.size, rng
         )
     return times, radii
 
@@ -83,7 +83,7 @@ def lyapunov_exponent(sample: Sample, rng: np.random.Generator) -> float:
     with np.errstate(all="ignore"):
         for t in order:
             real = steps.real[t]
-            d_before = sample.back(t, slice(None), d_state)
+            d_before = sample.way_back(t, slice(None))(d_state)
             size = np.linalg.norm(d_before, axis=1)
             growth[t, real] = np.log(size[real])
             unit = d_before / np.where(size > 0, size, 1.0)[:, None]

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from simdrnn.diagnosis.findings import Saturation
 from simdrnn.diagnosis.recorded import Recorded, stretches
-from simdrnn.diagnosis.report import Saturation
+from simdrnn.reference.activations import Activation
 from simdrnn.reference.gates import Gate
-from simdrnn.reference.math import Activation
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
@@ -98,7 +98,7 @@ def driven_on_the_way(recorded: Recorded, d_output: Array) -> bool:
     real = recorded.steps.real
     last = np.empty(real.shape, bool)
     last[order] = real[order] & (np.cumsum(real[order][::-1], axis=0)[::-1] == 1)
-    taken = real | recorded.tape._run.hold  # held outputs hand theirs on to the state
+    taken = real | recorded.recording.run.hold  # held outputs hand theirs on to the state
     return bool(np.any((d_output != 0).any(axis=-1) & taken & ~last))
 
 

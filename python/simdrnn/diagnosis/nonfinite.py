@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from simdrnn.diagnosis.findings import NonFinite
 from simdrnn.diagnosis.recorded import Recorded
-from simdrnn.diagnosis.report import NonFinite
 from simdrnn.layers.gradients import Gradients
-from simdrnn.layers.tape import Tape
+from simdrnn.layers.recording import Recording
 from simdrnn.reference.gates import H_ITSELF
 from simdrnn.validate import Array
 
@@ -17,7 +17,7 @@ __all__ = ["first_nonfinite"]
 
 
 def first_nonfinite(
-    tape: Tape,
+    recording: Recording,
     directions: Sequence[Recorded],
     given: dict[str, Sequence[Array]],
     traces: Sequence[Array],
@@ -27,27 +27,27 @@ def first_nonfinite(
 
     Parameters
     ----------
-    tape, directions : the recorded run and its parts, layer by layer.
+    recording, directions : the recorded run and its parts, layer by layer.
     given : the gradients that were handed in, by argument.
     traces : what back-propagation carried, by direction.
     grads : what came of it.
     """
-    candidates = _all(tape, directions, given, traces, grads)
+    candidates = _all(recording, directions, given, traces, grads)
     return next((found for found in candidates if found is not None), None)
 
 
 def _all(
-    tape: Tape,
+    recording: Recording,
     directions: Sequence[Recorded],
     given: dict[str, Sequence[Array]],
     traces: Sequence[Array],
     grads: Gradients,
 ) -> Iterator[NonFinite | None]:
     """Look at one thing after the other."""
-    for name, array in tape._layer._parameters.items():
+    for name, array in recording.bound.parameters.arrays.items():
         yield _anywhere(name, array, "forward", given=True)
-    yield _step(directions[0], [("x", tape._run.x)], "forward", given=True)
-    for state in tape._run.states:
+    yield _step(directions[0], [("x", recording.run.x)], "forward", given=True)
+    for state in recording.run.states:
         yield _anywhere("the initial state", state, "forward", given=True)
     for recorded in directions:
         yield _step(recorded, list(_values(recorded)), "forward")

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from simdrnn.diagnosis.report import Diagnosis, LayerDiagnosis
+from simdrnn.diagnosis.findings import Findings, LayerDiagnosis
 
 __all__ = ["draw"]
 
 _STYLES = {"h": "-", "c": "--"}  # of curves, by state
 
 
-def draw(report: Diagnosis, figure: Any = None) -> Any:
+def draw(report: Findings, figure: Any = None) -> Any:
     """Draw `report` into `figure`, or a new one; panels without anything to show are left out."""
-    panels: list[Callable[[Any, Diagnosis], None]] = [_norms]
+    panels: list[Callable[[Any, Findings], None]] = [_norms]
     if any(layer.saturation for layer in report.layers):
         panels.append(_saturation)
     if any(layer.jacobian_radius.size for layer in report.layers):
@@ -52,7 +51,7 @@ def _color(number: int) -> str:
     return f"C{number % 10}"
 
 
-def _norms(axis: Any, report: Diagnosis) -> None:
+def _norms(axis: Any, report: Findings) -> None:
     """Norms of the gradients over time, one curve per layer, direction and state."""
     for number, layer in enumerate(report.layers):
         for state in layer.gradient:
@@ -68,7 +67,7 @@ def _norms(axis: Any, report: Diagnosis) -> None:
     axis.legend(fontsize="small")
 
 
-def _saturation(axis: Any, report: Diagnosis) -> None:
+def _saturation(axis: Any, report: Findings) -> None:
     """Shares of saturated values: left end downwards, right end upwards."""
     labels: list[str] = []
     for number, layer in enumerate(report.layers):
@@ -90,7 +89,7 @@ def _short(layer: LayerDiagnosis) -> str:
     return f"l{layer.layer}" + ("r" if layer.reverse else "")
 
 
-def _jacobians(axis: Any, report: Diagnosis) -> None:
+def _jacobians(axis: Any, report: Findings) -> None:
     """Spectral radius of the step's Jacobian: median over rows, and their range."""
     for number, layer in enumerate(report.layers):
         radius, times = layer.jacobian_radius, layer.jacobian_steps
@@ -108,7 +107,7 @@ def _jacobians(axis: Any, report: Diagnosis) -> None:
     axis.legend(fontsize="small")
 
 
-def _clips(axis: Any, report: Diagnosis) -> None:
+def _clips(axis: Any, report: Findings) -> None:
     """Share of values that reached each clip over time."""
     styles = ("-", "--", ":", "-.", (0, (1, 3)))
     for number, layer in enumerate(report.layers):

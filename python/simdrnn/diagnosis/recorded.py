@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run
+from simdrnn.engine.composed import Composed
+from simdrnn.engine.protocol import CheckedCall
 from simdrnn.engine.steps import Steps
-from simdrnn.layers.tape import Tape
+from simdrnn.layers.recording import Recording
+from simdrnn.reference.autodiff import Tape
 from simdrnn.reference.gates import H_ITSELF, Gate, gates_of
 from simdrnn.reference.heads import whole
 from simdrnn.reference.network import CELLS, Network
@@ -25,6 +28,7 @@ class Recorded:
 
     Attributes
     ----------
+    recording : of the layer.
     index : ``layer * D + direction``.
     info, gates : counts of the cell, and its gates by block of weights; empty if it names none.
     steps : which steps are real, in which order.
@@ -32,7 +36,7 @@ class Recorded:
     saved : (T, B, saved, H), what the cell kept of each step; undefined where it is not real.
     """
 
-    tape: Tape
+    recording: Recording
     index: int
     info: CellInfo
     gates: tuple[Gate, ...]
@@ -41,31 +45,31 @@ class Recorded:
     saved: Array
 
     @classmethod
-    def of(cls, tape: Tape, index: int) -> Recorded:
-        """View direction `index` of what `tape` holds."""
-        layer, run, arrays = tape._layer, tape._run, tape._arrays
-        directions, h_size = layer._sizes.num_directions, layer._sizes.h_size
+    def of(cls, recording: Recording, index: int) -> Recorded:
+        """View direction `index` of what was recorded."""
+        bound, run, arrays = recording.bound, recording.run, recording.arrays
+        directions, h_size = bound.sizes.num_directions, bound.sizes.h_size
         number, direction = divmod(index, directions)
         steps, batch = run.x.shape[:2]
         return cls(
-            tape,
+            recording,
             index,
-            layer._info,
-            gates_of(CELLS[layer._info.name], layer.options),
-            Steps.plan(steps, batch, run.lengths, run.mask, run.reset, reverse=direction == 1),
+            bound.info,
+            gates_of(CELLS[bound.info.name], bound.options),
+            Steps.of(run, reverse=direction == 1 or bound.structure.reverse),
             arrays.hidden[number][..., direction * h_size : (direction + 1) * h_size],
-            arrays.saved[index].reshape(steps, batch, layer._saved_width, layer.hidden_size),
+            arrays.saved[index].reshape(steps, batch, bound.tapes.saved, bound.sizes.hidden_size),
         )
 
     @property
     def layer(self) -> int:
         """Which layer of the stack."""
-        return self.index // self.tape._layer._sizes.num_directions
+        return self.index // self.recording.bound.sizes.num_directions
 
     @property
     def reverse(self) -> bool:
         """Whether the direction runs backwards in time."""
-        return self.index % self.tape._layer._sizes.num_directions == 1
+        return self.index % self.recording.bound.sizes.num_directions == 1
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -74,7 +78,7 @@ class Recorded:
 
     def gate(self, gate: Gate) -> Array:
         """Return the values (T, B, H) of a gate."""
-        first = self.tape._layer.options.saved_sums(self.info)
+        first = self.recording.bound.options.saved_sums(self.info)
         return self.output if gate.place == H_ITSELF else self.saved[:, :, first + gate.place]
 
     def states(self) -> dict[str, Array]:
@@ -85,7 +89,7 @@ class Recorded:
 
     def carried(self, trace: Array) -> list[Array]:
         """Cut a trace into its parts: of each state, h first, and what arrives at h."""
-        sizes = self.tape._layer._sizes.state_sizes(self.info.states)
+        sizes = self.recording.bound.sizes.state_sizes(self.info.states)
         return np.split(trace, np.cumsum(sizes), axis=-1)
 
     def recurrent(self) -> Array:
@@ -93,9 +97,9 @@ class Recorded:
 
         Where h is projected they are followed by the projection, from h to h: (blocks, P, P).
         """
-        layer = self.tape._used
-        parameters = layer._direction(layer._parameters, self.index)
-        shape = (self.info.recurrent_blocks, layer.hidden_size, layer._sizes.seen_units)
+        bound = self.recording.used
+        parameters = bound.passes.of_pass(bound.parameters.arrays, self.index)
+        shape = (self.info.recurrent_blocks, bound.sizes.hidden_size, bound.sizes.seen_units)
         if parameters.weight_hh is None:
             return np.zeros(shape)
         matrices = parameters.weight_hh.astype(np.float64).reshape(shape)
@@ -106,31 +110,48 @@ class Recorded:
 
     def sample(self, rows: Array) -> Sample:
         """Return the steps of some rows of the batch, on the NumPy twin."""
-        layer, run = self.tape._used, self.tape._run
-        inputs, hidden, layers, directions = layer._sizes[:4]
+        bound, arrays = self.recording.used, self.recording.arrays
+        run, sizes = self.recording.run, bound.sizes
+        _, hidden, layers, directions = sizes[:4]
+        number, index = self.layer, self.index
+        if isinstance(bound.network, Composed):  # where every layer is a network of its own
+            run = bound.network.run_of(run, arrays, number)
+            layers, number, index = 1, 0, index % directions
         twin = Network(
-            self.info.name, np.dtype(np.float64), inputs, hidden, layers, directions, layer.options,
-            layer._sizes.projected_size,
+            self.info.name, np.dtype(np.float64), run.x.shape[2], hidden, layers, directions,
+            bound.options, sizes.projected_size,
         )  # fmt: skip
-        parameters = layer._direction(layer._per_unit(layer._parameters), self.index)
-        twin.set_parameters(self.index, *parameters)
-        part = Run(
-            run.x[:, rows],
-            tuple(state[:, rows] for state in run.states),
-            None if run.lengths is None else run.lengths[rows],
-            None if run.mask is None else run.mask[:, rows],
-            None if run.reset is None else run.reset[:, rows],
-            run.hold,
-            attention=None if run.attention is None else run.attention[:, rows],
-        )
-        real = self.steps.real[:, rows, None, None]
-        saved = np.where(real, self.saved[:, rows], 0.0).astype(np.float64)
-        noise = twin._noise(run, self.index).of_rows(rows)
+        parameters = bound.passes.of_pass(bound.passes.per_unit(), self.index)
+        twin.set_parameters(index, *parameters)
+        x = twin.input_of(run, arrays.hidden, number)
+        noise = twin.noise_of(run, index)
+        if bound.structure.reverse:  # drawn in processing order
+            noise = noise.of_times(slice(None, None, -1))
+        real = self.steps.real[:, rows]
+        saved = np.where(real[..., None, None], self.saved[:, rows], 0.0).astype(np.float64)
         return Sample(
-            replace(twin._pass(part, self.index, part.x), noise=noise),
+            replace(
+                twin.pass_of(_of_rows(run, rows), index, x[:, rows]),
+                noise=noise.of_rows(rows),
+                steps=Steps(real, self.steps.fresh[:, rows], self.steps.order),
+            ),
             self.output[:, rows].astype(np.float64),
             saved.swapaxes(1, 2),
         )
+
+
+def _of_rows(run: CheckedCall, rows: Array) -> CheckedCall:
+    """Return what some rows of the batch are given besides x."""
+    resets = run.reset_states
+    return run._replace(
+        states=tuple(state[:, rows] for state in run.states),
+        reset_states=None if resets is None else tuple(state[:, rows] for state in resets),
+        x=run.x[:, rows],
+        lengths=None if run.lengths is None else run.lengths[rows],
+        mask=None if run.mask is None else run.mask[:, rows],
+        reset=None if run.reset is None else run.reset[:, rows],
+        attention=None if run.attention is None else run.attention[:, rows],
+    )
 
 
 class Sample:
@@ -144,13 +165,14 @@ class Sample:
 
     def __init__(self, walk: Pass, output: Array, saved: Array) -> None:
         self.steps = walk.steps
-        self._walk, self._saved = walk, tuple(saved.swapaxes(0, 1))
-        self._after, self._before = walk.states(output, saved)
+        with np.errstate(all="ignore"):  # not finite: so is what is measured
+            self._walk, self._products = walk, walk.products()
+        self._before = walk.before(output, saved)
 
     @property
     def count(self) -> int:
         """How many rows."""
-        return int(self._after[0].shape[1])
+        return int(self._before[0].shape[1])
 
     @property
     def size(self) -> int:
@@ -162,22 +184,28 @@ class Sample:
         """Width of each state."""
         return [int(state.shape[-1]) for state in self._before]
 
-    def back(self, t: Array | int, rows: Array | slice, d_state: Array) -> Array:
-        """Take gradients (n, S * H) for the states after steps to those before: times a Jacobian.
+    def way_back(self, t: Array | int, rows: Array | slice) -> Callable[[Array], Array]:
+        """Return what takes gradients (n, S * H) for the states after steps to those before.
+
+        That is a product with a Jacobian; the steps are run again, once.
 
         Parameters
         ----------
         t, rows : which steps: one time for all rows, or n times and n rows of the sample.
         """
-        _, d_before, _ = self._walk._step_backward(
-            self._walk._at(t, rows),
-            self._walk._beside(t, rows),
-            tuple(saved[t, rows] for saved in self._saved[: self._walk._kept]),
-            tuple(state[t, rows] for state in self._before),
-            tuple(state[t, rows] for state in self._after),
-            tuple(np.split(d_state, np.cumsum(self._sizes)[:-1], axis=1)),
-        )
-        return np.concatenate(d_before, axis=1)
+        tape = Tape()
+        before = [tape.variable(state[t, rows]) for state in self._before]
+        of_x = self._products.swapaxes(1, 2)[t, rows].swapaxes(0, 1)
+        with np.errstate(all="ignore"):
+            after, _ = self._walk.take(of_x, tuple(before), *self._walk.at(t, rows))
+        borders = np.cumsum(self._sizes)[:-1]
+
+        def back(d_state: Array) -> Array:
+            with np.errstate(all="ignore"):
+                tape.back(zip(after, np.split(d_state, borders, axis=1), strict=True))
+            return np.concatenate([tape.gradient(state) for state in before], axis=1)
+
+        return back
 
 
 def stretches(steps: Steps) -> tuple[Array, Array]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdrnn.diagnosis.findings import Findings, LayerDiagnosis
 from simdrnn.reference.network import CELLS
 from simdrnn.validate import Array
-
-if TYPE_CHECKING:
-    from simdrnn.diagnosis.report import Diagnosis, LayerDiagnosis
 
 __all__ = ["describe", "suggest"]
 
@@ -33,7 +30,7 @@ _VERDICTS = {
 }
 
 
-def describe(report: Diagnosis) -> str:
+def describe(report: Findings) -> str:
     """Return a paragraph per layer and direction, then what to try."""
     lines = [f"{report.cell}: {_VERDICTS[report.verdict]}."]
     if report.first_nonfinite is not None:
@@ -139,7 +136,7 @@ def _number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def suggest(report: Diagnosis) -> list[str]:
+def suggest(report: Findings) -> list[str]:
     """Return what to try, the most urgent first; what is on already is not proposed."""
     active = report.options.active()
     found = []
@@ -154,7 +151,7 @@ def suggest(report: Diagnosis) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _against_nonfinite(report: Diagnosis, active: dict[str, object]) -> list[str]:
+def _against_nonfinite(report: Findings, active: dict[str, object]) -> list[str]:
     """Propose what keeps numbers finite."""
     first = report.first_nonfinite
     if first is None:
@@ -180,7 +177,7 @@ def _step_clips(active: dict[str, object]) -> list[str]:
     ]
 
 
-def _against_exploding(report: Diagnosis, active: dict[str, object]) -> list[str]:
+def _against_exploding(report: Findings, active: dict[str, object]) -> list[str]:
     """Propose what makes gradients grow less."""
     found = _step_clips(active)
     if CELLS[report.cell].info.recurrent_blocks:
@@ -193,7 +190,7 @@ def _against_exploding(report: Diagnosis, active: dict[str, object]) -> list[str
     return found
 
 
-def _against_vanishing(report: Diagnosis) -> list[str]:
+def _against_vanishing(report: Findings) -> list[str]:
     """Propose what carries gradients further."""
     span = max(layer.span for layer in report.layers if layer.verdict == "vanish")
     if CELLS[report.cell].info.keep >= 0:  # it has a gate that keeps the state: let it
@@ -211,7 +208,7 @@ def _against_vanishing(report: Diagnosis) -> list[str]:
     return found
 
 
-def _against_saturation(report: Diagnosis) -> list[str]:
+def _against_saturation(report: Findings) -> list[str]:
     """Propose what keeps units where their slopes are."""
     keep = CELLS[report.cell].info.keep
     found = []

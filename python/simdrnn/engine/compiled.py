@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simdrnn import _core
-from simdrnn.engine.protocol import ParameterArrays, Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, ParameterArrays, TapeArrays
 from simdrnn.spec.cell import compiled_cells
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
@@ -41,11 +41,11 @@ def option_numbers(cell: str, options: Options) -> _core.Options:
         *options.zoneouts(info.states),
     ]
     activations = [(a.kind, a.alpha, a.beta) for a in options.activations]
-    own = options.activations != Options.parse(info, {}).activations
+    chosen = options.activations != Options.parse(info, {}).activations
     norm = options.placement
     layer_norm = (False, False, 0.0) if norm is None else (True, norm.carried, norm.epsilon)
     return _core.Options(
-        limits, activations, own, options.dropout_per_gate, chances, options.heads, layer_norm
+        limits, activations, chosen, options.dropout_per_gate, chances, options.heads, layer_norm
     )
 
 
@@ -81,7 +81,7 @@ class Network:
         """Return the bytes of working memory of a call besides arguments, results and tape."""
         return self._core.workspace_bytes(steps, batch, training, checkpoint_every)
 
-    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+    def backward_peak(self, run: CheckedCall, checkpoint_every: int) -> int:
         """Return the most working memory that `backward` of this very run may take."""
         return self._core.backward_peak(run, checkpoint_every)
 
@@ -114,17 +114,17 @@ class Network:
         weight_hh: Array | None,
         bias_ih: Array | None,
         bias_hh: Array | None,
-        own: Sequence[Array | None] = (),
+        cell_parameters: Sequence[Array | None] = (),
         weight_hr: Array | None = None,
     ) -> None:
         """Pack the parameters of direction ``index = layer * D + direction``."""
         self._core.set_parameters(
-            index, weight_ih, weight_hh, bias_ih, bias_hh, tuple(own), weight_hr
+            index, weight_ih, weight_hh, bias_ih, bias_hh, tuple(cell_parameters), weight_hr
         )
 
     def forward(
         self,
-        run: Run,
+        run: CheckedCall,
         output: Array,
         final_states: Sequence[Array],
         *,
@@ -136,7 +136,7 @@ class Network:
 
     def backward(
         self,
-        run: Run,
+        run: CheckedCall,
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],

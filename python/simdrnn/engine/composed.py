@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.engine.protocol import Network, ParameterArrays, Run, TapeArrays
-from simdrnn.engine.random_words import multipliers
-from simdrnn.engine.steps import Steps, in_processing_order, reversed_run
-from simdrnn.spec.merge import join, join_backward
+from simdrnn.engine.merge import join, join_backward
+from simdrnn.engine.protocol import CheckedCall, Network, ParameterArrays, TapeArrays
+from simdrnn.engine.random_words import between_layers
+from simdrnn.engine.steps import in_processing_order, real_steps, reversed_run, where_real
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, readable
+from simdrnn.validate import Array, dense, readable
 
 __all__ = ["Composed"]
 
@@ -80,7 +80,7 @@ class Composed:
         """Return the bytes of what stands between layers."""
         return steps * batch * 2 * (self._raw + self._width) * self.arithmetic.itemsize
 
-    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+    def backward_peak(self, run: CheckedCall, checkpoint_every: int) -> int:
         """Return the most working memory that `backward` of this very run may take."""
         plan, (steps, batch) = _Plan(run, self._structure.reverse), run.x.shape[:2]
         peaks = []
@@ -107,7 +107,12 @@ class Composed:
         self._networks[layer].set_parameters(direction, *parameters)
 
     def forward(
-        self, run: Run, output: Array, final_states: Sequence[Array], *, tape: TapeArrays | None
+        self,
+        run: CheckedCall,
+        output: Array,
+        final_states: Sequence[Array],
+        *,
+        tape: TapeArrays | None,
     ) -> None:
         """Write `output`, as the structure has it, and the final states, S arrays (L*D, B, H)."""
         plan = _Plan(run, self._structure.reverse)
@@ -116,8 +121,8 @@ class Composed:
         if tape is not None:
             tape.outputs.clear()
         for layer, network in enumerate(self._networks):
-            if layer and self._drops(run):
-                below = below * self._dropout(run, layer - 1)
+            dropped = self._dropout(run, layer - 1)
+            below = below if dropped is None else below * dropped
             if layer == last and not self._structure.apart:
                 raw = output
             else:
@@ -140,7 +145,7 @@ class Composed:
     def _recorded(
         self,
         network: Network,
-        run: Run,
+        run: CheckedCall,
         plan: _Plan,
         raw: Array,
         final_states: Sequence[Array],
@@ -160,7 +165,7 @@ class Composed:
 
     def backward(
         self,
-        run: Run,
+        run: CheckedCall,
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
@@ -176,15 +181,16 @@ class Composed:
         plan, merge = _Plan(run, self._structure.reverse), self._structure.merge
         d_above = d_output.reshape(*d_output.shape[:2], self._width)
         d_above = self._ordered(run, d_above) if not self._structure.keep_order else d_above
-        d_scores = None if d_attention is None else np.empty_like(d_attention)
+        d_of_layer = None if d_attention is None else np.empty_like(d_attention)
         if d_attention is not None:
             d_attention[...] = 0.0
         for layer in reversed(range(len(self._networks))):
-            dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None
-            below = tape.outputs[layer - 1] if layer else run.x
-            below = below if dropped is None else below * dropped
+            dropped = self._dropout(run, layer - 1)
+            below = self._below(run, tape, layer, dropped)
             raw, own = tape.hidden[layer], self._indices(layer)
             direct = layer == 0 and not self._adds[0]
+            # Engines take traces in one piece.
+            traced = None if trace is None else [dense(plan.turn(one)) for one in trace[own]]
             d_below = d_x if direct else np.empty(below.shape, self.arithmetic)
             self._networks[layer].backward(
                 self._inner(plan, below, layer),
@@ -202,16 +208,32 @@ class Composed:
                 d_reset_states=(
                     None if d_reset_states is None else self._of_layer(d_reset_states, layer)
                 ),
-                trace=None if trace is None else [plan.turn(one) for one in trace[own]],
-                d_attention=d_scores,
+                trace=traced,
+                d_attention=d_of_layer,
             )
-            if d_attention is not None and d_scores is not None:  # all layers see the same
-                d_attention += plan.turn(d_scores)
+            for one, made in zip(trace[own] if trace else (), traced or (), strict=True):
+                plan.turn(one)[...] = made
+            if d_attention is not None and d_of_layer is not None:  # all layers see the same
+                d_attention += plan.turn(d_of_layer)
             if self._adds[layer]:
                 d_below += plan.where_real(d_above)
             d_above = d_below if dropped is None else d_below * dropped
         if self._adds[0]:
             d_x[...] = d_above
+
+    def run_of(self, run: CheckedCall, tape: TapeArrays, layer: int) -> CheckedCall:
+        """Return the run of one layer by itself, at the times of the whole, of what was recorded.
+
+        A network that is reversed takes its steps in the other order.
+        """
+        dropped = self._dropout(run, layer - 1)
+        return self._inner(_Plan(run, False), self._below(run, tape, layer, dropped), layer)
+
+    @staticmethod
+    def _below(run: CheckedCall, tape: TapeArrays, layer: int, dropped: Array | None) -> Array:
+        """Return what a recorded layer was given: with dropout, times what that multiplies by."""
+        below = tape.outputs[layer - 1] if layer else run.x
+        return below if dropped is None else below * dropped
 
     def _indices(self, layer: int) -> slice:
         """Return the indices of a layer's directions."""
@@ -221,7 +243,7 @@ class Composed:
         """Take what belongs to one layer from S arrays (L*D, B, H), as views."""
         return tuple([state[self._indices(layer)] for state in states])
 
-    def _inner(self, plan: _Plan, below: Array, layer: int) -> Run:
+    def _inner(self, plan: _Plan, below: Array, layer: int) -> CheckedCall:
         """Return the run of one layer over what comes from below."""
         run = plan.run
         resets = run.reset_states
@@ -232,39 +254,32 @@ class Composed:
             reset_states=None if resets is None else self._of_layer(resets, layer),
         )
 
-    def _ordered(self, run: Run, sequence: Array) -> Array:
+    def _ordered(self, run: CheckedCall, sequence: Array) -> Array:
         """Bring a (T, B, ...) sequence into the order asked for, or back."""
         if self._structure.keep_order:
             return sequence
         return in_processing_order(sequence, run.lengths)
 
-    def _drops(self, run: Run) -> bool:
-        """Tell whether there is dropout between layers."""
-        return run.training and self._dropped > 0
-
-    def _dropout(self, run: Run, layer: int) -> Array:
-        """Return what the output of `layer` is multiplied by."""
+    def _dropout(self, run: CheckedCall, layer: int) -> Array | None:
+        """Return what the output of `layer` is multiplied by; None where it is not."""
+        chance = self._dropped if run.training and layer >= 0 else 0.0
         shape = (*run.x.shape[:2], self._width)
-        scale = multipliers(shape, layer, self._dropped, run.key, self._dtype)
-        return scale.astype(self.arithmetic, copy=False)
+        scale = between_layers(shape, layer, chance, run.key, self._dtype)
+        return None if scale is None else scale.astype(self.arithmetic, copy=False)
 
 
 class _Plan:
     """What all layers of a call share: in which direction time runs, and which steps are real."""
 
-    def __init__(self, run: Run, reverse: bool) -> None:
+    def __init__(self, run: CheckedCall, reverse: bool) -> None:
         self._reverse = reverse
         self.run = reversed_run(run) if reverse else run
-        self._real: Array | None = None
-        if run.lengths is not None or run.mask is not None:
-            self._real = Steps.of(run).real[..., None]
+        self._real = real_steps(run)
 
     def turn(self, sequence: Array) -> Array:
         """View a sequence that stands at its times as the engine takes it, or the other way."""
         return sequence[::-1] if self._reverse else sequence
 
     def where_real(self, sequence: Array) -> Array:
-        """Return a (T, B, ...) sequence with 0 at steps that are not real, which may hold NaN."""
-        if self._real is None:
-            return sequence
-        return np.where(self._real, sequence, sequence.dtype.type(0))
+        """Return a (T, B, F) sequence with 0 at steps that are not real."""
+        return where_real(self._real, sequence)

@@ -14,7 +14,7 @@ import numpy as np
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
-__all__ = ["Network", "ParameterArrays", "Run", "State", "TapeArrays"]
+__all__ = ["CheckedCall", "Network", "ParameterArrays", "State", "TapeArrays"]
 
 # What users pass and get: an array where the cell has one state, a tuple where it has more.
 State: TypeAlias = "Array | tuple[Array, ...]"
@@ -23,21 +23,21 @@ State: TypeAlias = "Array | tuple[Array, ...]"
 class ParameterArrays(NamedTuple):
     """Parameters of one layer and direction, or gradients.
 
-    `own`, (H,) each, are the cell's own, then those of layer normalisation: the weights for W x and
-    for R h by gate, and weight and bias for the state that it normalises. `weight_hr`, (P, H),
-    projects h. None is what the layer has not: biases, a projection, or what its cell has no gate
-    for.
+    `cell_parameters`, (H,) each, are what the cell has beside weights and biases, then those of
+    layer normalisation: the weights for W x and for R h by gate, and weight and bias for the state
+    that it normalises. `weight_hr`, (P, H), projects h. None is what the layer has not: biases, a
+    projection, or what its cell has no gate for.
     """
 
     weight_ih: Array
     weight_hh: Array | None
     bias_ih: Array | None
     bias_hh: Array | None
-    own: tuple[Array | None, ...] = ()
+    cell_parameters: tuple[Array | None, ...] = ()
     weight_hr: Array | None = None
 
 
-class Run(NamedTuple):
+class CheckedCall(NamedTuple):
     """A checked call: immutable, time first, ready for an engine.
 
     A NamedTuple because it is made at every call, several times faster than a frozen dataclass.
@@ -127,7 +127,7 @@ class Network(Protocol):
     def workspace_bytes(self, steps: int, batch: int, training: bool, checkpoint_every: int) -> int:
         """Return how much memory a call needs besides its arguments and results."""
 
-    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+    def backward_peak(self, run: CheckedCall, checkpoint_every: int) -> int:
         """Return the most working memory that `backward` of this very run may take."""
 
     def walked_steps(self, steps: int, batch: int) -> int:
@@ -150,14 +150,14 @@ class Network(Protocol):
         weight_hh: Array | None,
         bias_ih: Array | None,
         bias_hh: Array | None,
-        own: Sequence[Array | None] = (),
+        cell_parameters: Sequence[Array | None] = (),
         weight_hr: Array | None = None,
     ) -> None:
         """Take the parameters of direction ``index = layer * D + direction``."""
 
     def forward(
         self,
-        run: Run,
+        run: CheckedCall,
         output: Array,
         final_states: Sequence[Array],
         *,
@@ -167,7 +167,7 @@ class Network(Protocol):
 
     def backward(
         self,
-        run: Run,
+        run: CheckedCall,
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simdrnn.validate import Array
 
-__all__ = ["Feature", "call_key", "happens", "multipliers", "normals", "philox"]
+__all__ = ["Feature", "between_layers", "call_key", "happens", "multipliers", "normals", "philox"]
 
 # Multipliers and key increments of Philox4x32 (section 4 of the paper).
 _MULTIPLIER_0, _MULTIPLIER_2 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -131,6 +131,20 @@ def multipliers(
     dropped = happens(shape, feature, stream, probability, key)
     scale = 1.0 / (1.0 - probability) if probability < 1 else 0.0
     return np.where(dropped, np.zeros(1, dtype), np.full(1, scale, dtype))
+
+
+def between_layers(
+    shape: tuple[int, int, int], layer: int, probability: float, key: int, dtype: npt.DTypeLike
+) -> Array | None:
+    """Return what dropout multiplies by what `layer` hands to the one above; None where it is off.
+
+    Its gradient is multiplied by the same.
+
+    Parameters
+    ----------
+    shape, probability, key, dtype : as for `multipliers`.
+    """
+    return multipliers(shape, layer, probability, key, dtype) if probability > 0 else None
 
 
 def normals(

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run
+from simdrnn.engine.protocol import CheckedCall
 from simdrnn.validate import Array
 
-__all__ = ["INITIAL", "RESET", "Steps", "in_processing_order", "reversed_run"]
+__all__ = [
+    "INITIAL",
+    "RESET",
+    "Steps",
+    "in_processing_order",
+    "real_steps",
+    "reversed_run",
+    "where_real",
+]
 
 # What stands in `Steps.previous` and `Steps.latest` for a time where there is no step to name.
 INITIAL, RESET = -1, -2
@@ -54,7 +62,7 @@ class Steps:
         return cls(real, fresh, range(steps - 1, -1, -1) if reverse else range(steps))
 
     @classmethod
-    def of(cls, run: Run, *, reverse: bool = False) -> Steps:
+    def of(cls, run: CheckedCall, *, reverse: bool = False) -> Steps:
         """Plan the steps of a run."""
         steps, batch = run.x.shape[:2]
         return cls.plan(steps, batch, run.lengths, run.mask, run.reset, reverse=reverse)
@@ -83,15 +91,16 @@ class Steps:
         return np.where(change < 0, INITIAL, found)[way]
 
 
-def reversed_run(run: Run) -> Run:
+def reversed_run(run: CheckedCall) -> CheckedCall:
     """Return a run whose forward direction does what the reverse direction of `run` does.
 
     Step s of the result is step T - 1 - s of `run`. Padding then comes first, which is what masked
     steps are; a reset is met on its other side, so it moves by one step.
     """
-    scores = run.attention
+    attention = run.attention
     turned = run._replace(
-        x=run.x[::-1], attention=None if scores is None else np.ascontiguousarray(scores[::-1])
+        x=run.x[::-1],
+        attention=None if attention is None else np.ascontiguousarray(attention[::-1]),
     )
     if run.lengths is None and run.mask is None and run.reset is None:
         return turned
@@ -120,3 +129,19 @@ def in_processing_order(sequence: Array, lengths: Array | None) -> Array:
     times = np.arange(len(sequence))[:, None]
     order = np.where(times < lengths, lengths - 1 - times, times)
     return sequence[order, np.arange(sequence.shape[1])]
+
+
+def real_steps(run: CheckedCall) -> Array | None:
+    """Return (T, B) bool, which steps are real; None where every one is."""
+    whole = run.lengths is None and run.mask is None
+    return None if whole else Steps.of(run).real
+
+
+def where_real(real: Array | None, sequence: Array) -> Array:
+    """Return a (T, B, F) sequence with 0 at steps that are not real, which may hold NaN.
+
+    It is what residuals add, and the gradient of that.
+    """
+    if real is None:
+        return sequence
+    return np.where(real[..., None], sequence, sequence.dtype.type(0))

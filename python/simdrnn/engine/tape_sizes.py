@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from simdrnn.engine.protocol import Network, Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, Network, TapeArrays
 from simdrnn.spec.cell import CellInfo
 from simdrnn.spec.parameters import Sizes
 from simdrnn.validate import Array, as_positive
@@ -87,7 +87,19 @@ class TapeSpec(NamedTuple):
         shapes = self.shapes(steps, batch, every).values()
         return sum(math.prod(shape) for shape in shapes) * engine.arithmetic.itemsize
 
-    def choose(self, engine: Network, run: Run, memory_budget: object) -> int:
+    def decide(
+        self, engine: Network, run: CheckedCall, checkpoint_every: object, memory_budget: object
+    ) -> int:
+        """Return the steps between a call's checkpoints; 0 without."""
+        if memory_budget is None:
+            return self.spacing(checkpoint_every, len(run.x))
+        if checkpoint_every is not None:
+            raise ValueError(
+                f"memory_budget: expected None with checkpoint_every, got {memory_budget!r}"
+            )
+        return self.choose(engine, run, memory_budget)
+
+    def choose(self, engine: Network, run: CheckedCall, memory_budget: object) -> int:
         """Return the spacing for a budget in bytes; 0 where everything fits.
 
         Raises
@@ -97,7 +109,7 @@ class TapeSpec(NamedTuple):
         budget = as_positive("memory_budget", memory_budget)
         steps, batch = run.x.shape[:2]
 
-        def peak(run: Run, every: int) -> int:
+        def peak(run: CheckedCall, every: int) -> int:
             return self.nbytes(engine, steps, batch, every) + engine.backward_peak(run, every)
 
         needed = peak(run, 0)

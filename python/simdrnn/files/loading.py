@@ -14,8 +14,8 @@ from typing import Any
 from simdrnn import files
 from simdrnn.files.paths import as_path, refusing
 from simdrnn.layers.from_table import class_names
-from simdrnn.layers.parametrised import Parametrised, check_names
-from simdrnn.layers.savable import FORMAT
+from simdrnn.layers.parametrised import Parametrised, check_names, restored
+from simdrnn.layers.savable import FORMAT, document_of, go_on, recorded_calls
 from simdrnn.validate import Array, as_count
 
 __all__ = ["load"]
@@ -81,12 +81,12 @@ def _build(document: object, arrays: Mapping[str, Array]) -> Any:
         # Every layer has a parameter; else a few bytes could ask for the names of a million.
         if isinstance(layers, int) and layers > len(arrays):
             raise ValueError(f"num_layers: expected at most {len(arrays)} here, got {layers}")
-        made: Any = cls._restored(arguments, arrays)
+        made: Any = restored(cls, arguments, arrays)
     else:
         made = _stack(cls, document.get("members"), arguments, arrays)
     _check_same(document, made)
     if "recorded" in document:
-        made._recorded = _recorded(document["recorded"], made._recorded)
+        go_on(made, _recorded(document["recorded"], recorded_calls(made)))
     return made
 
 
@@ -158,7 +158,7 @@ def _argument(value: object) -> object:
 
 def _check_same(document: Mapping[str, Any], made: Any) -> None:
     """Raise unless what was built says of itself what the file says."""
-    told = json.loads(json.dumps(made._document()))
+    told = json.loads(json.dumps(document_of(made)))
     found = set(document) - {"format", "version"}
     if found != set(told):
         raise ValueError(f"expected a description with {sorted(told)}, got {sorted(found)}")

@@ -1,5 +1,5 @@
 """Where `simdrnn.call` was in version 0.1.0, for pickles of it."""
 
-from simdrnn.layers.arguments import Values
+from simdrnn.spec.layer import Values
 
 __all__ = ["Values"]

@@ -1,5 +1,5 @@
 """Where `simdrnn.cell_layers` was in version 0.1.0, for pickles of it."""
 
-from simdrnn.layers.cells_on_compiled import GRUCell, LSTMCell, RNNCell
+from simdrnn.layers.compiled import GRUCell, LSTMCell, RNNCell
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]

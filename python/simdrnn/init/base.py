@@ -8,13 +8,15 @@ from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.bound import bound_layer
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.single_step import RecurrentCell
 from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array, as_seed, check_choice
 
 __all__ = ["KINDS", "Block", "Initializer", "apply"]
 
-_Layer = TypeVar("_Layer", bound=EngineUser)
+_Layer = TypeVar("_Layer", RecurrentLayer, RecurrentCell)
 
 KINDS = ("weight_ih", "weight_hh", "bias", "weight_hr")
 
@@ -62,7 +64,10 @@ class Initializer:
         raise NotImplementedError
 
     def __call__(
-        self, layer: EngineUser, rng: np.random.Generator, kind: str | None = None
+        self,
+        layer: RecurrentLayer | RecurrentCell,
+        rng: np.random.Generator,
+        kind: str | None = None,
     ) -> dict[str, Array]:
         """Return new values for the layer's parameters of one kind; the layer stays as it is.
 
@@ -167,7 +172,7 @@ def apply(
 
 def _check_layer(layer: object) -> None:
     """Raise unless `layer` is one whose parameters are blocks of gates."""
-    if not isinstance(layer, EngineUser):
+    if not isinstance(layer, (RecurrentLayer, RecurrentCell)):
         found = type(layer).__name__
         raise TypeError(f"layer: expected a recurrent layer or cell, got {found}")
 
@@ -193,7 +198,7 @@ def _chain(kind: str, value: object) -> list[Initializer]:
     return chain
 
 
-def _values(layer: EngineUser) -> dict[str, Array]:
+def _values(layer: RecurrentLayer | RecurrentCell) -> dict[str, Array]:
     """Return float64 copies of the parameters."""
     return {name: array.astype(np.float64) for name, array in layer.parameters().items()}
 
@@ -203,23 +208,28 @@ def _of_kind(kind: str, name: str) -> bool:
     return name.startswith(kind)
 
 
-def _blocks(kind: str, layer: EngineUser, values: dict[str, Array]) -> Iterator[Block]:
+def _blocks(
+    kind: str, layer: RecurrentLayer | RecurrentCell, values: dict[str, Array]
+) -> Iterator[Block]:
     """View the parameters of one kind gate by gate, layer by layer."""
+    bound = bound_layer(layer)
     if kind == "bias" and not layer.bias:
         raise ValueError("bias: expected a layer with bias=True, got one without biases")
-    if kind == "weight_hr" and not layer._sizes.projected_size:
+    if kind == "weight_hr" and not bound.sizes.projected_size:
         raise ValueError("weight_hr: expected a layer with proj_size, got one without projections")
-    cell = layer._info
-    for group in layer._groups:
-        arrays = [values[spec.name] for spec in group if _of_kind(kind, spec.name)]
+    cell = bound.info
+    for names in bound.passes.names:
+        arrays = [values[name] for name in names if _of_kind(kind, name)]
         if not arrays:
             raise ValueError(f"{kind}: expected a cell with such a parameter, got {cell.name}")
-        heads = layer._sizes.heads if kind == "weight_hh" else 1
+        heads = bound.sizes.heads if kind == "weight_hh" else 1
         blocks = (1, -1) if kind == "weight_hr" else (-1, layer.hidden_size // heads)
         yield Block(kind, cell, tuple(a.reshape(*blocks, *a.shape[1:]) for a in arrays), heads)
 
 
-def _rounded(layer: EngineUser, values: dict[str, Array], kind: str) -> dict[str, Array]:
+def _rounded(
+    layer: RecurrentLayer | RecurrentCell, values: dict[str, Array], kind: str
+) -> dict[str, Array]:
     """Return what belongs to a kind, in the layer's dtype."""
     return {
         name: array.astype(layer.dtype) for name, array in values.items() if _of_kind(kind, name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -29,7 +30,7 @@ _TARGET = "simdrnn_run"
 def _registered() -> bool:
     """Tell XLA of the extension; whether there is one that this JAX takes."""
     try:
-        from simdrnn.jax import _ffi
+        _ffi = import_module("simdrnn.jax._ffi")
     except ImportError:
         return False
     # JAX only notes what is registered before it has a backend, and if that is refused then, it

@@ -10,6 +10,7 @@ import numpy as np
 
 import simdrnn
 from simdrnn.engine.pooled import share_network
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.validate import as_dtype, check_choice
 
@@ -53,16 +54,17 @@ class Plan:
 
     def __init__(self, layer: RecurrentLayer) -> None:
         _check_available(layer)
-        self.dtype, self.sizes, self.info = layer.dtype, layer._sizes, layer._info
-        self.options, self.tape = layer.options, layer._tape
+        bound = bound_layer(layer)
+        self.dtype, self.sizes, self.info = bound.dtype, bound.sizes, bound.info
+        self.options, self.tape = bound.options, bound.tapes
         self.input_size, self.hidden_size = layer.input_size, layer.hidden_size
-        self.width = layer._width
-        self.specs = dict(layer._specs)
-        self.names = [spec.name for group in layer._groups for spec in group]
-        self.shared = frozenset(name for name in self.names if layer._is_shared(name))
-        self.learned = [[spec.name for spec in group] for group in layer._state_specs]
-        self.state_names = layer._call.state_names
-        self._call = layer._call
+        self.width = bound.width
+        self.specs = dict(bound.parameters.specs)
+        self.names = [name for names in bound.passes.names for name in names]
+        self.shared = frozenset(name for name in self.names if bound.passes.is_shared(name))
+        self.learned = [[spec.name for spec in group] for group in bound.learned_specs]
+        self._checks = bound.checks
+        self.state_names = self._checks.state_names
         self.number = share_network(self.info, self.dtype, self.sizes, self.options)
 
     def __repr__(self) -> str:
@@ -71,7 +73,7 @@ class Plan:
 
     def state_shapes(self, batch: int) -> list[tuple[int, ...]]:
         """Return the shape of each state, (L*D, B, H)."""
-        return [zero.shape for zero in self._call.zeros(batch)]
+        return [zero.shape for zero in self._checks.zeros(batch)]
 
     def kept_shapes(self, steps: int, batch: int, every: int) -> list[tuple[int, ...]]:
         """Return the shapes of what a recorded call leaves beside its output."""
@@ -110,7 +112,7 @@ def _check_available(layer: RecurrentLayer) -> None:
     for name in ("layer_norm", "num_heads"):
         if name in active:
             raise ValueError(f"{name}: expected none in simdrnn.jax, got {active[name]!r}")
-    info = layer._info
+    info = bound_layer(layer).info
     if not info.sums_alone:
         raise ValueError(
             "cell: expected one whose gates are all sums of W x, R h and biases in simdrnn.jax, "

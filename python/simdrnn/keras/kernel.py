@@ -6,23 +6,20 @@ Nothing here knows of Keras or its backends: arrays come in and go out as NumPy'
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from simdrnn.engine.compiled import Network
-from simdrnn.engine.protocol import Run, TapeArrays
+from simdrnn.engine.packing import ComparedArrays, Packing
+from simdrnn.engine.protocol import CheckedCall, TapeArrays
 from simdrnn.keras.weights import KerasLayout
 from simdrnn.spec.cell import compiled_cells
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array, dense, readable
 
 __all__ = ["Call", "Kernel", "Settings"]
-
-# So many leading values of an array are compared before all of them are: after a training step
-# hardly one is what it was.
-_GLANCE = 64
 
 
 class Settings(NamedTuple):
@@ -84,8 +81,8 @@ class Kernel:
         self._network = Network(
             settings.cell, self._dtype, settings.input_size, settings.units, 1, 1, options
         )
-        self._weights: tuple[Array, ...] = ()
-        self._token: Hashable = None
+        self._values: ComparedArrays | None = None
+        self._packing: Packing | None = None
         # One call at a time: another one's weights may differ, and the engine holds one set.
         self._lock = threading.Lock()
 
@@ -137,8 +134,7 @@ class Kernel:
         final = tuple([np.empty_like(state) for state in run.states])
         tape = None if saved is None else TapeArrays([saved], [output])
         with self._lock:
-            self._load(weights)
-            self._network.forward(run, output, final, tape=tape)
+            self._holding(weights).forward(run, output, final, tape=tape)
         return output, tuple([state[0] for state in final])
 
     def backward(
@@ -174,23 +170,22 @@ class Kernel:
         d_initial = tuple([np.empty_like(state) for state in run.states])
         d_rows = self._layout.rows_like(self.settings.input_size, units, self._dtype)
         with self._lock:
-            self._load(weights)
-            self._network.backward(
+            self._holding(weights).backward(
                 run, TapeArrays([saved], [output]), d_sequence, d_final, _time_first(call, d_x),
                 d_initial, [d_rows],
             )  # fmt: skip
         return d_x, self._layout.gradients(d_rows), tuple([d[0] for d in d_initial])
 
-    def _load(self, weights: Sequence[Array]) -> None:
-        """Hand weights to the engine unless it has them already."""
-        token = self._network.token()
-        known = self._token == token and len(self._weights) == len(weights)
-        if known and all(map(_same_bits, self._weights, weights)):
-            return
-        self._token = None  # so that nothing is taken for known if this fails half-way
-        self._network.set_parameters(0, *self._layout.rows(weights))
-        self._weights = tuple([np.array(weight, self._dtype, order="C") for weight in weights])
-        self._token = token
+    def _holding(self, weights: Sequence[Array]) -> Network:
+        """Return the network, holding these weights."""
+        if self._packing is None or self._values is None:
+            values = self._values = ComparedArrays(weights)
+            self._packing = Packing(
+                self._network, values, lambda: [self._layout.rows(values.copies)]
+            )
+        self._values.compare(weights)
+        self._packing.ready()
+        return self._network
 
 
 def _time_first(call: Call, sequence: Array) -> Array:
@@ -199,27 +194,15 @@ def _time_first(call: Call, sequence: Array) -> Array:
     return view[::-1] if call.reverse else view
 
 
-def _run(call: Call, x: Array, mask: Array | None, states: Sequence[Array]) -> Run:
+def _run(call: Call, x: Array, mask: Array | None, states: Sequence[Array]) -> CheckedCall:
     """Bring the arrays of a call into engine form."""
     real = None
     if mask is not None and not mask.all():
         real = np.ascontiguousarray(_time_first(call, mask))
-    return Run(
+    return CheckedCall(
         _time_first(call, readable(x)),
         tuple([dense(state[None]) for state in states]),
         mask=real,
         hold=call.hold,
         num_threads=call.num_threads,
     )
-
-
-def _same_bits(one: Array, other: Array) -> bool:
-    """Tell whether two arrays of one dtype have the same bits; NaN then equals itself."""
-    if one.shape != other.shape:
-        return False
-    bits = np.dtype(f"u{one.itemsize}")
-    first, second = one.view(bits), dense(other).view(bits)
-    glance = slice(_GLANCE)
-    if not np.array_equal(first.reshape(-1)[glance], second.reshape(-1)[glance]):
-        return False
-    return np.array_equal(first, second)

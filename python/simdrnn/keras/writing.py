@@ -8,6 +8,7 @@ import keras
 
 from simdrnn.dialects import convert
 from simdrnn.keras.activations import keras_activation
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.stack.stack import Stack
 from simdrnn.validate import as_bool
@@ -88,8 +89,9 @@ def _parts(name: str, layer: Any) -> list[tuple[RecurrentLayer, int]]:
         raise TypeError(
             f"{name}: expected a recurrent layer of simdrnn, got {type(layer).__name__}"
         )
-    if layer._info.name not in _KINDS:
-        raise ValueError(f"{name}: expected an LSTM, a GRU or an RNN, got cell {layer._info.name}")
+    cell = bound_layer(layer).info.name
+    if cell not in _KINDS:
+        raise ValueError(f"{name}: expected an LSTM, a GRU or an RNN, got cell {cell}")
     structure = layer.structure.active()
     for found, known in ((layer.options.active(), _OPTIONS), (structure, _STRUCTURE)):
         unknown = [option for option in found if option not in known]
@@ -107,7 +109,7 @@ def _parts(name: str, layer: Any) -> list[tuple[RecurrentLayer, int]]:
 
 def _activations(name: str, layer: RecurrentLayer) -> dict[str, str]:
     """Return Keras's arguments for the activations of a cell."""
-    gates, chosen = layer._info.gate_names, layer.options.activations
+    gates, chosen = bound_layer(layer).info.gate_names, layer.options.activations
     found = [keras_activation(activation) for activation in chosen]
     for place, activation in enumerate(chosen):
         if found[place] is None:
@@ -144,8 +146,9 @@ def _assemble(
 
 def _make(layer: RecurrentLayer, index: int, sequences: bool, state: bool) -> Any:
     """Make Keras's layer for one layer of a network."""
-    kind, cell = _KINDS[layer._info.name]
-    options, directions = layer.options, layer._sizes.num_directions
+    info = bound_layer(layer).info
+    kind, cell = _KINDS[info.name]
+    options, directions = layer.options, 1 + layer.bidirectional
     arguments: dict[str, Any] = {
         "use_bias": layer.bias,
         "dtype": layer.dtype.name,
@@ -157,7 +160,7 @@ def _make(layer: RecurrentLayer, index: int, sequences: bool, state: bool) -> An
     }
     reset_after = None
     if cell == "gru":
-        reset_after = arguments["reset_after"] = layer._info.name == "gru"
+        reset_after = arguments["reset_after"] = info.name == "gru"
     made = kind(layer.hidden_size, **arguments, **_activations("layer", layer))
     if directions == 2:
         merge = None if layer.structure.merge == "none" else layer.structure.merge

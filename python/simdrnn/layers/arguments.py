@@ -1,14 +1,15 @@
-"""From the arguments of a call, in the caller's layout, to a checked `Run`."""
+"""From the arguments of a call, in the caller's layout, to a checked call."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run, State
-from simdrnn.layers.learned_states import LearnedStates
+from simdrnn.engine.protocol import CheckedCall, State
+from simdrnn.layers.passes import LearnedStates
+from simdrnn.spec.layer import LayerSpec, Values
 from simdrnn.validate import (
     MOST_THREADS,
     Array,
@@ -23,7 +24,7 @@ from simdrnn.validate import (
     readable,
 )
 
-__all__ = ["CallSpec", "Layout", "Values"]
+__all__ = ["ArgumentChecks", "Layout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,55 +77,35 @@ _TIME_FIRST, _BATCH_FIRST = Layout(), Layout(batch_first=True)
 _UNBATCHED = Layout(batched=False)
 
 
-class Values(NamedTuple):
-    """Shape of what a layer puts out for one step and row, in letters and in numbers."""
-
-    letters: tuple[str, ...]
-    shape: tuple[int, ...]
-
-
-class CallSpec:
-    """Everything about a layer that the checks of a call need.
+class ArgumentChecks:
+    """Checks the arguments of a layer's calls.
 
     Parameters
     ----------
-    dtype : of every floating-point array.
-    input_size : I.
-    rows : L*D.
-    state_sizes : how many numbers each state has, h first.
-    h_letter : how messages write h's: H, or P.
-    states : names of the cell's states.
-    batch_first : layout of batched sequences.
+    layer : what the layer is.
     learned : initial states that are parameters; None where there are none.
-    cell : its name, for messages.
-    takes_attention : whether the cell takes a number of every step and row beside x.
+
+    Attributes
+    ----------
+    dtype : of every floating-point array.
+    passes : L*D.
+    state_sizes : how many numbers each state has, h first.
+    state_names : of the cell's states.
+    layout : of batched sequences.
     """
 
-    def __init__(
-        self,
-        dtype: np.dtype[Any],
-        input_size: int,
-        rows: int,
-        state_sizes: tuple[int, ...],
-        h_letter: str,
-        states: tuple[str, ...],
-        batch_first: bool,
-        learned: LearnedStates | None = None,
-        cell: str = "",
-        *,
-        takes_attention: bool = False,
-    ) -> None:
-        self._cell, self._takes_attention = cell, takes_attention
-        self.dtype = dtype
-        self.learned = learned
-        self.input_size = input_size
-        self.rows, self.state_sizes = rows, state_sizes
-        self._letters = (h_letter, *"H" * (len(states) - 1))
-        self.state_names = states
-        self.layout = _BATCH_FIRST if batch_first else _TIME_FIRST
+    def __init__(self, layer: LayerSpec, learned: LearnedStates | None = None) -> None:
+        info, sizes = layer.info, layer.sizes
+        self._cell, self._takes_attention = info.name, info.step_inputs > 0
+        self.dtype, self._input_size = layer.dtype, sizes.input_size
+        self._learned = learned
+        self.passes = sizes.num_layers * sizes.num_directions
+        self.state_names, self.state_sizes = layer.state_names, sizes.state_sizes(info.states)
+        self._letters = (sizes.h_letter, *"H" * (info.states - 1))
+        self.layout = _BATCH_FIRST if layer.batch_first else _TIME_FIRST
         self._zeros: tuple[int, tuple[Array, ...]] = (-1, ())
 
-    def run(
+    def check(
         self,
         x: object,
         state: object,
@@ -135,18 +116,18 @@ class CallSpec:
         num_threads: int | None,
         reset_state: object = None,
         attention: object = None,
-    ) -> tuple[Run, Layout]:
+    ) -> tuple[CheckedCall, Layout]:
         """Check the arguments of a call and bring them into engine form."""
         sequence, layout = self._sequence(x)
         steps, batch = sequence.shape[:2]
         letters, shape = layout.shape("T", "B"), layout.shape(steps, batch)
-        scores = self.attention(attention, letters, shape)
-        if scores is not None:
-            scores = dense(layout.time_first(scores))
+        numbers = self.attention(attention, letters, shape)
+        if numbers is not None:
+            numbers = dense(layout.time_first(numbers))
         if state is not None:
             states = self.states("state", state, batch, layout)
         else:
-            states = self.zeros(batch) if self.learned is None else self.learned.states(batch)
+            states = self.zeros(batch) if self._learned is None else self._learned.states(batch)
         reset_states = None
         if reset_state is not None:
             if reset is None:
@@ -160,9 +141,9 @@ class CallSpec:
         if num_threads is not None:
             threads = min(as_positive("num_threads", num_threads), MOST_THREADS)
         if lengths is None and mask is None and reset is None:
-            return Run(sequence, states, num_threads=threads, attention=scores), layout
+            return CheckedCall(sequence, states, num_threads=threads, attention=numbers), layout
         rows = batch if layout.batched else None
-        run = Run(
+        run = CheckedCall(
             sequence,
             states,
             None if lengths is None else as_lengths(lengths, steps, rows),
@@ -171,14 +152,14 @@ class CallSpec:
             masked_output == "hold",
             num_threads=threads,
             reset_states=reset_states,
-            attention=scores,
+            attention=numbers,
         )
         return run, layout
 
     def attention(
         self, value: object, letters: tuple[str, ...], shape: tuple[int, ...]
     ) -> Array | None:
-        """Return the numbers beside x as the caller lays them out; None if the cell has none."""
+        """Return the attention as the caller lays them out; None if the cell has none."""
         if not self._takes_attention:
             if value is not None:
                 raise ValueError(
@@ -204,21 +185,21 @@ class CallSpec:
         check_choice(argument, value, ("zero", "learned"))
         if value == "zero":
             return self.zeros(batch)
-        if self.learned is None:
+        if self._learned is None:
             raise ValueError(
                 f"{argument}: expected a layer with learn_initial_state=True for 'learned', "
                 "got one without"
             )
-        return None if from_default else self.learned.states(batch)
+        return None if from_default else self._learned.states(batch)
 
     def _sequence(self, x: object) -> tuple[Array, Layout]:
         """Check `x` and view it as (T, B, I)."""
         array = as_array("x", x, self.dtype)
         layout = self.layout if array.ndim != 2 else _UNBATCHED
-        if array.ndim not in (2, 3) or array.shape[-1] != self.input_size:
-            letters = ", ".join(self.layout.shape("T", "B", str(self.input_size)))
+        if array.ndim not in (2, 3) or array.shape[-1] != self._input_size:
+            letters = ", ".join(self.layout.shape("T", "B", str(self._input_size)))
             raise ValueError(
-                f"x: expected shape ({letters}) or unbatched (T, {self.input_size}), "
+                f"x: expected shape ({letters}) or unbatched (T, {self._input_size}), "
                 f"got {array.shape}"
             )
         return layout.time_first(readable(array)), layout
@@ -227,7 +208,9 @@ class CallSpec:
         """Return zero states (L*D, B, H): read-only, and kept for the next call of this size."""
         known, states = self._zeros
         if known != batch:
-            zeros = {n: np.zeros((self.rows, batch, n), self.dtype) for n in set(self.state_sizes)}
+            zeros = {
+                n: np.zeros((self.passes, batch, n), self.dtype) for n in set(self.state_sizes)
+            }
             for zero in zeros.values():
                 zero.flags.writeable = False
             states = tuple([zeros[size] for size in self.state_sizes])
@@ -270,7 +253,7 @@ class CallSpec:
         """Check the state of an index and return it as a dense (L*D, B, H)."""
         array = as_array(name, value, self.dtype)
         letters = layout.state_shape("L*D", "B", self._letters[index])
-        shape = layout.state_shape(self.rows, batch, self.state_sizes[index])
+        shape = layout.state_shape(self.passes, batch, self.state_sizes[index])
         check_shape(name, array, letters, shape)
         return dense(layout.layered(array))
 
@@ -282,7 +265,7 @@ class CallSpec:
         array = as_flags(name, value, layout.shape("T", "B"), layout.shape(steps, batch))
         return dense(layout.time_first(array))
 
-    def out(self, out: object, run: Run, layout: Layout, values: Values) -> Array:
+    def out(self, out: object, run: CheckedCall, layout: Layout, values: Values) -> Array:
         """Check the caller's `out`, (T, B, ...) in the caller's layout."""
         steps, batch = run.x.shape[:2]
         inputs = [("x", run.x), *(("state", state) for state in run.states)]

@@ -1,38 +1,72 @@
-"""The kinds of layers: their constructors' arguments, not yet bound to an engine."""
+"""The one constructor of layers and single steps, whatever the cell and the engine.
+
+A class declares its arguments (those in `simdrnn.layers.kinds` do) and hands them by name to
+`_construct`, of layers or of single steps; what both do with them is said here.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
-import numpy.typing as npt
+import numpy as np
 
-from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.validate import as_bool, check_choice
+from simdrnn.engine.protocol import Network
+from simdrnn.layers.bound import BoundLayer
+from simdrnn.spec.cell import CellInfo
+from simdrnn.spec.layer import LayerSpec
+from simdrnn.spec.options import Options
+from simdrnn.spec.parameters import Sizes, initialise
+from simdrnn.spec.structure import Structure
+from simdrnn.validate import Array, as_bool, as_dtype, as_probability, as_seed, check_choice
 
 __all__ = [
-    "GRULayer",
-    "LSTMLayer",
-    "RNNLayer",
-    "documented_as",
+    "Binding",
+    "bound_to",
+    "configuration",
+    "construct_cell",
+    "construct_layer",
+    "defaults_of",
     "gru_cell",
     "lstm_cell",
+    "redeclared",
     "rnn_cell",
+    "shown",
 ]
 
 _Class = TypeVar("_Class", bound=type)
 
+# Arguments that a layer is not shown with, or shown with in a way of their own.
+_APART = {"self", "input_size", "hidden_size", "dtype", "seed", "initializer", "forget_bias"}
 
-def documented_as(kind: type) -> Callable[[_Class], _Class]:
-    """Decorate a class bound to an engine: put the documentation of its kind before its own."""
 
-    def decorate(bound: _Class) -> _Class:
-        texts = [inspect.cleandoc(cls.__doc__) for cls in (kind, bound) if cls.__doc__]
-        bound.__doc__ = "\n\n".join(texts)  # nothing of it under python -OO
-        return bound
+class Binding(NamedTuple):
+    """An engine, as its layers are bound to it.
 
-    return decorate
+    Parameters
+    ----------
+    engine : which runs them.
+    cells : returns its cells by name.
+    dtype : of layers that are not told one.
+    namespace : the module that users find the classes in, and pickle does.
+    text : says so in their documentation.
+    """
+
+    engine: type[Network]
+    cells: Callable[[], Mapping[str, CellInfo]]
+    dtype: str
+    namespace: str
+    text: str
+
+
+def defaults_of(construct: Callable[..., None]) -> dict[str, object]:
+    """Return the arguments that a layer is shown with where they are not the default."""
+    found = inspect.signature(construct).parameters.values()
+    shown = (one for one in found if one.name not in _APART and one.kind is not one.VAR_KEYWORD)
+    return {one.name: one.default for one in shown}
 
 
 def rnn_cell(nonlinearity: str) -> str:
@@ -56,164 +90,156 @@ def lstm_cell(peephole: bool, coupled_input_forget: bool | str) -> str:
     return f"{name}_coupled_input" if coupled else name
 
 
-class RNNLayer(RecurrentLayer):
-    """Elman network, as ``torch.nn.RNN``.
-
-    ``h' = nonlinearity(W x + b_ih + R h + b_hh)``
+def construct_layer(self: Any, given: dict[str, Any]) -> None:
+    """Check what the constructor of a `RecurrentLayer` was given, in order, and build it.
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    nonlinearity : ``"tanh"`` or ``"relu"``.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    options : see `simdrnn.spec.options.Options` and `simdrnn.spec.structure.Structure`.
+    given : the arguments by name.
     """
+    cell = _chosen_cell(self, given)
+    self.batch_first = as_bool("batch_first", given["batch_first"])
+    self.dropout = as_probability("dropout", given["dropout"])
+    self.bidirectional = as_bool("bidirectional", given["bidirectional"])
+    sizes = Sizes.check(
+        given["input_size"], given["hidden_size"], given["num_layers"], self.bidirectional,
+        as_bool("bias", given["bias"]), given.get("proj_size", 0),
+    )  # fmt: skip
+    structure, options = Structure.parse(given["options"])
+    sizes = structure.sizes(sizes)
+    self.num_layers = sizes.num_layers
+    if self.dropout > 0 and sizes.num_layers == 1 and "_given" not in self.__dict__:
+        warnings.warn(
+            "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
+        )
+    if "proj_size" in given:
+        self.proj_size = sizes.projected_size
+    _bind(self, cell, sizes, structure, given | {"options": options}, suffixes=True)
+    self._recorded = 0
+    # Whether the engine's short way of calling does all that a call without options asks for.
+    self._short = not (self.batch_first or structure.learn_initial_state)
 
-    _defaults = {"nonlinearity": "tanh"} | RecurrentLayer._defaults
 
-    nonlinearity: str
+def construct_cell(self: Any, given: dict[str, Any]) -> None:
+    """Check what the constructor of a `RecurrentCell` was given, in order, and build it.
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: Any,
-    ) -> None:
-        cell = rnn_cell(nonlinearity)
-        self.nonlinearity = nonlinearity
-        self._setup_layer(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
+    Parameters
+    ----------
+    given : the arguments by name.
+    """
+    name, options = _chosen_cell(self, given), given["options"]
+    if "proj_size" in options:
+        raise ValueError(
+            "proj_size: expected the layer LSTM, which alone has projections, "
+            f"got {options['proj_size']!r} for a single cell"
+        )
+    bias = as_bool("bias", given["bias"])
+    sizes = Sizes.check(given["input_size"], given["hidden_size"], 1, False, bias)
+    _bind(self, name, sizes, Structure(), given, suffixes=False)
+
+
+def _chosen_cell(self: Any, given: dict[str, Any]) -> str:
+    """Name the cell that arguments choose, and keep these."""
+    switches = {name: given[name] for name in self._switches}
+    cell: str = self._cell(**switches)
+    for name, value in switches.items():
+        setattr(self, name, value if isinstance(value, str) else bool(value))
+    return cell
+
+
+def _bind(
+    self: Any,
+    cell: str,
+    sizes: Sizes,
+    structure: Structure,
+    given: dict[str, Any],
+    *,
+    suffixes: bool,
+) -> None:
+    """Draw the parameters of a layer or single step, and bind it to the engine of its class."""
+    binding: Binding = self._binding
+    info, dropout = binding.cells()[cell], given.get("dropout", 0.0)
+    self.dtype, self.seed = as_dtype(given["dtype"]), as_seed(given["seed"])
+    chosen, forget_bias = given["options"], given.get("forget_bias")
+    if forget_bias is not None and info.keep < 0:
+        chosen = chosen | {"forget_bias": forget_bias}  # refused there
+    options = Options.parse(info, chosen, float(dropout), bool(sizes.projected_size))
+    norm = options.placement
+    if norm is not None and not norm.biases:
+        sizes = sizes._replace(bias=False)
+    sizes = sizes.with_heads(options.heads)
+    self.input_size, self.hidden_size, self.bias = sizes[0], sizes[1], sizes.bias
+    self.options, self.structure = options, structure
+    batch_first = bool(given.get("batch_first", False))
+    spec = LayerSpec(info, sizes, self.dtype, options, structure, batch_first, suffixes)
+    passes, learned = spec.passes(), spec.learned_states()
+
+    def draw() -> dict[str, Array]:
+        values = initialise(
+            passes, sizes.hidden_size, np.random.default_rng(self.seed), heads=sizes.heads,
+            initializer=given["initializer"], forget_bias=forget_bias, cell=info,
         )  # fmt: skip
+        return values | {one.name: np.zeros(one.shape) for group in learned for one in group}
+
+    specs = [one for group in (*passes, *learned) for one in group]
+    self._bound = BoundLayer(binding.engine, spec, self._own_parameters(specs, draw))
+    self._bound.belong_to(self)
+    self._ready = self._bound.ready
 
 
-class LSTMLayer(RecurrentLayer):
-    """Long short-term memory, as ``torch.nn.LSTM``.
-
-    With gates i, f, g, o of ``W x + b_ih + R h + b_hh``:
-    ``c' = sigmoid(f) * c + sigmoid(i) * tanh(g)`` and ``h' = sigmoid(o) * tanh(c')``.
-
-    Parameters
-    ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
-    proj_size : P, less than H; 0 is none. The h that is output and carried is then the projection
-        ``weight_hr_l0 @ h'``, (P,) instead of (H,), without bias: Sak, Senior and Beaufays 2014,
-        arXiv:1402.1128. ``weight_hh`` is (4*H, P), and layers above take D*P inputs.
-    peephole : whether the gates see c, through a weight for each unit: i and f the old one, o the
-        new one. They are the parameters ``weight_ci_l0``, ``weight_cf_l0``, ``weight_co_l0``.
-    coupled_input_forget : ``"input"`` or True for f = 1 - i, as ONNX's ``input_forget``;
-        ``"forget"`` for i = 1 - f, as TensorFlow Lite's CIFG. The weights then have three gates:
-        i, g, o or f, g, o.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    forget_bias : initial bias of the forget gate, over both biases.
-    options : see `simdrnn.spec.options.Options` and `simdrnn.spec.structure.Structure`.
-    """
-
-    _defaults = RecurrentLayer._defaults | {
-        "proj_size": 0,
-        "peephole": False,
-        "coupled_input_forget": False,
+def configuration(self: Any) -> dict[str, Any]:
+    """Return the constructor's keyword arguments, less how parameters were drawn."""
+    found: dict[str, Any] = {
+        name: getattr(self, name) for name in ("input_size", "hidden_size", *self._defaults)
     }
-
-    proj_size: int
-    peephole: bool
-    coupled_input_forget: bool | str
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        *,
-        peephole: bool = False,
-        coupled_input_forget: bool | str = False,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: Any,
-    ) -> None:
-        cell = lstm_cell(peephole, coupled_input_forget)
-        self.peephole, self.coupled_input_forget = bool(peephole), coupled_input_forget
-        self._setup_layer(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            dtype=dtype, seed=seed, initializer=initializer, forget_bias=forget_bias,
-            proj_size=proj_size, options=options,
-        )  # fmt: skip
-        self.proj_size = self._sizes.projected_size
+    found |= {"dtype": self.dtype.name, "seed": self.seed}
+    return found | self.structure.active() | self.options.active()
 
 
-class GRULayer(RecurrentLayer):
-    """Gated recurrent unit, as ``torch.nn.GRU``.
+def shown(self: Any) -> str:
+    """Show the constructor's arguments that are not the default, as PyTorch does."""
+    texts = [str(self.input_size), str(self.hidden_size)]
+    for name, default in self._defaults.items():
+        if getattr(self, name) != default:
+            texts.append(f"{name}={getattr(self, name)!r}")
+    if self.dtype != np.float32:
+        texts.append(f"dtype={self.dtype.name!r}")
+    active = self.structure.active() | self.options.active()
+    texts += [f"{name}={value!r}" for name, value in active.items()]
+    return f"{type(self).__name__}({', '.join(texts)})"
 
-    With ``r, z = sigmoid(...)``: ``n = tanh(W_n x + b_in + r * (R_n h + b_hn))`` and
-    ``h' = n + z * (h - n)``. With ``reset_after=False``, ONNX's default,
-    ``n = tanh(W_n x + b_in + R_n (r * h) + b_hn)``.
 
-    Parameters
-    ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; `merge` says how outputs join.
-    reset_after : whether the reset gate acts after the recurrent product.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    options : see `simdrnn.spec.options.Options` and `simdrnn.spec.structure.Structure`.
+def bound_to(binding: Binding) -> Callable[[_Class], _Class]:
+    """Decorate a class of one of the kinds: its layers run on that engine.
+
+    The documentation of its kind comes before its own.
     """
 
-    _defaults = RecurrentLayer._defaults | {"reset_after": True}
+    def decorate(cls: Any) -> Any:
+        cls._binding, cls.__module__ = binding, binding.namespace
+        if cls.__doc__:  # nothing of it under python -OO
+            cls.__doc__ = "\n\n".join(map(inspect.cleandoc, (cls.__base__.__doc__, cls.__doc__)))
+        if binding.dtype != "float32":
+            cls.__init__ = redeclared(cls.__init__, dtype=binding.dtype)
+        return cls
 
-    reset_after: bool
+    return decorate
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        reset_after: bool = True,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: Any,
-    ) -> None:
-        cell = gru_cell(reset_after)
-        self.reset_after = bool(reset_after)
-        self._setup_layer(
-            cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
+
+def redeclared(
+    construct: Callable[..., None], without: Sequence[str] = (), **defaults: object
+) -> Callable[..., None]:
+    """Return a constructor with other defaults of its keywords, or without some of them."""
+    declared = inspect.signature(construct)
+    parameters = [
+        one.replace(default=defaults.get(one.name, one.default))
+        for one in declared.parameters.values()
+        if one.name not in without
+    ]
+
+    @wraps(construct)
+    def construct_so(self: Any, *args: Any, **given: Any) -> None:
+        construct(self, *args, **(defaults | given))
+
+    construct_so.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return construct_so

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy.typing as npt
 
 from simdrnn.engine.compiled import Network
+from simdrnn.layers.bound import bound_layer
+from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.validate import MOST_THREADS, as_count, as_lengths, as_positive
-
-if TYPE_CHECKING:
-    from simdrnn.layers.recurrent import RecurrentLayer
 
 __all__ = ["Explanation", "PassPlan", "explain"]
 
@@ -142,7 +141,7 @@ def explain(
     one thread runs everything, because one thread is allowed ...
     """
     _check(layer)
-    engine = layer._ready() if hasattr(layer, "_ready") and hasattr(layer, "record") else None
+    engine = bound_layer(layer).ready() if isinstance(layer, RecurrentLayer) else None
     if not isinstance(engine, Network):
         raise TypeError(
             f"layer: expected an RNN, LSTM or GRU of the compiled engine, got {_kind(layer)}"

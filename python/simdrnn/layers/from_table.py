@@ -1,8 +1,8 @@
-"""Layer and single-cell classes for every cell of the table, made from its entry.
+"""Layer and single-step classes for every cell of the table, made from its entry.
 
 A cell needs no class written for it: its `CellInfo` names the layer, and the module docstring of
 its NumPy twin is the layer's. RNN, LSTM and GRU, whose constructors follow PyTorch's, are written
-out in `simdrnn.layers.constructors` and `simdrnn.layers.single_step`.
+out in `simdrnn.layers.kinds`.
 
 Examples
 --------
@@ -18,167 +18,17 @@ Examples
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import ClassVar
+from typing import Any
 
-import numpy.typing as npt
-
-from simdrnn.layers.bound import EngineUser
-from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.layers.single_step import RecurrentCell
+from simdrnn.layers.constructors import Binding, bound_to, redeclared
+from simdrnn.layers.kinds import AnyLayer
+from simdrnn.layers.single_step import AnyCell
 from simdrnn.spec.cell import CellInfo, compiled_cells
 
-__all__ = [
-    "CellKind",
-    "GatedCellKind",
-    "GatedLayerKind",
-    "LayerKind",
-    "cell_class",
-    "class_names",
-    "list_cells",
-]
-
-
-class LayerKind(RecurrentLayer):
-    """A layer of the cell that a subclass names.
-
-    Parameters
-    ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; outputs are concatenated.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    options : see `simdrnn.spec.options.Options`.
-    """
-
-    cell_name: ClassVar[str]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: float | None,
-    ) -> None:
-        self._setup_layer(
-            self.cell_name, input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
-
-
-class GatedLayerKind(RecurrentLayer):
-    """A layer of the cell that a subclass names, which has a gate that keeps the state.
-
-    Parameters
-    ----------
-    input_size, hidden_size, num_layers : I, H, L.
-    bias : whether there are biases.
-    batch_first : whether sequences are (B, T, ...); states never are.
-    dropout : probability, between layers, while recording for training.
-    bidirectional : whether every layer also runs backwards in time; outputs are concatenated.
-    dtype : ``"float32"`` or ``"float64"``.
-    seed : of the initial parameters and of dropout; None draws one.
-    initializer : ``"uniform"`` (PyTorch's), ``"glorot"`` or ``"orthogonal"``.
-    forget_bias : initial bias of the gate that keeps the state, over both biases.
-    options : see `simdrnn.spec.options.Options`.
-    """
-
-    cell_name: ClassVar[str]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: float | None,
-    ) -> None:
-        self._setup_layer(
-            self.cell_name, input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, dtype=dtype, seed=seed, initializer=initializer,
-            forget_bias=forget_bias, options=options,
-        )  # fmt: skip
-
-
-class CellKind(RecurrentCell):
-    """One step of the layer, as PyTorch's cells: ``state = cell(x, state)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    dtype, seed, initializer, options : as for the layer.
-    """
-
-    cell_name: ClassVar[str]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        **options: float | None,
-    ) -> None:
-        self._setup_cell(
-            self.cell_name, input_size, hidden_size, bias,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
-
-
-class GatedCellKind(RecurrentCell):
-    """One step of the layer, as PyTorch's cells: ``state = cell(x, state)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : I, H.
-    bias : whether there are biases.
-    dtype, seed, initializer, forget_bias, options : as for the layer.
-    """
-
-    cell_name: ClassVar[str]
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        initializer: str = "uniform",
-        forget_bias: float | None = None,
-        **options: float | None,
-    ) -> None:
-        self._setup_cell(
-            self.cell_name, input_size, hidden_size, bias, dtype=dtype, seed=seed,
-            initializer=initializer, forget_bias=forget_bias, options=options,
-        )  # fmt: skip
+__all__ = ["cell_class", "class_names", "list_cells"]
 
 
 def class_names(infos: Mapping[str, CellInfo]) -> list[str]:
@@ -194,43 +44,38 @@ def class_names(infos: Mapping[str, CellInfo]) -> list[str]:
 
 
 @cache
-def cell_class(name: str, base: type[EngineUser], namespace: str) -> type[EngineUser] | None:
+def cell_class(
+    name: str, binding: Binding, equations: Callable[[str], str | None]
+) -> type[Any] | None:
     """Make the class that a namespace is asked for, or return None if no cell has that name.
 
     Parameters
     ----------
     name : ``"MGU"``, or ``"MGUCell"`` for the single cell.
-    base : binds the engine, and documents it; its `cell_infos` is the table.
-    namespace : the module that users find the class in, and pickle does.
+    binding : the engine, whose table of cells is looked at.
+    equations : returns the documentation of a cell's twin; None under python -OO.
     """
-    infos = {info.layer: info for info in base.cell_infos().values() if info.layer is not None}
+    infos = {info.layer: info for info in binding.cells().values() if info.layer is not None}
     single = name not in infos and name.endswith("Cell")
     info = infos.get(name.removesuffix("Cell") if single else name)
     if info is None:
         return None
+    kind: type[Any] = AnyCell if single else AnyLayer
+    made: type[Any] = bound_to(binding)(
+        type(name, (kind,), {"_cell": staticmethod(lambda: info.name)})
+    )
     gated = info.keep >= 0
-    if single:
-        kind: type[EngineUser] = GatedCellKind if gated else CellKind
-    else:
-        kind = GatedLayerKind if gated else LayerKind
-    doc = _documentation(info, kind, base)
-    attributes = {"cell_name": info.name, "__module__": namespace, "__doc__": doc}
-    return type(name, (base, kind), attributes)
-
-
-def _documentation(info: CellInfo, kind: type, base: type) -> str | None:
-    """Join the twin's equations and source, the constructor's parameters, and the engine."""
-    from simdrnn.reference.network import CELLS  # it imports this module's users
-
-    twin = sys.modules[type(CELLS[info.name]).__module__]
-    texts = [inspect.cleandoc(part.__doc__) for part in (twin, kind, base) if part.__doc__]
-    if len(texts) < 3:  # python -OO
-        return None
-    equations, parameters, engine = texts
-    summary, _, rest = parameters.partition("\n\n")
-    if issubclass(kind, RecurrentCell):
-        equations = f"{equations}\n\n{summary}"
-    return f"{equations}\n\n{rest}\n\n{engine}"
+    if not gated:
+        made.__init__ = redeclared(made.__init__, without=("forget_bias",))
+    text = equations(info.name)
+    made.__doc__ = None
+    if text and kind.__doc__:
+        summary, _, rest = inspect.cleandoc(kind.__doc__).partition("\n\n")
+        if not gated:
+            rest = re.sub(r"\nforget_bias : .*|(?<=initializer, )forget_bias, ", "", rest)
+        texts = [inspect.cleandoc(text), *[summary] * single, rest, binding.text]
+        made.__doc__ = "\n\n".join(texts)
+    return made
 
 
 def list_cells() -> list[str]:

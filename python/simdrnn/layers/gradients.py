@@ -34,6 +34,8 @@ class Gradients:
     (2, 3)
     """
 
+    __module__ = "simdrnn"
+
     x: Array | None
     state: State | None
     params: dict[str, Array]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from simdrnn.layers.savable import Savable
+from simdrnn.layers.savable import described, save
 from simdrnn.spec.parameters import ParameterSpec
 from simdrnn.validate import Array, as_array, as_bool, check_shape
 
-__all__ = ["IncompatibleKeys", "Parametrised", "check_names"]
-
-_Self = TypeVar("_Self", bound="Parametrised")
+__all__ = [
+    "IncompatibleKeys",
+    "Parameters",
+    "Parametrised",
+    "check_names",
+    "parameters_of",
+    "restored",
+]
 
 
 class IncompatibleKeys(NamedTuple):
@@ -24,72 +29,44 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Parametrised(Savable):
-    """Base of layers: a dict of named arrays that cannot change without being noticed.
+class Parameters:
+    """Named arrays that cannot change without being noticed.
 
-    The arrays are read-only except inside `_update_parameters`, and every change raises
-    `_version`. So copies of them, packed for a kernel, are never stale.
+    The arrays are read-only except inside `update`, and every change raises `version`. So copies
+    of them, packed for a kernel, are never stale.
+
+    Parameters
+    ----------
+    specs : names and shapes, in order.
+    values : by name; copies are taken.
+    dtype : of the arrays.
+    version : to begin with.
+
+    Attributes
+    ----------
+    arrays, views : by name. Views are handed out: nobody can set their flag again.
     """
 
-    # Constructor arguments that stay as they are: those shown with their defaults, and the others.
-    _defaults: ClassVar[dict[str, object]] = {}
-    _fixed: ClassVar[frozenset[str]] = frozenset({"dtype"})
+    __slots__ = ("arrays", "dtype", "specs", "version", "views")
 
-    dtype: np.dtype[Any]
-    _specs: dict[str, ParameterSpec]
-    _parameters: dict[str, Array]
-    _views: dict[str, Array]
-    _version: int
-
-    @classmethod
-    def _restored(
-        cls: type[_Self], arguments: Mapping[str, Any], parameters: Mapping[str, Array]
-    ) -> _Self:
-        """Call the constructor and have it take these parameters; none are drawn.
-
-        Raises
-        ------
-        TypeError, ValueError : an argument or a parameter does not fit. No memory but that of the
-            parameters is asked for before they are known to fit.
-        """
-        made = cls.__new__(cls)
-        made.__dict__["_given"] = parameters
-        try:
-            made.__init__(**arguments)  # type: ignore[misc]  # arguments are those of this class
-        except MemoryError as error:
-            if "_given" in made.__dict__:  # not for want of memory: sizes that no memory holds
-                raise ValueError(str(error)) from error
-            raise
-        return made
-
-    def _own_parameters(
-        self, specs: list[ParameterSpec], draw: Callable[[], Mapping[str, Array]]
+    def __init__(
+        self,
+        specs: Iterable[ParameterSpec],
+        values: Mapping[str, Any],
+        dtype: np.dtype[Any],
+        version: int = 0,
     ) -> None:
-        """Take copies of what was given, or of what `draw` returns, in the order of `specs`."""
-        self._specs = {spec.name: spec for spec in specs}
-        given = self.__dict__.get("_given")
-        if given is None:
-            values = draw()
-        else:
-            check_names(self._specs, given)
-            values = {name: self._check_parameter(name, given[name]) for name in self._specs}
-            del self.__dict__["_given"]
-        self._parameters = {
-            spec.name: np.array(values[spec.name], self.dtype, order="C") for spec in specs
-        }
-        self._version = 0
-        self._seal()
-
-    def _seal(self) -> None:
-        """Make the arrays read-only and hand out views, whose flag nobody can set again."""
-        for array in self._parameters.values():
+        self.specs = {spec.name: spec for spec in specs}
+        self.dtype, self.version = dtype, version
+        self.arrays = {name: np.array(values[name], dtype, order="C") for name in self.specs}
+        for array in self.arrays.values():
             array.flags.writeable = False
-        self._views = {name: array.view() for name, array in self._parameters.items()}
+        self.views = {name: array.view() for name, array in self.arrays.items()}
 
     @contextmanager
-    def _update_parameters(self) -> Iterator[dict[str, Array]]:
-        """Lend the writable arrays by name, for an optimiser's step; counts as a change."""
-        arrays = self._parameters
+    def update(self) -> Iterator[dict[str, Array]]:
+        """Lend the writable arrays by name; counts as a change."""
+        arrays = self.arrays
         try:
             for array in arrays.values():
                 array.flags.writeable = True
@@ -97,52 +74,120 @@ class Parametrised(Savable):
         finally:
             for array in arrays.values():
                 array.flags.writeable = False
-            self._version += 1
+            self.version += 1
 
-    def _check_parameter(self, name: str, value: object, label: str | None = None) -> Array:
+    def check(self, name: str, value: object, label: str | None = None) -> Array:
         """Return `value` if it can become the parameter `name`; errors call it `label`."""
-        spec, label = self._specs[name], label or name
-        array = as_array(label, value, self.dtype)
-        check_shape(label, array, spec.letters, spec.shape)
-        return array
+        return _checked(self.specs[name], value, label or name, self.dtype)
+
+    def __reduce__(self) -> tuple[type[Parameters], tuple[Any, ...]]:
+        """Copy and pickle the values, and protect them again."""
+        return Parameters, (list(self.specs.values()), self.copies(), self.dtype, self.version)
+
+    def copies(self) -> dict[str, Array]:
+        """Return copies by name."""
+        return {name: array.copy() for name, array in self.arrays.items()}
+
+    def copy(self) -> Parameters:
+        """Return others of the same values."""
+        return Parameters(self.specs.values(), self.arrays, self.dtype, self.version)
+
+
+def _checked(spec: ParameterSpec, value: object, label: str, dtype: np.dtype[Any]) -> Array:
+    """Return `value` if it can become the parameter of `spec`."""
+    array = as_array(label, value, dtype)
+    check_shape(label, array, spec.letters, spec.shape)
+    return array
+
+
+class Parametrised:
+    """Base of what owns parameters: layers, single cells and modules."""
+
+    # Constructor arguments that stay as they are: those shown with their defaults, and the others.
+    _defaults: ClassVar[dict[str, object]] = {}
+    _fixed: ClassVar[frozenset[str]] = frozenset()
+
+    dtype: np.dtype[Any]
+    _own: Parameters
+    # How many training calls were recorded, where dropout is drawn by it: it goes on from there.
+    _recorded: int | None = None
+
+    save = save
+
+    def _construct_with(
+        self, cls: type[Parametrised], arguments: Mapping[str, Any], parameters: Mapping[str, Array]
+    ) -> None:
+        """Call the constructor of a class of ours, which takes these parameters; none are drawn.
+
+        Raises
+        ------
+        TypeError, ValueError : an argument or a parameter does not fit. No memory but that of the
+            parameters is asked for before they are known to fit.
+        """
+        self.__dict__["_given"] = parameters
+        try:
+            cls.__init__(self, **arguments)
+        except MemoryError as error:
+            if "_given" in self.__dict__:  # not for want of memory: sizes that no memory holds
+                raise ValueError(str(error)) from error
+            raise
+
+    def _own_parameters(
+        self, specs: list[ParameterSpec], draw: Callable[[], Mapping[str, Array]]
+    ) -> Parameters:
+        """Take copies of what was given, or of what `draw` returns, in the order of `specs`."""
+        given = self.__dict__.get("_given")
+        if given is None:
+            values = draw()
+        else:
+            check_names({spec.name: spec for spec in specs}, given)
+            values = {s.name: _checked(s, given[s.name], s.name, self.dtype) for s in specs}
+            del self.__dict__["_given"]
+        self._own = Parameters(specs, values, self.dtype)
+        return self._own
+
+    def _update_parameters(self) -> AbstractContextManager[dict[str, Array]]:
+        """Lend the writable arrays by name, for an optimiser's step; counts as a change."""
+        return self._own.update()
 
     def __getattr__(self, name: str) -> Array:
         """Find parameters by name; only called for what is no ordinary attribute."""
-        views = self.__dict__.get("_views", {})  # absent while unpickling
-        if name in views:
-            return views[name]  # type: ignore[no-any-return]
+        own = self.__dict__.get("_own")  # absent while unpickling
+        if own is not None and name in own.views:
+            return own.views[name]  # type: ignore[no-any-return]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
         """Check and copy what is assigned to a parameter."""
-        if name in self.__dict__.get("_specs", ()):
-            array = self._check_parameter(name, value)
+        own = self.__dict__.get("_own")
+        if own is not None and name in own.specs:
+            array = own.check(name, value)
             with self._update_parameters() as arrays:
                 np.copyto(arrays[name], array)
         elif name.startswith(("weight_", "bias_", "h_0_", "c_0_", "n_0_", "m_0_")):
-            known = ", ".join(self._specs)
+            known = ", ".join(self._own.specs)
             raise AttributeError(f"{name}: unknown parameter; expected one of {known}")
-        elif name in self.__dict__ and (name in self._fixed or name in self._defaults):
+        elif name in self.__dict__ and name in {"dtype", *self._fixed, *self._defaults}:
             raise AttributeError(f"{name}: fixed when the {type(self).__name__} was made")
         else:
             object.__setattr__(self, name, value)
 
     def __dir__(self) -> list[str]:
         """List parameters among the attributes."""
-        return [*super().__dir__(), *self._specs]
+        return [*super().__dir__(), *self._own.specs]
 
     @property
     def num_parameters(self) -> int:
         """Number of trainable values."""
-        return sum(array.size for array in self._parameters.values())
+        return sum(array.size for array in self._own.arrays.values())
 
     def parameters(self) -> dict[str, Array]:
         """Return read-only views of the parameters by name; they follow every later change."""
-        return dict(self._views)
+        return dict(self._own.views)
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of the parameters by name; they stay as they are."""
-        return {name: array.copy() for name, array in self._parameters.items()}
+        return self._own.copies()
 
     def load_state_dict(
         self, state_dict: Mapping[str, object], strict: bool = True
@@ -163,36 +208,88 @@ class Parametrised(Savable):
             found = type(state_dict).__name__
             raise TypeError(f"state_dict: expected a mapping name -> array, got {found}")
         keys = IncompatibleKeys(
-            [name for name in self._specs if name not in state_dict],
-            [name for name in state_dict if name not in self._specs],
+            [name for name in self._own.specs if name not in state_dict],
+            [name for name in state_dict if name not in self._own.specs],
         )
         if strict and (keys.missing_keys or keys.unexpected_keys):
             raise ValueError(
-                f"state_dict: expected exactly the names {list(self._specs)}, "
+                f"state_dict: expected exactly the names {list(self._own.specs)}, "
                 f"got missing {keys.missing_keys}, unexpected {keys.unexpected_keys}"
             )
         checked = {
-            name: self._check_parameter(name, state_dict[name])
-            for name in self._specs
+            name: self._own.check(name, state_dict[name])
+            for name in self._own.specs
             if name in state_dict
         }
-        with self._update_parameters() as arrays:
+        with self._own.update() as arrays:
             for name, array in checked.items():
                 np.copyto(arrays[name], array)
         return keys
 
+    def _document(self) -> dict[str, Any]:
+        """Return what `simdrnn.files.loading` builds an equal object of, beside the parameters."""
+        found = described(self, self._configuration())
+        return found if self._recorded is None else found | {"recorded": self._recorded}
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the constructor's keyword arguments, as JSON values, less initial parameters'."""
+        raise TypeError(f"save: expected a layer, a module or a stack, got {type(self).__name__}")
+
     def __getstate__(self) -> dict[str, Any]:
-        """Return what pickling and copying keep: all but the views, and the arrays as copies.
+        """Return what pickling and copying keep: no object that only this version has.
 
-        Were they shared, a shallow copy would not notice changes made through the original.
+        Were arrays shared, a shallow copy would not notice changes made through the original.
         """
-        state = {name: value for name, value in self.__dict__.items() if name != "_views"}
-        return state | {"_parameters": self.state_dict()}
+        configuration = self._configuration()
+        made = {*configuration, *self._made, "dtype", "_own", "_recorded"}
+        return {
+            "configuration": configuration,
+            "parameters": self.state_dict(),
+            "version": self._own.version,
+            "recorded": self._recorded,
+            "attributes": {name: one for name, one in vars(self).items() if name not in made},
+        }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore, and protect the arrays again."""
-        self.__dict__.update(state)
-        self._seal()
+    # Attributes that the constructor makes of its arguments, beside those of their names.
+    _made: ClassVar[frozenset[str]] = frozenset()
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Build it as the constructor does."""
+        if "configuration" not in state:
+            from simdrnn.layers import version_0_1_0
+
+            state = version_0_1_0.parametrised(type(self), state)
+        self._construct_with(self._constructed_as(), state["configuration"], state["parameters"])
+        self._own.version = state["version"]
+        if state["recorded"] is not None:
+            self._recorded = state["recorded"]
+        for name, value in state["attributes"].items():
+            self.__dict__.setdefault(name, value)
+
+    @classmethod
+    def _constructed_as(cls) -> type[Parametrised]:
+        """Return the class of ours that this is, or is a subclass of."""
+        ours = (one for one in cls.__mro__ if one.__module__.partition(".")[0] == "simdrnn")
+        return next(ours)
+
+
+def restored(
+    cls: type[Parametrised], arguments: Mapping[str, Any], parameters: Mapping[str, Array]
+) -> Parametrised:
+    """Make an object of a class of ours that has these parameters; none are drawn.
+
+    Raises
+    ------
+    TypeError, ValueError : an argument or a parameter does not fit.
+    """
+    made = cls.__new__(cls)
+    made._construct_with(cls, arguments, parameters)
+    return made
+
+
+def parameters_of(owner: Parametrised) -> Parameters:
+    """Return what owns the arrays of a layer, cell or module."""
+    return owner._own
 
 
 def check_names(expected: Mapping[str, object], found: Mapping[str, object]) -> None:

@@ -2,95 +2,61 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias, overload
+from collections.abc import Callable
+from typing import ClassVar, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from simdrnn.engine.protocol import State
 from simdrnn.engine.random_words import call_key
-from simdrnn.layers.arguments import Values
-from simdrnn.layers.footprint import Footprint
-from simdrnn.layers.last_output import merged_final
-from simdrnn.layers.states_over_time import all_states
-from simdrnn.layers.tape import Tape, Uses
-from simdrnn.layers.weight_noise import ChangedWeights
-from simdrnn.spec.parameters import Sizes
+from simdrnn.layers.bound import BoundLayer
+from simdrnn.layers.constructors import Binding, configuration, construct_layer, shown
+from simdrnn.layers.parametrised import Parametrised
+from simdrnn.layers.recording import Recording, Uses
+from simdrnn.layers.states import all_states, merged_final
+from simdrnn.layers.tape import Tape
+from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, as_bool, as_probability
+from simdrnn.validate import Array, as_bool, as_count
 
 __all__ = ["RecurrentLayer"]
 
 _Flags: TypeAlias = "npt.ArrayLike | None"
 
-
-def _values(structure: Structure, sizes: Sizes) -> Values:
-    """Return the shape of one step's output."""
-    if structure.merge == "none":
-        return Values(("2", sizes.h_letter), (2, sizes.h_size))
-    letters = sizes.h_letter if sizes.merged else f"D*{sizes.h_letter}"
-    return Values((letters,), (sizes.output_size,))
+_MOST_ROWS = 2**31 - 1  # of a batch: the engine numbers rows with 32 bits
+_MOST_STEPS = 2**45  # of all rows: no input of as many fits in the address space
 
 
-class RecurrentLayer(Footprint):
-    """A stack of recurrent layers, in one direction or two, on whatever engine is bound.
+class RecurrentLayer(Parametrised):
+    """A stack of recurrent layers, in one direction or two, on the engine that its class names.
 
     Use its subclasses: ``RNN``, ``LSTM``, ``GRU``.
     """
 
-    _defaults: ClassVar[dict[str, object]] = {
-        "num_layers": 1,
-        "bias": True,
-        "batch_first": False,
-        "dropout": 0.0,
-        "bidirectional": False,
-    }
+    _binding: ClassVar[Binding]
+    # The arguments that choose the cell, and what names it when given them.
+    _switches: ClassVar[tuple[str, ...]] = ()
+    _cell: ClassVar[Callable[..., str]]
+    _fixed = frozenset({"input_size", "hidden_size", "seed", "options", "structure"})
+    _made = _fixed | {"bias", "_bound", "_ready", "_short"}
 
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bias: bool
     batch_first: bool
     dropout: float
     bidirectional: bool
+    seed: int
+    options: Options
+    structure: Structure
+    _bound: BoundLayer
+    _recorded: int
 
-    def _setup_layer(
-        self,
-        cell: str,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        *,
-        proj_size: int = 0,
-        options: Mapping[str, object],
-        **setup: Any,
-    ) -> None:
-        """Check the arguments all layers share, in the order of their signatures."""
-        self.batch_first = as_bool("batch_first", batch_first)
-        self.dropout = as_probability("dropout", dropout)
-        self.bidirectional = as_bool("bidirectional", bidirectional)
-        sizes = Sizes.check(
-            input_size, hidden_size, num_layers, self.bidirectional, as_bool("bias", bias),
-            proj_size,
-        )  # fmt: skip
-        structure, options = Structure.parse(options)
-        sizes = structure.sizes(sizes)
-        self.num_layers = sizes.num_layers
-        if self.dropout > 0 and self.num_layers == 1:
-            warnings.warn(
-                "dropout: acts between layers, and num_layers=1 has no such place", stacklevel=3
-            )
-        self._recorded = 0
-        self._width = sizes.output_size
-        self._values = _values(structure, sizes)
-        # Whether the engine's short way of calling does all that a call without options asks for.
-        self._short = not (self.batch_first or structure.learn_initial_state)
-        self._setup(
-            cell, sizes, batch_first=self.batch_first, structure=structure, options=options,
-            dropout=self.dropout, **setup,
-        )  # fmt: skip
+    _construct = construct_layer
+    _configuration = configuration
+    __repr__ = shown
 
     @overload
     def __call__(
@@ -168,21 +134,22 @@ class RecurrentLayer(Footprint):
             if plain is not None:
                 return plain
         recorded = as_bool("return_all_states", return_all_states)
-        run, layout = self._call.run(
+        bound = self._bound
+        run, layout = bound.checks.check(
             x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
             attention,
         )  # fmt: skip
         if out is None:
-            output = np.empty((*run.x.shape[:2], *self._values.shape), self.dtype)
+            output = np.empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
         else:
-            output = layout.time_first(self._call.out(out, run, layout, self._values))
+            output = layout.time_first(bound.checks.out(out, run, layout, bound.values))
         final = tuple([np.empty_like(initial) for initial in run.states])
-        arrays = self._tape.allocate(self.dtype, output, 0) if recorded else None
+        arrays = bound.tapes.allocate(self.dtype, output, 0) if recorded else None
         engine.forward(run, output, final, tape=arrays)
         output = layout.caller(output) if out is None else out
         if arrays is None:
             return output, layout.caller_state(final)
-        states = all_states(run, arrays, self._info, self.structure, self.dtype)
+        states = all_states(run, arrays, bound.spec)
         return output, layout.caller_state(final), layout.caller_states(states)
 
     def record(
@@ -236,24 +203,28 @@ class RecurrentLayer(Footprint):
         True
         """
         as_bool("training", training)
-        run, layout = self._call.run(
+        bound = self._bound
+        run, layout = bound.checks.check(
             x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
             attention,
         )  # fmt: skip
-        every = self._spacing(run, checkpoint_every, memory_budget)
+        every = bound.tapes.decide(bound.network, run, checkpoint_every, memory_budget)
         changed = None
         if training:
             key = call_key(self.seed, self._recorded)
             self._recorded += 1
             run = run._replace(training=True, key=key)
-            changed = ChangedWeights.draw(self, key)
-        output = np.empty((*run.x.shape[:2], *self._values.shape), self.dtype)
-        arrays = self._tape.allocate(self.dtype, output, every)
+            if self.options.weight_dropout or self.options.weight_noise is not None:
+                from simdrnn.layers.weight_noise import ChangedWeights
+
+                changed = ChangedWeights.draw(bound, key)
+        output = np.empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
+        arrays = bound.tapes.allocate(self.dtype, output, every)
         final = tuple([np.empty_like(initial) for initial in run.states])
-        used = self if changed is None else changed.layer
-        used._ready().forward(run, output, final, tape=arrays)
+        used, version = bound if changed is None else changed.bound, bound.parameters.version
+        used.ready().forward(run, output, final, tape=arrays)
         uses = Uses.of(self.structure.learn_initial_state, state, reset_state)
-        return Tape(self, run, layout, arrays, output, final, uses, changed)
+        return Tape(Recording(bound, run, layout, arrays, output, final, uses, version, changed))
 
     def last_output(self, state: object) -> Array:
         """Return the output at each row's last real step, of each direction, as they merge.
@@ -288,6 +259,29 @@ class RecurrentLayer(Footprint):
                 "last_output: expected a layer whose output is its state, got residual=True; "
                 "record the call and use tape.last_output"
             )
-        states, layout = self._call.any_states("state", state)
-        last = merged_final(self.structure, states[0], self._sizes.num_directions)
+        states, layout = self._bound.checks.any_states("state", state)
+        last = merged_final(self._bound.spec, states[0])
         return last if layout.batched else last[0]
+
+    def workspace_bytes(
+        self, T: int, B: int, training: bool = True, checkpoint_every: int | None = None
+    ) -> int:
+        """Return how many bytes a call allocates besides arguments, results and tape.
+
+        Parameters
+        ----------
+        T, B : steps and batch size of the call. ``lengths``, ``mask`` and ``reset`` add a few
+            bytes per step and row, and to training up to four times the gate gradients kept at
+            once where threads share rows of different lengths; dropout adds a chunk of its input.
+        training : of `record` and `Tape.backward`; else of calling the layer.
+        checkpoint_every : as given to `record`: backward then makes saved values again.
+        """
+        steps, batch = as_count("T", T), as_count("B", B)
+        if batch > _MOST_ROWS:
+            raise ValueError(f"B: expected at most {_MOST_ROWS}, got {batch}")
+        if steps * max(batch, 1) > _MOST_STEPS:
+            raise ValueError(f"T: expected T * B of at most {_MOST_STEPS}, got {steps} * {batch}")
+        every = self._bound.tapes.spacing(checkpoint_every, steps)
+        return self._bound.network.workspace_bytes(
+            steps, batch, as_bool("training", training), every
+        )

@@ -1,21 +1,33 @@
-"""Single cells: one step per call, PyTorch's ``*Cell`` names; not yet bound to an engine."""
+"""Single cells: one step per call, PyTorch's ``*Cell`` names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import Run, State
+from simdrnn.engine.protocol import CheckedCall, State
 from simdrnn.layers.arguments import Layout
-from simdrnn.layers.bound import EngineUser
-from simdrnn.layers.constructors import gru_cell, lstm_cell, rnn_cell
-from simdrnn.spec.parameters import Sizes
-from simdrnn.validate import Array, as_array, as_bool, readable
+from simdrnn.layers.bound import BoundLayer
+from simdrnn.layers.constructors import (
+    Binding,
+    configuration,
+    construct_cell,
+    defaults_of,
+    gru_cell,
+    lstm_cell,
+    rnn_cell,
+    shown,
+)
+from simdrnn.layers.parametrised import Parametrised
+from simdrnn.spec.options import Options
+from simdrnn.spec.structure import Structure
+from simdrnn.validate import Array, as_array, readable
 
-__all__ = ["GRUCellLayer", "LSTMCellLayer", "RNNCellLayer", "RecurrentCell"]
+__all__ = ["AnyCell", "GRUCellLayer", "LSTMCellLayer", "RNNCellLayer", "RecurrentCell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +51,30 @@ class _CellLayout(Layout):
 _BATCHED, _UNBATCHED = _CellLayout(), _CellLayout(batched=False)
 
 
-class RecurrentCell(EngineUser):
-    """One step of a recurrent layer, on whatever engine is bound.
+class RecurrentCell(Parametrised):
+    """One step of a recurrent layer, on the engine that its class names.
 
     Use its subclasses: ``RNNCell``, ``LSTMCell``, ``GRUCell``.
     """
 
-    def _setup_cell(
-        self, cell: str, input_size: int, hidden_size: int, bias: bool, **setup: Any
-    ) -> None:
-        """Check the arguments all cells share."""
-        if "proj_size" in setup["options"]:
-            raise ValueError(
-                "proj_size: expected the layer LSTM, which alone has projections, "
-                f"got {setup['options']['proj_size']!r} for a single cell"
-            )
-        sizes = Sizes.check(input_size, hidden_size, 1, False, as_bool("bias", bias))
-        self._setup(cell, sizes, suffixes=False, **setup)
+    _binding: ClassVar[Binding]
+    # The arguments that choose the cell, and what names it when given them.
+    _switches: ClassVar[tuple[str, ...]] = ()
+    _cell: ClassVar[Callable[..., str]]
+    _fixed = frozenset({"input_size", "hidden_size", "seed", "options", "structure"})
+    _made = _fixed | {"bias", "_bound", "_ready"}
+
+    input_size: int
+    hidden_size: int
+    bias: bool
+    seed: int
+    options: Options
+    structure: Structure
+    _bound: BoundLayer
+
+    _construct = construct_cell
+    _configuration = configuration
+    __repr__ = shown
 
     def __call__(
         self, x: npt.ArrayLike, state: object = None, *, attention: npt.ArrayLike | None = None
@@ -77,6 +96,7 @@ class RecurrentCell(EngineUser):
             plain = engine.plain_cell(x, state)
             if plain is not None:
                 return plain
+        checks = self._bound.checks
         array = as_array("x", x, self.dtype)
         if array.ndim not in (1, 2) or array.shape[-1] != self.input_size:
             size = self.input_size
@@ -84,15 +104,15 @@ class RecurrentCell(EngineUser):
         layout = _BATCHED if array.ndim == 2 else _UNBATCHED
         rows = readable(array if layout.batched else array[None])
         batch = len(rows)
-        scores = self._call.attention(attention, ("B",)[: array.ndim - 1], array.shape[:-1])
-        states = self._call.zeros(batch)
+        numbers = checks.attention(attention, ("B",)[: array.ndim - 1], array.shape[:-1])
+        states = checks.zeros(batch)
         if state is not None:
-            states = self._call.states("state", state, batch, layout)
+            states = checks.states("state", state, batch, layout)
         final = tuple([np.empty_like(initial) for initial in states])
         output = np.empty((1, batch, self.hidden_size), self.dtype)
-        run = Run(rows[None], states)
-        if scores is not None:
-            run = run._replace(attention=np.ascontiguousarray(scores).reshape(1, batch))
+        run = CheckedCall(rows[None], states)
+        if numbers is not None:
+            run = run._replace(attention=np.ascontiguousarray(numbers).reshape(1, batch))
         engine.forward(run, output, final, tape=None)
         return layout.caller_state(final)
 
@@ -108,9 +128,10 @@ class RNNCellLayer(RecurrentCell):
     dtype, seed, initializer, options : as for ``RNN``.
     """
 
-    _defaults = RecurrentCell._defaults | {"nonlinearity": "tanh"}
-
     nonlinearity: str
+
+    _switches = ("nonlinearity",)
+    _cell = staticmethod(rnn_cell)
 
     def __init__(
         self,
@@ -122,14 +143,11 @@ class RNNCellLayer(RecurrentCell):
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
         initializer: str = "uniform",
-        **options: float | None,
+        **options: Any,
     ) -> None:
-        cell = rnn_cell(nonlinearity)
-        self.nonlinearity = nonlinearity
-        self._setup_cell(
-            cell, input_size, hidden_size, bias,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
+        self._construct(locals())
+
+    _defaults = defaults_of(__init__)
 
 
 class LSTMCellLayer(RecurrentCell):
@@ -143,10 +161,11 @@ class LSTMCellLayer(RecurrentCell):
         ``LSTM``.
     """
 
-    _defaults = RecurrentCell._defaults | {"peephole": False, "coupled_input_forget": False}
-
     peephole: bool
     coupled_input_forget: bool | str
+
+    _switches = ("peephole", "coupled_input_forget")
+    _cell = staticmethod(lstm_cell)
 
     def __init__(
         self,
@@ -160,14 +179,11 @@ class LSTMCellLayer(RecurrentCell):
         seed: int | None = None,
         initializer: str = "uniform",
         forget_bias: float | None = None,
-        **options: float | None,
+        **options: Any,
     ) -> None:
-        cell = lstm_cell(peephole, coupled_input_forget)
-        self.peephole, self.coupled_input_forget = bool(peephole), coupled_input_forget
-        self._setup_cell(
-            cell, input_size, hidden_size, bias, dtype=dtype, seed=seed,
-            initializer=initializer, forget_bias=forget_bias, options=options,
-        )  # fmt: skip
+        self._construct(locals())
+
+    _defaults = defaults_of(__init__)
 
 
 class GRUCellLayer(RecurrentCell):
@@ -181,9 +197,10 @@ class GRUCellLayer(RecurrentCell):
     dtype, seed, initializer, options : as for ``GRU``.
     """
 
-    _defaults = RecurrentCell._defaults | {"reset_after": True}
-
     reset_after: bool
+
+    _switches = ("reset_after",)
+    _cell = staticmethod(gru_cell)
 
     def __init__(
         self,
@@ -195,11 +212,35 @@ class GRUCellLayer(RecurrentCell):
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
         initializer: str = "uniform",
-        **options: float | None,
+        **options: Any,
     ) -> None:
-        cell = gru_cell(reset_after)
-        self.reset_after = bool(reset_after)
-        self._setup_cell(
-            cell, input_size, hidden_size, bias,
-            dtype=dtype, seed=seed, initializer=initializer, options=options,
-        )  # fmt: skip
+        self._construct(locals())
+
+    _defaults = defaults_of(__init__)
+
+
+class AnyCell(RecurrentCell):
+    """One step of the layer, as PyTorch's cells: ``state = cell(x, state)``.
+
+    Parameters
+    ----------
+    input_size, hidden_size : I, H.
+    bias : whether there are biases.
+    dtype, seed, initializer, forget_bias, options : as for the layer.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+        initializer: str = "uniform",
+        forget_bias: float | None = None,
+        **options: Any,
+    ) -> None:
+        self._construct(locals())
+
+    _defaults = defaults_of(__init__)

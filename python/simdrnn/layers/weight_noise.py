@@ -1,7 +1,7 @@
 """Weights that a recorded training call changes at random: DropConnect, and Gaussian noise.
 
 Both are drawn once per call, not per step or row, so no kernel knows of them: the call runs on a
-copy of the layer that holds the changed weights. That costs copying and packing them.
+copy of the bound layer that holds the changed weights. That costs copying and packing them.
 
 Wan et al. 2013, "Regularization of neural networks using DropConnect"; on recurrent weights:
 Merity, Keskar and Socher 2017, arXiv:1708.02182. Noise: Graves 2011, "Practical variational
@@ -10,16 +10,12 @@ inference for neural networks"; Graves 2013, arXiv:1308.0850.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from simdrnn.engine.random_words import Feature, happens, normals
+from simdrnn.layers.bound import BoundLayer
 from simdrnn.validate import Array
-
-if TYPE_CHECKING:
-    from simdrnn.layers.recurrent import RecurrentLayer
 
 __all__ = ["ChangedWeights"]
 
@@ -30,46 +26,40 @@ class ChangedWeights:
 
     Attributes
     ----------
-    layer : a copy of the layer, with an engine of its own, that holds the changed weights.
+    bound : a copy of the layer, with a network of its own, that holds the changed weights.
     dropped : which recurrent weights were dropped, bool arrays by the parameters' names.
     """
 
-    layer: RecurrentLayer
+    bound: BoundLayer
     dropped: Mapping[str, Array]
 
     @classmethod
-    def draw(cls, layer: RecurrentLayer, key: int) -> ChangedWeights | None:
+    def draw(cls, bound: BoundLayer, key: int) -> ChangedWeights:
         """Change the weights of one call, whose random numbers `key` decides.
 
         Noise comes first, so what is dropped is 0. Learned initial states are no weights.
-
-        Returns
-        -------
-        None if the layer's options leave the weights alone.
         """
-        chance, deviation = layer.options.weight_dropout, layer.options.weight_noise
-        if not chance and deviation is None:
-            return None
-        changed, dropped = copy.copy(layer), {}
-        with changed._update_parameters() as arrays:
-            for stream, group in enumerate(layer._groups):
-                for number, spec in enumerate(group):
-                    array = arrays[spec.name]
+        chance, deviation = bound.options.weight_dropout, bound.options.weight_noise
+        changed, dropped = bound.copy(), {}
+        with changed.parameters.update() as arrays:
+            for stream, names in enumerate(bound.passes.names):
+                for number, name in enumerate(names):
+                    array = arrays[name]
                     if deviation is not None:
                         noise = _noise(array.shape, number, stream, deviation, key)
                         array += noise.astype(array.dtype)
-                    if chance and spec.name.startswith("weight_hh"):
+                    if chance and name.startswith("weight_hh"):
                         mask = happens(
                             (1, *array.shape), Feature.WEIGHT_DROPOUT, stream, chance, key
                         )
-                        dropped[spec.name] = mask[0]
+                        dropped[name] = mask[0]
                         _drop(array, mask[0], chance)
         return cls(changed, dropped)
 
     def backward(self, params: Mapping[str, Array]) -> None:
         """Take gradients for the changed weights, by name, to those for the layer's, in place."""
         for name, mask in self.dropped.items():
-            _drop(params[name], mask, self.layer.options.weight_dropout or 0.0)
+            _drop(params[name], mask, self.bound.options.weight_dropout or 0.0)
 
 
 def _noise(shape: tuple[int, ...], number: int, stream: int, deviation: float, key: int) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.activations import write_activations
 from simdrnn.onnx.operators import OPERATORS, Operator
@@ -87,7 +88,7 @@ def check_layer(layer: RecurrentLayer, lengths: bool) -> None:
     for name, value in layer.structure.active().items():
         if name not in _STRUCTURE:
             raise refuse(name, value)
-    if layer._info.name not in _CELLS:
+    if bound_layer(layer).info.name not in _CELLS:
         raise ValueError(f"layer: expected RNN, LSTM or GRU, got {type(layer).__name__}")
     _node_activations(layer)
     structure = layer.structure
@@ -98,8 +99,9 @@ def check_layer(layer: RecurrentLayer, lengths: bool) -> None:
 
 def _node_activations(layer: RecurrentLayer) -> list[Activation]:
     """Return the activations f, g, h of one direction, as ONNX has slots for them."""
-    operator = OPERATORS[_CELLS[layer._info.name][0]]
-    gates, chosen = layer._info.gate_names, layer.options.activations
+    info = bound_layer(layer).info
+    operator = OPERATORS[_CELLS[info.name][0]]
+    gates, chosen = info.gate_names, layer.options.activations
     if operator.name == "RNN":
         return list(chosen)
     squashed = [one for gate, one in zip(gates, chosen, strict=False) if gate not in "gn"]
@@ -122,14 +124,14 @@ def write_layer(export: Export, value: str) -> tuple[str, list[str]]:
     """
     writer, layer = export.writer, export.layer
     finals: list[list[str]] = []
-    width = layer.input_size
-    for k in range(layer._sizes.num_layers):
+    width, sizes = layer.input_size, bound_layer(layer).sizes
+    for k in range(sizes.num_layers):
         Y, *states = _recurrent(export, k, value)
         finals.append(states)
         joined = _joined(writer, layer, Y)
-        if layer.structure.residual and width == layer._sizes.output_size:
+        if layer.structure.residual and width == sizes.output_size:
             (joined,) = writer.node("Add", [joined, value])
-        value, width = joined, layer._sizes.output_size
+        value, width = joined, sizes.output_size
     if not layer.structure.keep_order:
         cut = [writer.integers(number) for number in (-1, _LAST, 0, -1)]
         (value,) = writer.node("Slice", [value, *cut])
@@ -144,9 +146,9 @@ def _recurrent(export: Export, k: int, value: str) -> list[str]:
     """Write the recurrent node of network layer `k`."""
     writer, layer = export.writer, export.layer
     operator, attributes = _operator(layer)
-    directions = layer._sizes.num_directions
-    names = ends(directions, k)
-    arrays = write_weights(layer.parameters(), operator, layer._info.gate_names, names)
+    bound = bound_layer(layer)
+    names = ends(bound.sizes.num_directions, k)
+    arrays = write_weights(layer.parameters(), operator, bound.info.gate_names, names)
     given = {"X": value, "sequence_lens": export.lengths}
     for name, array in arrays.items():
         given[name] = writer.constant(f"{name}_{export.place}_{k}", array)
@@ -163,12 +165,13 @@ def _recurrent(export: Export, k: int, value: str) -> list[str]:
 
 def _operator(layer: RecurrentLayer) -> tuple[Operator, dict[str, Any]]:
     """Return what a layer's nodes run, and their attributes."""
-    name, special = _CELLS[layer._info.name]
+    bound = bound_layer(layer)
+    name, special = _CELLS[bound.info.name]
     attributes: dict[str, Any] = {"hidden_size": layer.hidden_size, **special}
     attributes["direction"] = "reverse" if layer.structure.reverse else "forward"
     if layer.bidirectional:
         attributes["direction"] = "bidirectional"
-    attributes |= write_activations(_node_activations(layer) * layer._sizes.num_directions)
+    attributes |= write_activations(_node_activations(layer) * bound.sizes.num_directions)
     if layer.options.gate_clip is not None:
         attributes["clip"] = layer.options.gate_clip
     return OPERATORS[name], attributes
@@ -177,10 +180,11 @@ def _operator(layer: RecurrentLayer) -> tuple[Operator, dict[str, Any]]:
 def _initial(export: Export, k: int, place: int) -> str:
     """Write one initial state (D, B, H) of network layer `k`; "" is zeros."""
     writer, layer = export.writer, export.layer
-    directions = layer._sizes.num_directions
+    sizes = bound_layer(layer).sizes
+    directions = sizes.num_directions
     if export.initial is not None:
         whole = export.initial[place]
-        if layer._sizes.num_layers == 1:
+        if sizes.num_layers == 1:
             return whole
         cut = [writer.integers(number) for number in (k * directions, (k + 1) * directions, 0)]
         return writer.node("Slice", [whole, *cut])[0]
@@ -192,8 +196,8 @@ def _initial(export: Export, k: int, place: int) -> str:
     (shape,) = writer.node("Shape", [export.source])
     batch = writer.integers(0 if layer.batch_first else 1)
     (batch_size,) = writer.node("Gather", [shape, batch], axis=0)
-    sizes = [writer.integers(directions), batch_size, writer.integers(layer.hidden_size)]
-    (wanted,) = writer.node("Concat", sizes, axis=0)
+    shape_of_all = [writer.integers(directions), batch_size, writer.integers(layer.hidden_size)]
+    (wanted,) = writer.node("Concat", shape_of_all, axis=0)
     return writer.node("Expand", [constant, wanted])[0]
 
 

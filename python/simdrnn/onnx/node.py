@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.layers.on_compiled import GRU, LSTM, RNN
+from simdrnn.layers.bound import bound_layer
+from simdrnn.layers.compiled import GRU, LSTM, RNN
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.attributes import NodeAttributes
 from simdrnn.onnx.weights import NodeWeights, read_weights
@@ -63,7 +64,7 @@ def make_layer(node: NodeAttributes, weights: NodeWeights, **structure: Any) -> 
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{node.label}: {error}") from error
-    values = read_weights(weights, node.operator, layer._info.gate_names)
+    values = read_weights(weights, node.operator, bound_layer(layer).info.gate_names)
     learned = {name: layer.parameters()[name] for name in layer.parameters() if name[1:4] == "_0_"}
     layer.load_state_dict(values | learned)
     return layer

@@ -11,6 +11,7 @@ import onnx
 from onnx import ModelProto, helper
 
 from simdrnn._version import __version__
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.export import Export, check_layer, write_layer
 from simdrnn.onnx.writer import GraphWriter
@@ -90,7 +91,7 @@ def _as_layers(layer: object) -> list[RecurrentLayer]:
         if below.structure.merge == "none":
             raise ValueError("layer: expected merge='none' in the last layer only")
         fits = [
-            (below._sizes.output_size, above.input_size),
+            (bound_layer(below).width, above.input_size),
             (below.dtype, above.dtype),
             (below.batch_first, above.batch_first),
         ]
@@ -120,16 +121,16 @@ def _model(layers: list[RecurrentLayer], states: bool, lengths: bool) -> ModelPr
     finals: dict[str, tuple[str, tuple[str | int, ...]]] = {}
     for index, layer in enumerate(layers):
         end = f"_{index}" if len(layers) > 1 else ""
-        rows = layer._sizes.num_layers * layer._sizes.num_directions
-        shape: tuple[str | int, ...] = (rows, "B", layer.hidden_size)
-        names = ("h", "c")[: layer._info.states]
+        bound = bound_layer(layer)
+        shape: tuple[str | int, ...] = (len(bound.passes), "B", layer.hidden_size)
+        names = ("h", "c")[: bound.info.states]
         initial = [writer.input(f"{name}_0{end}", shape) for name in names] if states else None
         export = Export(writer, layer, index, source, sequence_lens, initial)
         value, made = write_layer(export, value)
         for name, final in zip(names, made, strict=True):
             finals[f"{name}_n{end}"] = final, shape
     apart = last.structure.merge == "none"
-    width = [2, last.hidden_size] if apart else [last._sizes.output_size]
+    width = [2, last.hidden_size] if apart else [bound_layer(last).width]
     if first.batch_first:
         (value,) = writer.node("Transpose", [value], perm=[1, 0, *range(2, 2 + len(width))])
     writer.output("output", value, laid_out(*width))

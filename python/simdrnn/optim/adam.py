@@ -39,12 +39,15 @@ class Adam(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> weights = {"w": np.array([1.0, -2.0])}
     >>> optimizer = Adam(weights, lr=0.5)
     >>> optimizer.step({"w": np.array([3.0, -0.1])})
     >>> weights["w"].round(6)  # the first step is lr, whatever the gradient's size
     array([ 0.5, -1.5])
     """
+
+    __module__ = "simdrnn.optim"
 
     _options: ClassVar[tuple[str, ...]] = ("betas", "eps", "weight_decay", "amsgrad")
     _decoupled: ClassVar[bool] = False
@@ -111,11 +114,14 @@ class AdamW(Adam):
 
     Examples
     --------
+    >>> import numpy as np
     >>> weight = np.array([1.0, -2.0])
     >>> AdamW(weight, lr=0.5, weight_decay=0.1).step(np.zeros(2))
     >>> weight
     array([ 0.95, -1.9 ])
     """
+
+    __module__ = "simdrnn.optim"
 
     _decoupled: ClassVar[bool] = True
 

@@ -53,6 +53,8 @@ class Optimizer(ABC):
         and the same parameters at first, and the same `lr`. See docs/files_and_scale.md.
     """
 
+    __module__ = "simdrnn.optim"
+
     _options: ClassVar[tuple[str, ...]] = ()  # attributes, less their underscore, that must agree
 
     def __init__(

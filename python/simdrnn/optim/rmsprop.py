@@ -43,12 +43,15 @@ class RMSprop(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> weight = np.array([1.0, -2.0])
     >>> optimizer = RMSprop(weight, lr=0.1, alpha=0.75)
     >>> optimizer.step(np.array([3.0, -0.1]))
     >>> weight.round(6)  # the first step is lr / sqrt(1 - alpha)
     array([ 0.8, -1.8])
     """
+
+    __module__ = "simdrnn.optim"
 
     _options: ClassVar[tuple[str, ...]] = ("alpha", "eps", "weight_decay", "momentum", "centered")
 

@@ -39,12 +39,15 @@ class SGD(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> weight = np.array([1.0, -2.0])
     >>> optimizer = SGD(weight, lr=0.5)
     >>> optimizer.step(np.array([1.0, 1.0]))
     >>> weight
     array([ 0.5, -2.5])
     """
+
+    __module__ = "simdrnn.optim"
 
     _options: ClassVar[tuple[str, ...]] = ("momentum", "dampening", "weight_decay", "nesterov")
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from simdrnn.layers.gradients import Gradients
-from simdrnn.training.trainable import Trainable, as_floats
+from simdrnn.training.trainable import Trainable, as_floats, lend
 from simdrnn.validate import Array, as_array
 
 __all__ = [
@@ -115,7 +115,7 @@ def check_distinct(owners: Sequence[Owner]) -> None:
 def writable(owner: Owner) -> AbstractContextManager[Mapping[str, Array]]:
     """Lend the arrays of `owner` for writing, by name."""
     if isinstance(owner, Trainable):
-        return owner._update_parameters()
+        return lend(owner)
     return nullcontext(owner if isinstance(owner, dict) else {"": owner})
 
 

@@ -1,7 +1,8 @@
 """Whether a layer computes what another package's computes, how far apart they are, and why.
 
-`peers.py` calls the other side, `runs.py` ours; `arrangement.py` puts what comes back side by side,
-`bounds.py` says how far apart it may be, `hints.py` looks for what explains more than that.
+`recognition.py` finds out how to call the other side, `runs.py` calls ours; `arrangement.py` puts
+what comes back side by side, `bounds.py` says how far apart it may be, `hints.py` looks for what
+explains more than that.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import numpy as np
 
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.comparison import Comparison
-from simdrnn.parity.peers import Peer, as_peer
+from simdrnn.parity.peers import Peer
+from simdrnn.parity.recognition import as_peer
 from simdrnn.parity.report import ParityReport
 from simdrnn.parity.runs import Inputs, as_states
 from simdrnn.validate import as_array, as_bool, as_positive, as_seed, check_choice

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.copies import copy_of
 from simdrnn.parity.runs import Inputs, run_ours
@@ -26,9 +27,9 @@ _CHANGES = 3
 
 def _longest_sum(layer: RecurrentLayer, steps: int, batch: int) -> int:
     """Return the terms of the longest sum: of a step, of its gradients, or of a weight's."""
-    hidden = layer.hidden_size
-    inputs = max(layer.input_size, layer._sizes.output_size if layer.num_layers > 1 else 0)
-    return max(inputs + hidden, (layer._info.gates + layer._info.separate) * hidden, steps * batch)
+    bound, hidden = bound_layer(layer), layer.hidden_size
+    inputs = max(layer.input_size, bound.width if layer.num_layers > 1 else 0)
+    return max(inputs + hidden, (bound.info.gates + bound.info.separate) * hidden, steps * batch)
 
 
 def _changed(array: Array, rng: np.random.Generator) -> Array:

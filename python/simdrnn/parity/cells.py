@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 
 __all__ = ["cell_of"]
@@ -18,4 +19,4 @@ _CELLS = {
 
 def cell_of(layer: RecurrentLayer) -> tuple[str, bool | None] | None:
     """Return the cell and the form of its reset gate, or None where no dialect has such a cell."""
-    return _CELLS.get(layer._info.name)
+    return _CELLS.get(bound_layer(layer).info.name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.layers.constructors import configuration
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.validate import Array
 
@@ -28,11 +29,9 @@ def copy_of(
     parameters : by name; None for those of the original.
     changed : constructor arguments that differ.
     """
-    arguments = {name: getattr(layer, name) for name in layer._defaults}
-    arguments |= {"dtype": dtype or layer.dtype.name, "seed": layer.seed, "dropout": 0.0}
-    arguments |= layer.structure.active() | layer.options.active() | changed
+    arguments = configuration(layer) | {"dtype": dtype or layer.dtype.name, "dropout": 0.0}
     kind: type[Any] = type(layer)
-    made: RecurrentLayer = kind(layer.input_size, layer.hidden_size, **arguments)
+    made: RecurrentLayer = kind(**(arguments | changed))
     values = layer.parameters() if parameters is None else parameters
     made.load_state_dict({name: np.asarray(value, made.dtype) for name, value in values.items()})
     return made

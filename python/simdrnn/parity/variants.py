@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdrnn.dialects import DIALECTS, gate_order, permute_gates
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.cells import cell_of
 from simdrnn.validate import Array
@@ -146,7 +147,7 @@ def _of_biases(layer: RecurrentLayer, gates: str) -> Iterator[Variant]:
         (("bias_",), "all biases are left out"),
     ):
         yield Variant("bias", text, partial(_map, change=np.zeros_like, starts=starts))
-    if layer._info.name == "gru":
+    if bound_layer(layer).info.name == "gru":
         yield Variant(
             "bias",
             "the recurrent bias of n is added to its input bias, where the reset gate does not "
@@ -165,7 +166,8 @@ def _of_biases(layer: RecurrentLayer, gates: str) -> Iterator[Variant]:
 
 def _of_cells(layer: RecurrentLayer, gates: str) -> Iterator[Variant]:
     """Yield other equations."""
-    name = layer._info.name
+    info = bound_layer(layer).info
+    name = info.name
     if name in ("gru", "gru_reset_before"):
         flip = _scale_gate(gates, "z", -1.0, 0.0)
         yield Variant(
@@ -179,7 +181,7 @@ def _of_cells(layer: RecurrentLayer, gates: str) -> Iterator[Variant]:
     if name.startswith("rnn_"):
         other = "tanh" if name == "rnn_relu" else "relu"
         yield Variant("activation", f"ours has {other}", arguments={"nonlinearity": other})
-    sigmoids = "sigmoid" in layer._info.default_activations[: layer._info.gates]
+    sigmoids = "sigmoid" in info.default_activations[: info.gates]
     if sigmoids and layer.options.recurrent_activation is None:
         for chosen in ("hard_sigmoid", "keras_hard_sigmoid"):
             yield Variant(
@@ -192,7 +194,7 @@ def _of_cells(layer: RecurrentLayer, gates: str) -> Iterator[Variant]:
 def _of_layout(layer: RecurrentLayer, gates: str) -> Iterator[Variant]:
     """Yield what can be wrong with the form of weights."""
     turn = partial(_transpose, gates)
-    if layer._specs["weight_hh_l0"].shape[1] == layer.hidden_size > 1:
+    if layer.weight_hh_l0.shape[1] == layer.hidden_size > 1:
         yield Variant(
             "recurrent weights",
             "each gate's block of recurrent weights is transposed",
@@ -249,9 +251,10 @@ def variants_of(layer: RecurrentLayer, has_state: bool) -> list[Variant]:
     layer : ours.
     has_state : whether it was given initial states.
     """
-    gates = "".join(layer._info.gate_names)
+    info = bound_layer(layer).info
+    gates = "".join(info.gate_names)
     found: list[Variant] = []
-    if len(gates) == layer._info.gates:  # one letter each
+    if len(gates) == info.gates:  # one letter each
         found += _orders(layer, gates)
         found += _of_biases(layer, gates)
         found += _of_cells(layer, gates)

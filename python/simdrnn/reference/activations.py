@@ -1,20 +1,46 @@
 """Activations by name: formulas, and derivatives as functions of the value, in float64.
 
-a and b are alpha and beta; see ``docs/engines.md`` for the table. Where the value is NaN, so is the
+a and b are alpha and beta; see ``docs/engines.md`` for the table. So the slope at a kink is
+settled: 0 for relu at 0 and for a hard sigmoid at its bounds. Where the value is NaN, so is the
 derivative, except where it is constant.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
-from simdrnn.reference.math import RELU, SIGMOID, TANH, Activation
+from simdrnn.reference.autodiff import apply
 from simdrnn.spec.activations import Activation as Named
 from simdrnn.validate import Array
 
-__all__ = ["activation_of", "log_sigmoid", "softplus"]
+__all__ = ["LOG_SIGMOID", "SIGMOID", "Activation", "activation_of", "log_sigmoid", "softplus"]
+
+
+class Activation(NamedTuple):
+    """A monotone function and its derivative, the latter as a function of the former's value.
+
+    Examples
+    --------
+    >>> SIGMOID(np.array([-np.inf, 0.0]))
+    array([0. , 0.5])
+    """
+
+    function: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+
+    def __call__(self, argument: Array) -> Array:
+        """Return the function's value, also of a variable of a tape."""
+        return apply(self.function, (lambda d, y, _: d * self.derivative(y),), argument)
+
+
+def _sigmoid(a: Array) -> Array:
+    """Return 1 / (1 + exp(-a)) without overflow, accurate in both tails."""
+    small = np.exp(-np.abs(a))
+    return np.where(a >= 0, 1.0, small) / (1.0 + small)
 
 
 def softplus(x: Array) -> Array:
@@ -25,6 +51,10 @@ def softplus(x: Array) -> Array:
 def log_sigmoid(x: Array) -> Array:
     """Return log(sigmoid(x)) without overflow, accurate in both tails."""
     return -softplus(-x)
+
+
+SIGMOID = Activation(_sigmoid, lambda y: y * (1.0 - y))
+LOG_SIGMOID = Activation(log_sigmoid, lambda y: -np.expm1(y))
 
 
 def _softsign(x: Array) -> Array:
@@ -84,8 +114,8 @@ _WITH_PARAMETERS = {
 
 _PLAIN = {
     "sigmoid": SIGMOID,
-    "tanh": TANH,
-    "relu": RELU,
+    "tanh": Activation(np.tanh, lambda y: 1.0 - y * y),
+    "relu": Activation(lambda x: np.maximum(x, 0.0), lambda y: np.where(np.isnan(y), y, y > 0)),
     "softsign": Activation(_softsign, lambda y: (1.0 - np.abs(y)) ** 2),
     "softplus": Activation(softplus, lambda y: -np.expm1(-y)),
     "identity": Activation(lambda x: x, np.ones_like),

@@ -25,8 +25,8 @@ from typing import ClassVar
 
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Augru"]
 
@@ -41,10 +41,8 @@ class Augru:
     )  # fmt: skip
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = r, z, n_x, n_h, s (5, B, H) and h (B, H) to h'."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = r, z, n_x, n_h, s and h (B, H) to h'."""
         (h,) = state
         r = p.activate(0, pre[0])
         z = p.activate(1, pre[1])
@@ -52,24 +50,6 @@ class Augru:
         n = p.activate(2, n_x + r * n_h)
         candidate = p.drop(n)
         return (candidate + (1.0 - score) * z * (h - candidate),), (r, z, n, n_h)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, unit by unit for s too, and for h except through it."""
-        r, z, n, n_h, score = saved
-        (h,), (d_h,) = state, d_following
-        keep = (1.0 - score) * z
-        d_keep = d_h * (h - p.drop(n))
-        d_n = p.drop(d_h * (1.0 - keep)) * p.slope(2, n)
-        d_r = d_n * n_h * p.slope(0, r)
-        d_z = d_keep * (1.0 - score) * p.slope(1, z)
-        return (d_r, d_z, d_n, d_n * r, -d_keep * z), (d_h * keep,)
 
 
 CELLS: tuple[Cell, ...] = (Augru(),)

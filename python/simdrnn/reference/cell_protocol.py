@@ -1,4 +1,8 @@
-"""What a cell of the NumPy engine is: equations on (B, H) arrays, forward and backward."""
+"""What a cell of the NumPy engine is: equations on (B, H) arrays, run forward.
+
+They are written for NumPy, by `*`, `np.exp` and the like, and run on variables of a tape as well
+(`simdrnn.reference.autodiff`), which differentiates them.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +21,11 @@ class Cell(Protocol):
 
     info: ClassVar[CellInfo]
 
-    def forward(self, pre: Array, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
-        """Return the next state and what is saved.
+    def forward(self, pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Return the next state, and what a tape keeps of the step, as `CellInfo.saved` counts.
 
-        `pre` ends with the cell's own parameters, and then what it takes of the step beside x.
-        """
-        ...
-
-    def backward(
-        self,
-        saved: Arrays,
-        state: Arrays,
-        following: Arrays,
-        d_following: Arrays,
-        p: StepOptions,
-    ) -> tuple[Arrays, Arrays]:
-        """Return the gradients for `pre`, and for `state` except through `pre`.
-
-        `saved` ends as `pre` does.
+        `pre` ends with the cell's own parameters, (1, H) each, and then what it takes of the step
+        beside x, (B, 1). What is kept is for those who look at gates: `sr.diagnose`.
         """
         ...
 
@@ -42,39 +33,18 @@ class Cell(Protocol):
 class TwoPhaseCell(Cell, Protocol):
     """A cell whose last gate's recurrent product takes an operand made from the other gates."""
 
-    def operand(self, pre: Array, state: Arrays, p: StepOptions) -> Array:
+    def operand(self, pre: Arrays, state: Arrays, p: StepOptions) -> Array:
         """Return the operand (B, H)."""
-        ...
-
-    def operand_backward(
-        self, saved: Arrays, state: Arrays, d_operand: Array, p: StepOptions
-    ) -> tuple[Array, Arrays, Arrays]:
-        """Return the operand, and what its gradient adds to those for the first gates and state."""
         ...
 
 
 class HalvedCell(Cell, Protocol):
     """A cell with c, in halves: what makes c, and what makes h of it. Layer norm acts between."""
 
-    def update(self, pre: Array, state: Arrays, p: StepOptions) -> tuple[Array, Arrays]:
-        """Return c before it is clipped, and what is saved of its gates."""
+    def update(self, pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Array, Arrays]:
+        """Return c before it is clipped, and what is kept of its gates."""
         ...
 
-    def hidden(self, pre: Array, c: Array, p: StepOptions) -> tuple[Array, Arrays]:
-        """Return h, made of c, and what is saved of its gate."""
-        ...
-
-    def through_hidden(
-        self, saved: Arrays, c: Array, d_h: Array, d_c: Array | float, p: StepOptions
-    ) -> tuple[Array, Array]:
-        """Return the gradients for c as `hidden` took it, `d_c` being from elsewhere, and for o."""
-        ...
-
-    def through_update(
-        self, saved: Arrays, state: Arrays, seen_c: Array, d_c: Array, d_o: Array, p: StepOptions
-    ) -> tuple[Arrays, Arrays]:
-        """Return what `backward` does, from the gradients for what `update` returned and for o.
-
-        `seen_c` is what `hidden` took.
-        """
+    def hidden(self, pre: Arrays, c: Array, p: StepOptions) -> tuple[Array, Arrays]:
+        """Return h, made of c, and what is kept of its gate."""
         ...

@@ -27,7 +27,7 @@ def keep(run: Pass, output: Array, saved: Array, every: int) -> Array:
     every : steps between borders.
     """
     times = list(run.steps.order[every::every])
-    others = run.states(output, saved)[1][1:]  # before each step, (T, B, H) each
+    others = run.before(output, saved)[1:]  # (T, B, H) each
     batch, hidden = run.initial[-1].shape
     kept = [state[times] for state in others] or [np.empty((len(times), batch, 0))]
     return np.concatenate(kept, axis=-1).reshape(len(times), batch, len(others) * hidden)
@@ -59,6 +59,6 @@ def _stretch(run: Pass, begin: int, end: int) -> Pass:
         run,
         x=run.x[begin:end],
         steps=steps,
-        noise=run.noise.of_times(begin, end),
+        noise=run.noise.of_times(slice(begin, end)),
         step_inputs=run.step_inputs[:, begin:end],
     )

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Elman", "ElmanRelu"]
 
@@ -36,24 +34,9 @@ class Elman:
     )
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` (1, B, H) and h (B, H) to h'. Nothing is saved: h' is enough."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` and h (B, H) to h'. Nothing is saved: h' is enough."""
         return (p.activate(0, pre[0]),), ()
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for h: none but through `pre`."""
-        (h,), (d_h,) = following, d_following
-        # Where hidden_clip was reached d_h is 0, so the clipped h may stand for the activation.
-        return (d_h * p.slope(0, h),), (np.zeros_like(d_h),)
 
 
 class ElmanRelu(Elman):

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from simdrnn.reference.activations import SIGMOID
 from simdrnn.reference.cell_protocol import Cell
-from simdrnn.reference.math import SIGMOID
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "FastGrnn"]
 
@@ -35,34 +35,13 @@ class FastGrnn:
     activation_names = ("z", "n")
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = a, zeta, nu, bias_z, bias_h (5, B, H) and h (B, H) to h'."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = a, zeta, nu, bias_z, bias_h and h (B, H) to h'."""
         (h,), (a, zeta, nu, bias_z, bias_h) = state, pre
         z = p.activate(0, a + bias_z)
         n = p.activate(1, a + bias_h)
-        share = SIGMOID.function(zeta) * (1.0 - z) + SIGMOID.function(nu)
+        share = SIGMOID(zeta) * (1.0 - z) + SIGMOID(nu)
         return (share * p.drop(n) + z * h,), (z, n)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for h except through `pre`."""
-        z, n = saved[:2]
-        zeta, nu = SIGMOID.function(saved[2]), SIGMOID.function(saved[3])
-        (h,), (d_h,) = state, d_following
-        candidate = p.drop(n)
-        d_z = d_h * (h - zeta * candidate) * p.slope(0, z)
-        d_n = p.drop(d_h * (zeta * (1.0 - z) + nu)) * p.slope(1, n)
-        d_zeta = d_h * (1.0 - z) * candidate * zeta * (1.0 - zeta)
-        d_nu = d_h * candidate * nu * (1.0 - nu)
-        return (d_z + d_n, d_zeta, d_nu, d_z, d_n), (d_h * z,)
 
 
 CELLS: tuple[Cell, ...] = (FastGrnn(),)

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from simdrnn.reference.activations import SIGMOID
 from simdrnn.reference.cell_protocol import Cell
-from simdrnn.reference.math import SIGMOID
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "FastRnn"]
 
@@ -32,29 +32,11 @@ class FastRnn:
     )  # fmt: skip
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = n, alpha, beta (3, B, H) and h (B, H) to h' and what is saved."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = n, alpha, beta and h (B, H) to h' and what is saved."""
         (h,) = state
         n = p.activate(0, pre[0])
-        return (SIGMOID.function(pre[1]) * p.drop(n) + SIGMOID.function(pre[2]) * h,), (n,)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for h except through `pre`."""
-        n, alpha, beta = saved[0], SIGMOID.function(saved[1]), SIGMOID.function(saved[2])
-        (h,), (d_h,) = state, d_following
-        d_n = p.drop(d_h * alpha) * p.slope(0, n)
-        d_alpha = d_h * p.drop(n) * alpha * (1.0 - alpha)
-        d_beta = d_h * h * beta * (1.0 - beta)
-        return (d_n, d_alpha, d_beta), (d_h * beta,)
+        return (SIGMOID(pre[1]) * p.drop(n) + SIGMOID(pre[2]) * h,), (n,)
 
 
 CELLS: tuple[Cell, ...] = (FastRnn(),)

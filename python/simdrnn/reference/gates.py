@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from simdrnn.reference.activations import activation_of
+from simdrnn.reference.activations import Activation, activation_of
 from simdrnn.reference.cell_protocol import Cell
-from simdrnn.reference.math import Activation
 from simdrnn.spec.options import Options
 
 __all__ = ["H_ITSELF", "Gate", "gates_of"]

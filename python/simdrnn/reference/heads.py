@@ -10,52 +10,23 @@ import numpy as np
 
 from simdrnn.validate import Array
 
-__all__ = ["product", "product_backward", "weight_gradients", "whole"]
-
-
-def _blocks(recurrent: Array) -> Array:
-    """View matrices (G, H, d) as blocks (G, heads, d, d)."""
-    gates, hidden, seen = recurrent.shape
-    return recurrent.reshape(gates, hidden // seen, seen, seen)
-
-
-def _by_head(values: Array, seen: int) -> Array:
-    """View (..., B, H) as (..., heads, B, d)."""
-    parts = values.reshape(*values.shape[:-1], -1, seen)
-    return np.moveaxis(parts, -2, -3)
-
-
-def _joined(parts: Array) -> Array:
-    """Bring (..., heads, B, d) back to (..., B, H)."""
-    moved = np.moveaxis(parts, -3, -2)
-    return np.asarray(moved.reshape(*moved.shape[:-2], -1))
+__all__ = ["product", "whole"]
 
 
 def product(h: Array, recurrent: Array) -> Array:
-    """Return R h for every gate, (G, B, H), of what each sees, h (G, B, P), and R (G, H, d)."""
-    if recurrent.shape[2] == h.shape[2]:
-        return h @ recurrent.swapaxes(1, 2)
-    blocks = _blocks(recurrent)
-    return _joined(_by_head(h, blocks.shape[-1]) @ blocks.swapaxes(-2, -1))
+    """Return R h for every gate, (G, B, H), of R (G, H, d) and h as each or any sees it.
 
-
-def product_backward(d_product: Array, recurrent: Array, size: int) -> Array:
-    """Return the gradients for h as each gate saw it, (G, B, P), of `d_product` (G, B, H).
-
-    `size` is P.
+    h is (G, B, P) or (1, B, P).
     """
-    if recurrent.shape[2] == size:
-        return d_product @ recurrent
-    blocks = _blocks(recurrent)
-    return _joined(_by_head(d_product, blocks.shape[-1]) @ blocks)
-
-
-def weight_gradients(d_product: Array, operands: Array, seen: int) -> Array:
-    """Return the gradients (G, H, d) for R, of sequences (T, G, B, H); `seen` is d."""
-    if seen == operands.shape[-1]:
-        return np.asarray(np.einsum("tgbh,tgbk->ghk", d_product, operands))
-    blocks = np.einsum("tgjbh,tgjbk->gjhk", _by_head(d_product, seen), _by_head(operands, seen))
-    return np.asarray(blocks.reshape(blocks.shape[0], -1, seen))
+    gates, hidden, seen = recurrent.shape
+    several, batch, size = h.shape
+    if seen == size:
+        return h @ recurrent.swapaxes(1, 2)
+    heads = hidden // seen
+    blocks = recurrent.reshape(gates, heads, seen, seen)
+    by_head = h.reshape(several, batch, heads, seen).swapaxes(1, 2)
+    made = by_head @ blocks.swapaxes(2, 3)  # (G, heads, B, d)
+    return made.swapaxes(1, 2).reshape(gates, batch, hidden)
 
 
 def whole(recurrent: Array) -> Array:

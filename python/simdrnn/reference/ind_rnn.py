@@ -18,8 +18,8 @@ from typing import ClassVar
 
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "IndRnn"]
 
@@ -33,25 +33,10 @@ class IndRnn:
     )  # fmt: skip
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = W x + b and u (2, B, H), and h (B, H) to h'."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = W x + b and u, and h (B, H) to h'."""
         (h,) = state
         return (p.activate(0, pre[0] + pre[1] * h),), ()
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, u among it, and for h."""
-        (u,), (h,) = saved, state
-        d_new = d_following[0] * p.slope(0, following[0])
-        return (d_new, d_new * h), (d_new * u,)
 
 
 CELLS: tuple[Cell, ...] = (IndRnn(),)

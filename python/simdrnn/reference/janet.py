@@ -18,8 +18,8 @@ from typing import ClassVar
 
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Janet"]
 
@@ -38,31 +38,13 @@ class Janet:
     gate_places: ClassVar[tuple[int, ...]] = (0, 2)  # the shifted sigmoid lies between
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = f, n (2, B, H) and h (B, H) to h' and what is saved."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = f, n and h (B, H) to h' and what is saved."""
         (h,) = state
         f = p.activate(0, pre[0])
         shifted = p.activate(0, pre[0] - _BETA)
         n = p.activate(1, pre[1])
         return (f * h + (1.0 - shifted) * p.drop(n),), (f, shifted, n)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for h except through `pre`."""
-        f, shifted, n = saved
-        (h,), (d_h,) = state, d_following
-        d_f = d_h * h * p.slope(0, f)
-        d_shifted = -d_h * p.drop(n) * p.slope(0, shifted)
-        d_n = p.drop(d_h * (1.0 - shifted)) * p.slope(1, n)
-        return (d_f + d_shifted, d_n), (d_h * f,)
 
 
 CELLS: tuple[Cell, ...] = (Janet(),)

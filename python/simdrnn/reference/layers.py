@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import sys
 
-import numpy.typing as npt
-
-from simdrnn.layers.bound import EngineUser
-from simdrnn.layers.constructors import GRULayer, LSTMLayer, RNNLayer, documented_as
+from simdrnn.layers.constructors import Binding, bound_to
+from simdrnn.layers.kinds import GRULayer, LSTMLayer, RNNLayer
 from simdrnn.layers.single_step import GRUCellLayer, LSTMCellLayer, RNNCellLayer
-from simdrnn.reference.network import Network, cell_infos
-from simdrnn.spec.cell import CellInfo
+from simdrnn.reference.network import CELLS, Network, cell_infos
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Reference"]
+__all__ = ["GRU", "LSTM", "REFERENCE", "RNN", "GRUCell", "LSTMCell", "RNNCell", "equations_of"]
 
-
-class Reference(EngineUser):
-    """Runs on the NumPy engine, by default in float64."""
-
-    engine = Network
-
-    def __init__(self, *args: Any, dtype: npt.DTypeLike = "float64", **kwargs: Any) -> None:
-        # Next in line is the constructor of the kind of layer.
-        super().__init__(*args, dtype=dtype, **kwargs)  # type: ignore[call-arg]
-
-    @staticmethod
-    def cell_infos() -> Mapping[str, CellInfo]:
-        """Return the cells of the NumPy engine by name."""
-        return cell_infos()
+REFERENCE = Binding(
+    Network,
+    cell_infos,
+    "float64",
+    "simdrnn.reference",
+    "Runs on the NumPy engine, by default in float64.",
+)
 
 
-@documented_as(RNNLayer)
-class RNN(Reference, RNNLayer):
+def equations_of(cell: str) -> str | None:
+    """Return what a cell's module says of it: equations and source."""
+    return sys.modules[type(CELLS[cell]).__module__].__doc__
+
+
+@bound_to(REFERENCE)
+class RNN(RNNLayer):
     """Runs on the NumPy engine, by default in float64.
 
     Examples
@@ -44,8 +38,8 @@ class RNN(Reference, RNNLayer):
     """
 
 
-@documented_as(LSTMLayer)
-class LSTM(Reference, LSTMLayer):
+@bound_to(REFERENCE)
+class LSTM(LSTMLayer):
     """Runs on the NumPy engine, by default in float64.
 
     Examples
@@ -57,8 +51,8 @@ class LSTM(Reference, LSTMLayer):
     """
 
 
-@documented_as(GRULayer)
-class GRU(Reference, GRULayer):
+@bound_to(REFERENCE)
+class GRU(GRULayer):
     """Runs on the NumPy engine, by default in float64.
 
     Examples
@@ -70,16 +64,16 @@ class GRU(Reference, GRULayer):
     """
 
 
-@documented_as(RNNCellLayer)
-class RNNCell(Reference, RNNCellLayer):
+@bound_to(REFERENCE)
+class RNNCell(RNNCellLayer):
     """Runs on the NumPy engine, by default in float64."""
 
 
-@documented_as(LSTMCellLayer)
-class LSTMCell(Reference, LSTMCellLayer):
+@bound_to(REFERENCE)
+class LSTMCell(LSTMCellLayer):
     """Runs on the NumPy engine, by default in float64."""
 
 
-@documented_as(GRUCellLayer)
-class GRUCell(Reference, GRUCellLayer):
+@bound_to(REFERENCE)
+class GRUCell(GRUCellLayer):
     """Runs on the NumPy engine, by default in float64."""

@@ -18,131 +18,54 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from simdrnn.reference.cell_protocol import Cell
+from simdrnn.reference.lstm import Lstm
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array
 
 __all__ = ["CELLS", "LstmVariant"]
 
 
-class LstmVariant:
-    """LSTM with peepholes or coupled gates; `updates` are the gates that update c."""
+class LstmVariant(Lstm):
+    """LSTM with peepholes or coupled gates; `updates` are the gates that update c.
+
+    `pre` is the gates, and behind them the peepholes.
+    """
 
     updates: ClassVar[tuple[str, ...]]
     info: ClassVar[CellInfo]
 
     @classmethod
-    def forward(
-        cls, pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` (gates, B, H) and behind it the peepholes, (h, c) to (h', c')."""
-        c, first = cls.update(pre, state, p)
-        c = p.clip_cell(c)
-        h, second = cls.hidden(pre, c, p)
-        return (h, c), (*first, *second, c)
-
-    @classmethod
-    def update(
-        cls, pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[Array, tuple[Array, ...]]:
+    def update(cls, pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Array, Arrays]:
         """Return c before it is clipped, and what is saved of its gates."""
-        c, first = state[1], len(cls.updates)
-        peepholes = cls._peepholes(tuple(pre))
-        updates = tuple(p.activate(u, pre[u] + peepholes[u] * c) for u in range(first))
+        (_, c), first = state, len(cls.updates)
+        updates = tuple(p.activate(u, cls._seeing(pre, u, u, c)) for u in range(first))
         i, f = cls._input_and_forget(updates)
         g = p.activate(first, pre[first])
         return f * c + i * p.drop(g), (*updates, g)
 
     @classmethod
-    def hidden(cls, pre: Array, c: Array, p: StepOptions) -> tuple[Array, tuple[Array, ...]]:
+    def hidden(cls, pre: Arrays, c: Array, p: StepOptions) -> tuple[Array, Arrays]:
         """Return h, made of c, and what is saved of its gate."""
         gate = len(cls.updates) + 1
-        o = p.activate(gate, pre[gate] + cls._peepholes(tuple(pre))[-1] * c)
+        o = p.activate(gate, cls._seeing(pre, gate, -1, c))
         return o * p.squash(gate + 1, c), (o,)
 
     @classmethod
-    def backward(
-        cls,
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre` and the peepholes, and for (h, c) except through them."""
-        c, (d_h, d_c) = saved[len(cls.updates) + 2], d_following
-        d_c, d_o = cls.through_hidden(saved, c, d_h, d_c, p)
-        return cls.through_update(saved, state, c, p.through_cell_clip(c, d_c), d_o, p)
+    def _seeing(cls, pre: Arrays, gate: int, peephole: int, c: Array) -> Array:
+        """Return the argument of a gate that sees c through a peephole, if there are any."""
+        return pre[gate] + pre[cls.info.gates :][peephole] * c if cls.info.params else pre[gate]
 
     @classmethod
-    def through_hidden(
-        cls, saved: tuple[Array, ...], c: Array, d_h: Array, d_c: Array | float, p: StepOptions
-    ) -> tuple[Array, Array]:
-        """Return the gradients for c as `hidden` took it, `d_c` being from elsewhere, and for o."""
-        gate = len(cls.updates) + 1
-        o, squashed = saved[gate], p.squash(gate + 1, c)
-        d_o = d_h * squashed * p.slope(gate, o)
-        peephole = cls._peepholes(saved[1:])[-1]  # there is one value more than gates
-        return d_c + d_h * o * p.squash_slope(gate + 1, squashed) + peephole * d_o, d_o
-
-    @classmethod
-    def through_update(
-        cls,
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        seen_c: Array,
-        d_c: Array,
-        d_o: Array,
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return what `backward` does, from the gradients for what `update` returned and for o.
-
-        `seen_c` is what `hidden` took.
-        """
-        (h, c), first = state, len(cls.updates)
-        updates, g = saved[:first], saved[first]
-        i, f = cls._input_and_forget(updates)
-        d_updates = tuple(
-            d * p.slope(u, updates[u]) for u, d in enumerate(cls._through(d_c * p.drop(g), d_c * c))
-        )
-        d_g = p.drop(d_c * i) * p.slope(first, g)
-        d_state = d_c * f
-        for d_update, peephole in zip(d_updates, cls._peepholes(saved[1:]), strict=False):
-            d_state = d_state + peephole * d_update
-        d_peepholes = (*(d * c for d in d_updates), d_o * seen_c) if cls.info.params else ()
-        return (*d_updates, d_g, d_o, *d_peepholes), (np.zeros_like(h), d_state)
-
-    @classmethod
-    def output(cls, saved: tuple[Array, ...], p: StepOptions) -> Array:
-        """Return h' of what a step saved."""
-        first = len(cls.updates)
-        return saved[first + 1] * p.squash(first + 2, saved[first + 2])
-
-    @classmethod
-    def _peepholes(cls, values: tuple[Array, ...]) -> tuple[Array | float, ...]:
-        """Take the peepholes from behind the gates: those of the updates, then o's."""
-        return values[cls.info.gates :] if cls.info.params else (0.0,) * (len(cls.updates) + 1)
-
-    @classmethod
-    def _input_and_forget(cls, updates: tuple[Array, ...]) -> tuple[Array, Array]:
+    def _input_and_forget(cls, updates: Arrays) -> tuple[Array, Array]:
         """Return i and f."""
         if cls.updates == ("i",):
             return updates[0], 1.0 - updates[0]
         if cls.updates == ("f",):
             return 1.0 - updates[0], updates[0]
         return updates[0], updates[1]
-
-    @classmethod
-    def _through(cls, d_i: Array, d_f: Array) -> tuple[Array, ...]:
-        """Turn the gradients of i and f into those of the gates that update c."""
-        if cls.updates == ("i",):
-            return (d_i - d_f,)
-        if cls.updates == ("f",):
-            return (d_f - d_i,)
-        return d_i, d_f
 
 
 def _variant(name: str, updates: tuple[str, ...], peephole: bool) -> Cell:

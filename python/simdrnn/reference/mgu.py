@@ -17,8 +17,8 @@ from typing import ClassVar
 
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Mgu"]
 
@@ -40,31 +40,14 @@ class Mgu:
     )
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = f, n_x, n_h (3, B, H) and h (B, H) to h' and what is saved."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = f, n_x, n_h and h (B, H) to h' and what is saved."""
         (h,) = state
         n_x, n_h = pre[1], pre[2]
         f = p.activate(0, pre[0])
         n = p.activate(1, n_x + f * n_h)
         candidate = p.drop(n)
         return (candidate + f * (h - candidate),), (f, n, n_h)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for h except through `pre`."""
-        f, n, n_h = saved
-        (h,), (d_h,) = state, d_following
-        d_n = p.drop(d_h * (1.0 - f)) * p.slope(1, n)
-        d_f = (d_h * (h - p.drop(n)) + d_n * n_h) * p.slope(0, f)
-        return (d_f, d_n, d_n * f), (d_h * f,)
 
 
 CELLS: tuple[Cell, ...] = (Mgu(),)

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
 from simdrnn.validate import Array
 
@@ -35,41 +34,17 @@ class MinimalRnn:
     )  # fmt: skip
 
     @staticmethod
-    def operand(pre: Array, state: tuple[Array, ...], p: StepOptions) -> Array:
-        """Return z (B, H), of `pre` (1, B, H)."""
+    def operand(pre: Arrays, state: Arrays, p: StepOptions) -> Array:
+        """Return z (B, H), of `pre`."""
         return p.activate(0, pre[0])
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = z, u (2, B, H) and h (B, H) to h' and what is saved."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = z, u and h (B, H) to h' and what is saved."""
         (h,) = state
         z, u = p.activate(0, pre[0]), p.activate(1, pre[1])
         candidate = p.drop(z)
         return (candidate + u * (h - candidate),), (z, u)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, z's without the operand's share, and for h directly."""
-        (z, u), (h,), (d_h,) = saved, state, d_following
-        d_z = p.drop(d_h * (1.0 - u)) * p.slope(0, z)
-        d_u = d_h * (h - p.drop(z)) * p.slope(1, u)
-        return (d_z, d_u), (d_h * u,)
-
-    @staticmethod
-    def operand_backward(
-        saved: tuple[Array, ...], state: tuple[Array, ...], d_operand: Array, p: StepOptions
-    ) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
-        """Return the operand, and what its gradient adds to those for z and for h."""
-        z = saved[0]
-        return z, (d_operand * p.slope(0, z),), (np.zeros_like(d_operand),)
 
 
 CELLS: tuple[Cell, ...] = (MinimalRnn(),)

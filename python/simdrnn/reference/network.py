@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.engine.protocol import ParameterArrays, Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, ParameterArrays, TapeArrays
 from simdrnn.engine.random_words import Feature, multipliers
 from simdrnn.engine.steps import Steps
 from simdrnn.reference.cell_protocol import Cell
@@ -92,7 +92,7 @@ class Network:
             widest += self._hidden_size * saved
         return steps * batch * widest * np.dtype(np.float64).itemsize
 
-    def backward_peak(self, run: Run, checkpoint_every: int) -> int:
+    def backward_peak(self, run: CheckedCall, checkpoint_every: int) -> int:
         """Return the same: what masks leave out is computed here, too."""
         steps, batch = run.x.shape[:2]
         return self.workspace_bytes(steps, batch, True, checkpoint_every)
@@ -114,42 +114,43 @@ class Network:
         weight_hh: Array | None,
         bias_ih: Array | None,
         bias_hh: Array | None,
-        own: Sequence[Array | None] = (),
+        cell_parameters: Sequence[Array | None] = (),
         weight_hr: Array | None = None,
     ) -> None:
         """Take the parameters of one direction, as float64 and by gate."""
-        arrays = ParameterArrays(weight_ih, weight_hh, bias_ih, bias_hh, tuple(own), weight_hr)
+        arrays = ParameterArrays(
+            weight_ih, weight_hh, bias_ih, bias_hh, tuple(cell_parameters), weight_hr
+        )
         self._weights[index] = Weights.by_gate(arrays, self._cell.info, self._hidden_size)
 
     def forward(
         self,
-        run: Run,
+        run: CheckedCall,
         output: Array,
         final_states: Sequence[Array],
         *,
         tape: TapeArrays | None,
     ) -> None:
         """Write output and final states; with a tape, put float64 arrays of our own on it."""
-        below = run.x.astype(np.float64)
+        hidden: list[Array] = []
         for layer in range(self._num_layers):
-            below = below * self._dropout(run, layer)
-            outputs = []
+            x, outputs = self.input_of(run, hidden, layer), []
             for index in self._indices(layer):
-                recurrence = self._pass(run, index, below)
-                result = recurrence.forward()
+                recurrence = self.pass_of(run, index, x)
+                result = recurrence.forward(keep=tape is not None)
                 outputs.append(result.output)
                 for final, state in zip(final_states, result.final, strict=True):
                     final[index] = state
                 if tape is not None:
                     self._keep(tape, index, recurrence, result)
-            below = np.concatenate(outputs, axis=-1)
-            if tape is not None:
-                tape.hidden[layer] = below
-        output[...] = below
+            hidden.append(np.concatenate(outputs, axis=-1))
+        output[...] = hidden[-1]
+        if tape is not None:
+            tape.hidden[:] = hidden
 
     def backward(
         self,
-        run: Run,
+        run: CheckedCall,
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
@@ -166,12 +167,11 @@ class Network:
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
         d_scores = np.zeros((self._cell.info.step_inputs, *run.x.shape[:2]))
         for layer in reversed(range(self._num_layers)):
-            dropped = self._dropout(run, layer)
-            below = (tape.hidden[layer - 1] if layer else run.x.astype(np.float64)) * dropped
-            d_below = np.zeros(below.shape)
+            x = self.input_of(run, tape.hidden, layer)
+            d_below = np.zeros(x.shape)
             for direction, index in enumerate(self._indices(layer)):
                 columns = slice(direction * self._h_size, (direction + 1) * self._h_size)
-                recurrence, after = self._pass(run, index, below), tape.hidden[layer][..., columns]
+                recurrence, after = self.pass_of(run, index, x), tape.hidden[layer][..., columns]
                 gradients = recurrence.backward(
                     after,
                     self._saved(tape, index, recurrence, after),
@@ -184,14 +184,19 @@ class Network:
                 self._hand_out(gradients, index, d_initial_states, d_reset_states)
                 found, wanted = gradients.weights, d_parameters[index]
                 values = (*found[:4], found.projection, *found.own)
-                targets = (*wanted[:4], wanted.weight_hr, *wanted.own)
+                targets = (*wanted[:4], wanted.weight_hr, *wanted.cell_parameters)
                 for target, value in zip(targets, values, strict=True):
                     if target is not None and value is not None:
                         target[...] = value.reshape(target.shape)
-            d_above = d_below * dropped
+            d_above = d_below * self._dropout(run, layer)
         d_x[...] = d_above
         if d_attention is not None:
             d_attention[...] = d_scores[0]
+
+    def input_of(self, run: CheckedCall, hidden: Sequence[Array], layer: int) -> Array:
+        """Return what a layer is given, of the outputs of those below: with some of it dropped."""
+        below = hidden[layer - 1] if layer else run.x
+        return below.astype(np.float64) * self._dropout(run, layer)
 
     def _indices(self, layer: int) -> range:
         """Return the indices of a layer's directions."""
@@ -216,13 +221,13 @@ class Network:
         shape = (steps, batch, width, self._hidden_size)
         return tape.saved[index].reshape(shape).swapaxes(1, 2)
 
-    def _pass(self, run: Run, index: int, x: Array) -> Pass:
+    def pass_of(self, run: CheckedCall, index: int, x: Array) -> Pass:
         """Describe the pass of one direction over `x`."""
         steps = Steps.of(run, reverse=bool(index % self._num_directions))
         initial = _of_index(run.states, index)
         reset = initial if run.reset_states is None else _of_index(run.reset_states, index)
         weights = self._weights[index]
-        noise = self._noise(run, index)
+        noise = self.noise_of(run, index)
         beside = np.empty((0, *run.x.shape[:2])) if run.attention is None else run.attention[None]
         kind = Pass if self._options.placement is None else NormalisedPass
         return kind(
@@ -230,7 +235,7 @@ class Network:
             beside.astype(np.float64),
         )  # fmt: skip
 
-    def _noise(self, run: Run, index: int) -> Noise:
+    def noise_of(self, run: CheckedCall, index: int) -> Noise:
         """Draw what is random about the pass of one direction."""
         return Noise.draw(
             self._options,
@@ -258,7 +263,7 @@ class Network:
             else:
                 d_initial[index], d_reset_states[position][index] = d_start, d_reset
 
-    def _dropout(self, run: Run, layer: int) -> Array | float:
+    def _dropout(self, run: CheckedCall, layer: int) -> Array | float:
         """Return what the input of `layer` is multiplied by."""
         scale: Array | float = 1.0
         if not run.training:

@@ -21,22 +21,9 @@ class StepNoise(NamedTuple):
     candidate: Array | None
     update: tuple[Any, ...]
 
-    def seen(self, h: Array, gates: int) -> Array:
-        """Return h (..., B, H) as the recurrent product of each gate sees it, (..., G, B, H)."""
-        h = h[..., None, :, :]
-        h = h if self.recurrent is None else h * self.recurrent
-        return np.broadcast_to(h, (*h.shape[:-3], gates, *h.shape[-2:]))
-
-    def back(self, d_seen: Array) -> Array:
-        """Take gradients (G, B, H) for what the gates saw back to h: the terms of their sum."""
-        if self.recurrent is None:
-            return d_seen
-        several = len(self.recurrent) > 1
-        return d_seen * (self.recurrent[: len(d_seen)] if several else self.recurrent)
-
-    def back_from_operand(self, d_seen: Array) -> Array:
-        """Do the same for what the last gate saw, (B, H)."""
-        return d_seen if self.recurrent is None else d_seen * self.recurrent[-1]
+    def seen(self, h: Array) -> Array:
+        """Return h (B, H) as the recurrent product of each gate sees it: (G, B, H) or (1, B, H)."""
+        return h[None] if self.recurrent is None else h * self.recurrent
 
     def mix(self, made: tuple[Array, ...], state: tuple[Array, ...]) -> tuple[Array, ...]:
         """Keep a share of the old states (B, H), if any."""
@@ -104,12 +91,12 @@ class Noise:
             )
         return cls(recurrent, kept[Feature.CANDIDATE], update)
 
-    def of_times(self, begin: int, end: int) -> Noise:
-        """Return the multipliers of the times [begin, end)."""
+    def of_times(self, times: slice) -> Noise:
+        """Return the multipliers of some of the times, or of all in another order."""
         update = self.update
         if update is not None:
-            update = tuple(u[begin:end] if isinstance(u, np.ndarray) else u for u in update)
-        candidate = None if self.candidate is None else self.candidate[begin:end]
+            update = tuple(u[times] if isinstance(u, np.ndarray) else u for u in update)
+        candidate = None if self.candidate is None else self.candidate[times]
         return Noise(self.recurrent, candidate, update)
 
     def of_rows(self, rows: Array) -> Noise:

@@ -1,4 +1,4 @@
-"""Options of a step, forward and backward: what a cell's equations ask for by name.
+"""Options of a step, as a cell's equations ask for them by name.
 
 Every clip has its true derivative: 1 strictly inside the bounds, 0 where they are reached. With no
 option on, `StepOptions` is the cell's own activations and nothing else.
@@ -9,20 +9,23 @@ from __future__ import annotations
 import numpy as np
 
 from simdrnn.reference.activations import activation_of
+from simdrnn.reference.autodiff import apply
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
-__all__ = ["StepOptions", "clip", "clip_backward", "step_gradient"]
+__all__ = ["StepOptions", "clip", "limit_gradient", "step_gradient"]
+
+
+def _clip(value: Array, bound: float) -> Array:
+    """Clip to [-bound, bound]; NaN stays NaN."""
+    return np.minimum(np.maximum(value, -bound), bound)
 
 
 def clip(value: Array, bound: float | None) -> Array:
-    """Clip to [-bound, bound]."""
-    return value if bound is None else np.clip(value, -bound, bound)
-
-
-def clip_backward(clipped: Array, d_clipped: Array, bound: float | None) -> Array:
-    """Propagate a gradient back through `clip`, given its result."""
-    return d_clipped if bound is None else d_clipped * (np.abs(clipped) < bound)
+    """Clip to [-bound, bound], with the derivative 0 where a bound is reached."""
+    if bound is None:
+        return value
+    return apply(_clip, (lambda d, y, *_: d * (np.abs(y) < bound),), value, bound)
 
 
 class StepOptions:
@@ -38,42 +41,34 @@ class StepOptions:
         self._options, self._candidate = options, candidate
         self._activations = [activation_of(named) for named in options.activations]
 
+    def with_candidate(self, candidate: Array | None) -> StepOptions:
+        """Return the options of a step that multiplies its candidate by that."""
+        if candidate is None and self._candidate is None:
+            return self
+        return StepOptions(self._options, candidate)
+
     def activate(self, gate: int, argument: Array) -> Array:
         """Activate a gate's argument, clipped by ``gate_clip``."""
-        return self._activations[gate].function(clip(argument, self._options.gate_clip))
-
-    def slope(self, gate: int, value: Array) -> Array:
-        """Return a gate's derivative, from its value.
-
-        Activations are monotone, so the clip was reached exactly where the value is the
-        activation of a bound.
-        """
-        activation, bound = self._activations[gate], self._options.gate_clip
-        derivative = activation.derivative(value)
-        if bound is None:
-            return derivative
-        low, high = np.sort(activation.function(np.array([-bound, bound])))
-        return np.where((low < value) & (value < high), derivative, 0.0)
+        return self._activations[gate](clip(argument, self._options.gate_clip))
 
     def squash(self, place: int, c: Array) -> Array:
         """Activate what becomes h; `place` is behind the gates."""
-        return self._activations[place].function(c)
-
-    def squash_slope(self, place: int, value: Array) -> Array:
-        """Return the derivative of `squash`, from its value."""
-        return self._activations[place].derivative(value)
+        return self._activations[place](c)
 
     def drop(self, candidate: Array) -> Array:
-        """Drop the candidate on its way into the state, or a gradient on its way back."""
+        """Drop the candidate on its way into the state."""
         return candidate if self._candidate is None else candidate * self._candidate
 
     def clip_cell(self, c: Array) -> Array:
         """Clip c after its update."""
         return clip(c, self._options.cell_clip)
 
-    def through_cell_clip(self, c: Array, d_c: Array) -> Array:
-        """Propagate a gradient back through `clip_cell`, given its result."""
-        return clip_backward(c, d_c, self._options.cell_clip)
+
+def limit_gradient(h: Array, options: Options) -> Array:
+    """Return h as it is; the gradient that comes back to it from later steps is limited."""
+    if options.step_grad_clip is None and options.step_grad_norm is None:
+        return h
+    return apply(lambda h: h, (lambda d, *_: step_gradient(d, options),), h)
 
 
 def step_gradient(d_hidden: Array, options: Options) -> Array:

@@ -8,13 +8,11 @@ TensorFlow's ``proj_clip``, with its true derivative.
 
 from __future__ import annotations
 
-import numpy as np
-
-from simdrnn.reference.options import StepOptions, clip, clip_backward
+from simdrnn.reference.options import clip
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
-__all__ = ["project", "project_backward", "weight_gradient"]
+__all__ = ["project"]
 
 
 def project(weight: Array | None, made: Array, options: Options) -> Array:
@@ -27,25 +25,3 @@ def project(weight: Array | None, made: Array, options: Options) -> Array:
     if weight is None:
         return clip(made, options.hidden_clip)
     return clip(made @ weight.T, options.proj_clip)
-
-
-def project_backward(weight: Array | None, h: Array, d_h: Array, options: Options) -> Array:
-    """Return the gradient for what the cell made; `h` is what `project` returned."""
-    if weight is None:
-        return clip_backward(h, d_h, options.hidden_clip)
-    return clip_backward(h, d_h, options.proj_clip) @ weight
-
-
-def weight_gradient(cell: object, saved: Array, h: Array, d_h: Array, options: Options) -> Array:
-    """Return the gradient (P, H) for the weight over all steps.
-
-    Parameters
-    ----------
-    cell : its method ``output`` returns what it made of h, of what it saved.
-    saved : (T, saved, B, H) what it saved.
-    h, d_h : (T, B, P) what `project` returned, and its gradient: 0 where a step is not real.
-    """
-    d_product = clip_backward(h, d_h, options.proj_clip)
-    made = cell.output(tuple(saved.swapaxes(0, 1)), StepOptions(options))  # type: ignore[attr-defined]
-    gradient: Array = np.einsum("tbp,tbh->ph", d_product, made)
-    return gradient

@@ -15,12 +15,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Ran"]
 
@@ -34,30 +32,12 @@ class Ran:
     )  # fmt: skip
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = i, f, n (3, B, H) and (h, c) to (h', c') and what is saved."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = i, f, n and (h, c) to (h', c') and what is saved."""
         _, c = state
         i, f, n = p.activate(0, pre[0]), p.activate(1, pre[1]), p.activate(2, pre[2])
         c = p.clip_cell(f * c + i * p.drop(n))
         return (p.squash(3, c), c), (i, f, n, c)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for (h, c) except through `pre`."""
-        (i, f, n, c_next), (_, c), (d_h, d_c) = saved, state, d_following
-        d_c = p.through_cell_clip(c_next, d_c + d_h * p.squash_slope(3, p.squash(3, c_next)))
-        d_i = d_c * p.drop(n) * p.slope(0, i)
-        d_f = d_c * c * p.slope(1, f)
-        d_n = p.drop(d_c * i) * p.slope(2, n)
-        return (d_i, d_f, d_n), (np.zeros_like(d_h), d_c * f)
 
 
 CELLS: tuple[Cell, ...] = (Ran(),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ class Weights(NamedTuple):
             given = np.zeros(blocks * math.prod(shape)) if array is None else array
             return given.astype(np.float64).reshape(blocks, *shape)
 
-        own, weight_hr = arrays.own, arrays.weight_hr
+        own, weight_hr = arrays.cell_parameters, arrays.weight_hr
         seen = hidden if arrays.weight_hh is None else arrays.weight_hh.shape[1]
         return cls(
             cut(arrays.weight_ih, info.input_blocks, hidden, arrays.weight_ih.shape[1]),
@@ -47,6 +48,17 @@ class Weights(NamedTuple):
             cut(arrays.bias_hh, info.recurrent_gates, 1, hidden),
             np.array([cut(one, 1, hidden) for one in own]).reshape(len(own), 1, hidden),
             None if weight_hr is None else weight_hr.astype(np.float64),
+        )
+
+    def each(self, function: Callable[[Array], Array]) -> Weights:
+        """Apply a function to each of them."""
+        return Weights(
+            function(self.input),
+            function(self.recurrent),
+            function(self.bias_ih),
+            function(self.bias_hh),
+            function(self.own),
+            None if self.projection is None else function(self.projection),
         )
 
 

@@ -1,24 +1,38 @@
-"""One direction of one layer over a whole sequence, forward and backward, for any cell."""
+"""One direction of one layer over a whole sequence, for any cell; and the way back through it.
+
+Of a pass, the states alone are needed to go back: each step is run again from those before it, on
+variables of a tape, which takes the gradients back. So no more than one step is on that tape.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from simdrnn.engine.steps import Steps
+from simdrnn.reference.autodiff import Tape
 from simdrnn.reference.cell_protocol import Cell
-from simdrnn.reference.heads import product, product_backward, weight_gradients
+from simdrnn.reference.heads import product
 from simdrnn.reference.noise import Noise, StepNoise
-from simdrnn.reference.options import StepOptions, step_gradient
-from simdrnn.reference.projection import project, project_backward, weight_gradient
+from simdrnn.reference.options import StepOptions, limit_gradient, step_gradient
+from simdrnn.reference.projection import project
 from simdrnn.reference.results import PassGradients, PassResult, Weights
-from simdrnn.reference.states import Arrays, add, select
+from simdrnn.reference.states import Arrays, select
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
 __all__ = ["Pass"]
+
+
+class _Step(NamedTuple):
+    """What a step of all rows puts out (B, P) and carries on, and what is kept of it."""
+
+    output: Array
+    state: Arrays
+    kept: Arrays
 
 
 @dataclass(frozen=True)
@@ -40,80 +54,108 @@ class Pass:
     noise: Noise
     step_inputs: Array
 
-    def _at(self, t: Any, rows: Any = slice(None)) -> StepNoise:
-        """Return what is random about step `t`, or about n steps of n rows."""
-        return self.noise.at(t, rows, len(self.initial))
+    @cached_property
+    def _step_options(self) -> StepOptions:
+        """Options of a step but for what is drawn for it."""
+        return StepOptions(self.options)
 
-    def _beside(self, t: Any, rows: Any = slice(None)) -> Arrays:
-        """Return what the cell takes beside x of step `t`, (B, 1) each, or of n steps of n rows."""
-        real = self.steps.real[t, rows]  # elsewhere it must not be read: it may be NaN
-        return tuple(np.where(real, one[t, rows], 0.0)[:, None] for one in self.step_inputs)
+    def at(self, t: Any, rows: Any = slice(None)) -> tuple[StepNoise, Arrays]:
+        """Return what is random about a step and what its cell takes beside x, (B, 1) each.
 
-    @property
-    def _kept(self) -> int:
-        """How many values per unit a step saves beside the states that are carried on."""
-        return self.options.saved_sums(self.cell.info) + self.cell.info.saved
+        `t` is a time, or n times with n rows.
+        """
+        real = self.steps.real[t, rows]  # elsewhere `step_inputs` must not be read: it may be NaN
+        beside = tuple(np.where(real, one[t, rows], 0.0)[:, None] for one in self.step_inputs)
+        return self.noise.at(t, rows, len(self.initial)), beside
 
-    def forward(self, start: Arrays | None = None) -> PassResult:
-        """Run the recurrence, from other states than those that resets go back to if given."""
-        steps, initial = self.steps, self.initial
-        length, (batch, hidden) = len(self.x), initial[-1].shape
-        output = np.empty((length, *initial[0].shape))
-        more = self.options.saved_states(len(initial))
-        saved = np.zeros((length, self._kept + more, batch, hidden))
-        products = self._consumed()[:, None] @ self.weights.input.swapaxes(1, 2)  # (T, G, B, H)
-        state = initial if start is None else start
-        for t in steps.order:
-            state = select(steps.fresh[t], self.reset, state)
-            noise = self._at(t)
-            p = StepOptions(self.options, noise.candidate)
-            made, kept = self._step(products[t], state, p, noise, self._beside(t))
-            made = (project(self.weights.projection, made[0], self.options), *made[1:])
-            following = noise.mix(made, state)
-            if more:
-                kept = (*kept, made[0], *following[1:])
-            state = select(steps.real[t], following, state)
-            output[t] = state[0] if self.hold else np.where(steps.real[t][:, None], state[0], 0.0)
-            for index, value in enumerate(kept):
-                saved[t, index, :, : value.shape[-1]] = value
+    def forward(self, start: Arrays | None = None, *, keep: bool = True) -> PassResult:
+        """Run the recurrence, from other states than those that resets go back to if given.
+
+        What `keep` switches off is the result's `saved`, which then is of no use.
+        """
+        length, (batch, hidden) = len(self.x), self.initial[-1].shape
+        output = np.empty((length, *self.initial[0].shape))
+        width = self.options.saved_width(self.cell.info) if keep else 0
+        saved = np.zeros((length, width, batch, hidden))
+        products = self.products()
+        state = self.initial if start is None else start
+        for t in self.steps.order:
+            step = self._advance(t, products[t], state)
+            output[t], state = step.output, step.state
+            if keep:
+                for index, value in enumerate(step.kept):
+                    saved[t, index, :, : value.shape[-1]] = value
         return PassResult(output, state, saved)
 
-    def _consumed(self) -> Array:
-        """Return `x` with zeros where it must not be read: what stands there may be NaN."""
-        return np.where(self.steps.real[..., None], self.x, 0.0)
+    def products(self) -> Array:
+        """Return W x of every step and gate, (T, G, B, H)."""
+        (length, batch, inputs), (gates, hidden, _) = self.x.shape, self.weights.input.shape
+        # What stands where x must not be read may be NaN.
+        consumed = np.where(self.steps.real[..., None], self.x, 0.0)
+        flat = self.weights.input.reshape(gates * hidden, inputs)
+        made = consumed.reshape(length * batch, inputs) @ flat.T
+        return made.reshape(length, batch, gates, hidden).swapaxes(1, 2)
+
+    def _advance(self, t: int, of_x: Array, state: Arrays) -> _Step:
+        """Take step `t` of all rows: those that start afresh, those that take no step, the rest."""
+        real, fresh = self.steps.real[t], self.steps.fresh[t]
+        if fresh.any():
+            state = select(fresh, self.reset, state)
+        whole = real.all()
+        # What a row without a step carries may be NaN, times which a gradient of 0 is not 0.
+        seen = state if whole else tuple(np.where(real[:, None], one, 0.0) for one in state)
+        (h, *others), kept = self.take(of_x, seen, *self.at(t))
+        carried = (limit_gradient(h, self.options), *others)
+        if whole:
+            return _Step(h, carried, kept)
+        output = np.where(real[:, None], h, state[0] if self.hold else 0.0)
+        return _Step(output, select(real, carried, state), kept)
+
+    def take(
+        self, of_x: Array, state: Arrays, noise: StepNoise, beside: Arrays
+    ) -> tuple[Arrays, Arrays]:
+        """Take one step, given W x (G, B, H): return the next states and what is kept of it."""
+        p = self._step_options.with_candidate(noise.candidate)
+        made, kept = self._step(of_x, state, p, noise, beside)
+        made = (project(self.weights.projection, made[0], self.options), *made[1:])
+        following = noise.mix(made, state)
+        if self.options.saved_states(len(state)):
+            kept = (*kept, made[0], *following[1:])
+        return following, kept
 
     def _step(
         self, of_x: Array, state: Arrays, p: StepOptions, noise: StepNoise, beside: Arrays
     ) -> tuple[Arrays, Arrays]:
-        """Take one step, given W x (G, B, H): return the new states and what is saved."""
-        pre = self._pre_activations(of_x + self.weights.bias_ih, state, p, noise, beside)
+        """Let the cell make new states, given W x (G, B, H): return them and what is kept."""
+        own = (*self.weights.own, *beside)
+        input_part, seen = of_x + self.weights.bias_ih, noise.seen(state[0])
+        if self.cell.info.phases == 2:
+            pre = self._in_two_phases(input_part, seen, state, p, own)
+        else:
+            recurrent_part = product(seen, self.weights.recurrent) + self.weights.bias_hh
+            pre = self._join(input_part, recurrent_part, own)
         return self.cell.forward(pre, state, p)
 
-    def _pre_activations(
-        self, input_part: Array, state: Arrays, p: StepOptions, noise: StepNoise, beside: Arrays
-    ) -> Array:
-        """Join the input part (G, B, H), the recurrent part, the cell's parameters and `beside`."""
+    def _in_two_phases(
+        self, input_part: Array, seen: Array, state: Arrays, p: StepOptions, own: Arrays
+    ) -> Arrays:
+        """Return what the cell takes where its last gate waits for the others."""
         info, recurrent, bias = self.cell.info, self.weights.recurrent, self.weights.bias_hh
-        seen = noise.seen(state[0], info.recurrent_blocks)
-        own = np.broadcast_to(self.weights.own, (info.params, *input_part.shape[1:]))
-        if beside:
-            own = np.concatenate([own, np.broadcast_to(beside, (len(beside), *own.shape[1:]))])
-        joint = info.joint
-        if info.phases == 2:
-            sums = seen[:joint] @ recurrent[:joint].swapaxes(1, 2) + bias[:joint]
-            first = np.concatenate([input_part[:joint] + sums, input_part[joint : info.gates - 1]])
-            seen_last = (seen[-1], *state[1:])
-            operand = self.cell.operand(first, seen_last, p)  # type: ignore[attr-defined]
-            last = seen[-2] @ recurrent[-2].T if info.second_sees_h else input_part[-1]
-            last = last + operand @ recurrent[-1].T + bias[-1]
-            return np.concatenate([first, last[None], own])
-        return self._join(input_part, product(seen, recurrent) + bias, own)
+        first = tuple(input_part[info.joint : info.gates - 1])
+        if info.joint:
+            product_of_h = product(seen[: info.joint], recurrent[: info.joint])
+            first = (*(input_part[: info.joint] + product_of_h + bias[: info.joint]), *first)
+        operand = self.cell.operand(first, (seen[-1], *state[1:]), p)  # type: ignore[attr-defined]
+        last = seen[-1] @ recurrent[-2].T if info.second_sees_h else input_part[-1]
+        return (*first, last + operand @ recurrent[-1].T + bias[-1], *own)
 
-    def _join(self, input_part: Array, recurrent_part: Array, own: Array) -> Array:
+    def _join(self, input_part: Array, recurrent_part: Array, own: Arrays) -> Arrays:
         """Add both parts (G, B, H) where the cell wants the sum; its parameters come last."""
         joint = self.cell.info.joint
+        if len(input_part) == len(recurrent_part) == joint:
+            return (*(input_part + recurrent_part), *own)
         sums = input_part[:joint] + recurrent_part[:joint]
-        return np.concatenate([sums, input_part[joint:], recurrent_part[joint:], own])
+        return (*sums, *input_part[joint:], *recurrent_part[joint:], *own)
 
     def backward(
         self,
@@ -123,53 +165,48 @@ class Pass:
         d_final: Arrays,
         trace: Array | None = None,
     ) -> PassGradients:
-        """Propagate gradients back: through time first, then, in one product, to the weights.
+        """Take gradients back through time; each step is run again, on variables.
 
         Parameters
         ----------
         output, saved : what `forward` returned.
         d_output, d_final : gradients (T, B, H) and (B, H) for the output and the final states.
-        trace : (T, B, (S + 1) * H) or None: takes what is carried, see `engine.protocol.Network`.
+        trace : (T, B, (S + 1) * H) or None: takes what is carried, see
+            `simdrnn.engine.protocol.Network`.
         """
-        steps, info = self.steps, self.cell.info
-        after, before = self.states(output, saved)
-        d_pre = np.zeros((len(self.x), self._gradients, *self.initial[-1].shape))
-        d_hs = np.zeros(output.shape)  # of real steps, (T, B, P)
-        operands = self._at(0).seen(before[0], info.recurrent_blocks).copy()  # (T, G, B, H)
-        none = tuple(np.zeros_like(state) for state in self.initial)
-        d_reset, d_state = none, d_final
-        for t in reversed(steps.order):
-            real = steps.real[t][:, None]
-            if self.hold:  # the step repeated its state, so this is a gradient of that state
-                d_state = (d_state[0] + np.where(real, 0.0, d_output[t]), *d_state[1:])
-            d_h = step_gradient(d_state[0], self.options) + d_output[t]
+        tape = Tape()
+        again = replace(
+            self,
+            weights=self.weights.each(tape.variable),
+            x=tape.variable(self.x),
+            reset=tuple(map(tape.variable, self.reset)),
+            step_inputs=tape.variable(self.step_inputs),
+        )
+        before, products = self.before(output, saved), self.products()
+        d_products, d_state = np.zeros(products.shape), d_final
+        for t in reversed(self.steps.order):
             if trace is not None:
+                d_h = step_gradient(d_state[0], self.options) + d_output[t]
                 carried = np.concatenate([d_h, *d_state[1:], d_state[0]], axis=1)
-                trace[t] = np.where(real, carried, trace[t])
-            d_hs[t] = np.where(real, d_h, 0.0)
-            d_step, d_before, operand = self._step_backward(
-                self._at(t),
-                self._beside(t),
-                tuple(saved[t, : self._kept]),
-                tuple(state[t] for state in before),
-                tuple(state[t] for state in after),
-                (d_h, *d_state[1:]),
-            )
-            if info.phases == 2:
-                operands[t, -1] = operand
-            d_pre[t] = np.where(real, d_step, 0.0)
-            d_state = select(steps.real[t], d_before, d_state)
-            d_reset = add(d_reset, select(steps.fresh[t], d_state, none))
-            d_state = select(steps.fresh[t], none, d_state)
-        found = self._products(d_pre, operands, d_state, d_reset)
-        if self.weights.projection is None:
-            return found
-        d_hs = d_hs * self._at(slice(None)).update[0]
-        d_weight = weight_gradient(self.cell, saved[:, : self._kept], after[0], d_hs, self.options)
-        return found._replace(weights=found.weights._replace(projection=d_weight))
+                trace[t] = np.where(self.steps.real[t][:, None], carried, trace[t])
+            state = tuple(tape.variable(one[t]) for one in before)
+            of_x = tape.variable(products[t])
+            step = again._advance(t, of_x, state)
+            tape.back([(step.output, d_output[t]), *zip(step.state, d_state, strict=True)])
+            tape.clear()
+            d_products[t], d_state = tape.gradient(of_x), tuple(map(tape.gradient, state))
+        tape.back([(again.products(), d_products)])
+        tape.clear()
+        return PassGradients(
+            tape.gradient(again.x),
+            d_state,
+            tuple(map(tape.gradient, again.reset)),
+            again.weights.each(tape.gradient),
+            tape.gradient(again.step_inputs),
+        )
 
-    def states(self, output: Array, saved: Array) -> tuple[Arrays, Arrays]:
-        """Return every state after each real step, and before each step: S arrays (T, B, H)."""
+    def before(self, output: Array, saved: Array) -> Arrays:
+        """Return every state before each step, S arrays (T, B, H), of what `forward` returned."""
         others = saved.shape[1] - self.cell.info.states + 1
         after = (output, *saved[:, others:].swapaxes(0, 1))
         # With these appended, RESET = -2 and INITIAL = -1 find them.
@@ -178,87 +215,4 @@ class Pass:
             for made, reset, initial in zip(after, self.reset, self.initial, strict=True)
         )
         previous, rows = self.steps.previous(), np.arange(output.shape[1])
-        before = tuple(states[previous, rows] for states in known)
-        if not self.options.saved_states(self.cell.info.states):
-            return after, before
-        # What the cell made of them: h was saved, the others are among its saved values.
-        made = saved[:, self._kept - self.cell.info.states + 1 : self._kept]
-        return (saved[:, self._kept, :, : output.shape[-1]], *made.swapaxes(0, 1)), before
-
-    @property
-    def _gradients(self) -> int:
-        """How many gradients per unit a step leaves: for all that its cell takes."""
-        return self.cell.info.pre + len(self.weights.own) + self.cell.info.step_inputs
-
-    def _recurrent_rows(self, d_pre: Array) -> Array:
-        """Take from d_pre (..., gates + separate, B, H) what the recurrent products made."""
-        info = self.cell.info
-        parts = [d_pre[..., : info.joint, :, :]]
-        if info.phases == 2:  # through h and the operand, or through the operand alone
-            parts += [d_pre[..., info.gates - 1 : info.gates, :, :]] * (1 + info.second_sees_h)
-        parts.append(d_pre[..., info.gates : info.pre, :, :])
-        return np.concatenate(parts, axis=-3)
-
-    def _step_backward(
-        self,
-        noise: StepNoise,
-        beside: Arrays,
-        saved: Arrays,
-        state: Arrays,
-        following: Arrays,
-        d_following: Arrays,
-    ) -> tuple[Array, Arrays, Array]:
-        """Propagate back through one step: gradients for pre and state, last gate's operand."""
-        cell, recurrent = self.cell, self.weights.recurrent
-        p = StepOptions(self.options, noise.candidate)
-        operand = seen = noise.seen(state[0], max(1, cell.info.recurrent_gates))[-1]
-        saved = (*saved, *self.weights.own, *beside)
-        d_made = self._made(noise, following, d_following)
-        d_gates, d_state = cell.backward(saved, state, following, d_made, p)
-        d_pre = np.stack(d_gates)
-        d_recurrent = self._recurrent_rows(d_pre)
-        if cell.info.phases == 2:
-            d_operand = d_recurrent[-1] @ recurrent[-1]
-            operand, d_first, d_more = cell.operand_backward(  # type: ignore[attr-defined]
-                saved, (seen, *state[1:]), d_operand, p
-            )
-            last = cell.info.gates - 1
-            d_pre[:last] += d_first
-            d_state = add(d_state, (noise.back_from_operand(d_more[0]), *d_more[1:]))
-            d_recurrent, recurrent = self._recurrent_rows(d_pre)[:-1], recurrent[:-1]
-        d_seen = noise.back(product_backward(d_recurrent, recurrent, state[0].shape[-1]))
-        return d_pre, self._before(noise, d_seen.sum(axis=0), d_state, d_following), operand
-
-    def _made(self, noise: StepNoise, following: Arrays, d_following: Arrays) -> Arrays:
-        """Take the gradients for the states after a step back to what its cell made of them."""
-        d_h, *others = (share * d for share, d in zip(noise.update, d_following, strict=True))
-        d_h = project_backward(self.weights.projection, following[0], d_h, self.options)
-        return d_h, *others
-
-    @staticmethod
-    def _before(noise: StepNoise, through: Array, d_state: Arrays, d_following: Arrays) -> Arrays:
-        """Add for the states before a step: `through` the product, the cell, and past it."""
-        past = tuple((1.0 - share) * d for share, d in zip(noise.update, d_following, strict=True))
-        return add((d_state[0] + through, *d_state[1:]), past)
-
-    def _of_products(self, d_pre: Array) -> tuple[Array, Array]:
-        """Take from d_pre (T, ..., B, H) what belongs to W x and to R h, (T, G, B, H) each."""
-        return d_pre[:, : self.cell.info.input_blocks], self._recurrent_rows(d_pre)
-
-    def _products(
-        self, d_pre: Array, operands: Array, d_initial: Arrays, d_reset: Arrays
-    ) -> PassGradients:
-        """Turn the gradients of all pre-activations into those for x and the weights."""
-        info = self.cell.info
-        d_input, d_recurrent = self._of_products(d_pre)
-        own = info.pre + len(self.weights.own)
-        weights = Weights(
-            np.einsum("tgbh,tbi->ghi", d_input, self._consumed()),
-            weight_gradients(d_recurrent, operands, self.weights.recurrent.shape[-1]),
-            d_pre[:, : info.input_blocks].sum(axis=(0, 2))[:, None],
-            self._recurrent_rows(d_pre)[:, : info.recurrent_gates].sum(axis=(0, 2))[:, None],
-            d_pre[:, info.pre : own].sum(axis=(0, 2))[:, None],
-        )
-        d_beside = d_pre[:, own : own + info.step_inputs].sum(axis=-1).swapaxes(0, 1)
-        d_x = (d_input @ self.weights.input).sum(axis=1)
-        return PassGradients(d_x, d_initial, d_reset, weights, d_beside)
+        return tuple(states[previous, rows] for states in known)

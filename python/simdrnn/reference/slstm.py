@@ -34,12 +34,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from simdrnn.reference.activations import log_sigmoid
+from simdrnn.reference.activations import LOG_SIGMOID
 from simdrnn.reference.cell_protocol import Cell
-from simdrnn.reference.math import SIGMOID
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Slstm"]
 
@@ -54,53 +53,17 @@ class Slstm:
     )  # fmt: skip
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = i, f, z, o (4, B, H), (h, c, n, m) to what follows them."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = i, f, z, o, (h, c, n, m) to what follows them."""
         _, c, n, m = state
         log_i, a_f = p.activate(0, pre[0]), p.activate(1, pre[1])  # clipped, no more
         z, o = p.activate(2, pre[2]), p.activate(3, pre[3])
-        log_f = log_sigmoid(a_f) + m
-        empty = n <= 0.0
-        m = np.where(empty, log_i, np.maximum(log_f, log_i))
-        with np.errstate(invalid="ignore"):  # log_f where it is not taken may be anything
-            f = np.where(empty, 0.0, np.exp(np.minimum(log_f - m, 0.0)))
-        i = np.exp(log_i - m)
+        log_f = np.where(n <= 0.0, -np.inf, LOG_SIGMOID(a_f) + m)
+        m = np.maximum(log_f, log_i)
+        i, f = np.exp(log_i - m), np.exp(log_f - m)
         c = p.clip_cell(f * c + i * p.drop(z))
         n = f * n + i
         return (o * (c / n), c, n, m), (log_i, a_f, z, o, f, c, n, m)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for (h, c, n, m) except h through `pre`."""
-        log_i, a_f, z, o, f, c_next, n_next, m_next = saved
-        _, c, n, _ = state
-        d_h, d_c, d_n, d_m = d_following
-        i, ratio = np.exp(log_i - m_next), c_next / n_next
-        d_c = p.through_cell_clip(c_next, d_c + d_h * o / n_next)
-        d_n = d_n - d_h * o * ratio / n_next
-        through_f = (d_c * c + d_n * n) * f
-        through_i = (d_c * p.drop(z) + d_n) * i
-        # m' works against both exponents. That of its own argument stays 0: what that argument gets
-        # is d_m less what the other one gets. Where m' is log_i, f is below 1.
-        m_is_i = f < 1.0
-        d_i = np.where(m_is_i, d_m - through_f, through_i)
-        d_log_f = np.where(m_is_i, through_f, d_m - through_i)
-        d_f = d_log_f * SIGMOID.function(-a_f)
-        d_pre = (
-            d_i * p.slope(0, log_i),
-            d_f * p.slope(1, a_f),
-            p.drop(d_c * i) * p.slope(2, z),
-            d_h * ratio * p.slope(3, o),
-        )
-        return d_pre, (np.zeros_like(d_h), d_c * f, d_n * f, d_log_f)
 
 
 CELLS: tuple[Cell, ...] = (Slstm(),)

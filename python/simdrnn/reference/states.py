@@ -1,4 +1,4 @@
-"""States of a step as a whole: chosen and added one by one."""
+"""States of a step as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from simdrnn.validate import Array
 
-__all__ = ["Arrays", "add", "select"]
+__all__ = ["Arrays", "select"]
 
 Arrays = tuple[Array, ...]
 
@@ -15,8 +15,3 @@ def select(condition: Array, chosen: Arrays, other: Arrays) -> Arrays:
     """Choose states row by row: condition is (B,), states are (B, H)."""
     rows = condition[:, None]
     return tuple(np.where(rows, a, b) for a, b in zip(chosen, other, strict=True))
-
-
-def add(left: Arrays, right: Arrays) -> Arrays:
-    """Add states one by one."""
-    return tuple(a + b for a, b in zip(left, right, strict=True))

@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from simdrnn.reference.cell_protocol import Cell
 from simdrnn.reference.options import StepOptions
+from simdrnn.reference.states import Arrays
 from simdrnn.spec.cell import CellInfo
-from simdrnn.validate import Array
 
 __all__ = ["CELLS", "Ugrnn"]
 
@@ -30,30 +30,13 @@ class Ugrnn:
     )  # fmt: skip
 
     @staticmethod
-    def forward(
-        pre: Array, state: tuple[Array, ...], p: StepOptions
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Take one step: `pre` = z, n (2, B, H) and h (B, H) to h' and what is saved."""
+    def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
+        """Take one step: `pre` = z, n and h (B, H) to h' and what is saved."""
         (h,) = state
         z = p.activate(0, pre[0])
         n = p.activate(1, pre[1])
         candidate = p.drop(n)
         return (candidate + z * (h - candidate),), (z, n)
-
-    @staticmethod
-    def backward(
-        saved: tuple[Array, ...],
-        state: tuple[Array, ...],
-        following: tuple[Array, ...],
-        d_following: tuple[Array, ...],
-        p: StepOptions,
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the gradients for `pre`, and for h except through `pre`."""
-        z, n = saved
-        (h,), (d_h,) = state, d_following
-        d_n = p.drop(d_h * (1.0 - z)) * p.slope(1, n)
-        d_z = d_h * (h - p.drop(n)) * p.slope(0, z)
-        return (d_z, d_n), (d_h * z,)
 
 
 CELLS: tuple[Cell, ...] = (Ugrnn(),)

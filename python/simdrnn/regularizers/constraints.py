@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdrnn.regularizers.names import Names, chosen, gates_of
-from simdrnn.training.trainable import Trainable
+from simdrnn.training.trainable import Trainable, lend
 from simdrnn.validate import Array, as_positive_number, check_choice
 
 __all__ = ["max_norm_"]
@@ -65,7 +65,7 @@ def max_norm_(layer: Trainable, limit: float, names: Names = "weight*", *, per: 
             shortened[name] = blocks.reshape(array.shape)
             count += int(np.count_nonzero(long))
     if shortened:
-        with layer._update_parameters() as arrays:
+        with lend(layer) as arrays:
             for name, value in shortened.items():
                 arrays[name][...] = value
     return count

@@ -8,8 +8,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from simdrnn.layers.bound import EngineUser
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.gradients import Gradients
+from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.single_step import RecurrentCell
 from simdrnn.training.trainable import Trainable
 from simdrnn.validate import Array, as_array, check_shape
 
@@ -68,15 +70,15 @@ def gates_of(layer: Trainable, name: str, parameter: Array) -> int:
 
     A gate has H rows, but in what all units share: that is one number.
     """
-    if not isinstance(layer, EngineUser) or name.startswith("weight_hr"):
+    if not isinstance(layer, (RecurrentLayer, RecurrentCell)) or name.startswith("weight_hr"):
         return 1
     return max(1, len(parameter) // layer.hidden_size)
 
 
 def matrices_of(layer: Trainable, name: str, parameter: Array) -> int:
     """Return how many matrices do: of a recurrent weight, each head has its own."""
-    if isinstance(layer, EngineUser) and name.startswith("weight_hh"):
-        return gates_of(layer, name, parameter) * layer._sizes.heads
+    if isinstance(layer, (RecurrentLayer, RecurrentCell)) and name.startswith("weight_hh"):
+        return gates_of(layer, name, parameter) * bound_layer(layer).sizes.heads
     return gates_of(layer, name, parameter)
 
 

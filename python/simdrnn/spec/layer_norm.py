@@ -79,7 +79,7 @@ class Placement(NamedTuple):
         """
         return 2 * cell.gates + (self.carried and cell.normalise >= 0)
 
-    def own(self, cell: CellInfo, arrays: Sequence[Array]) -> list[Array]:
+    def rows(self, cell: CellInfo, arrays: Sequence[Array]) -> list[Array]:
         """Cut the norms' parameters into what engines take: arrays (H,), biases left out."""
         kept = [*arrays[:2], *arrays[4 if self.offsets else 2 :]]
         blocks = [cell.gates] * 2 + [1] * (len(kept) - 2)

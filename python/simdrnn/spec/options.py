@@ -27,7 +27,8 @@ class Options:
     Parameters
     ----------
     gate_clip : bound on the argument of every gate activation (ONNX ``clip``).
-    cell_clip : bound on c after its update; the clipped c is what is carried. LSTM only.
+    cell_clip : bound on c after its update, where the cell has one; the clipped c is what is
+        carried.
     proj_clip : bound on h after its projection, where the layer has ``proj_size``; the clipped h
         is output and carried (TensorFlow's ``proj_clip``).
     hidden_clip : bound on h after its update; the clipped h is output and carried. Not together
@@ -193,10 +194,14 @@ class Options:
                 raise TypeError(f"{name}: unknown option; expected one of {', '.join(known)}")
         values = {name: given[name] for name in known if name in given}
         options = cls(**values, dropout=dropout)  # type: ignore[arg-type]
-        options._check_cell(cell)
-        options._check_projection(projected)
-        object.__setattr__(options, "activations", options._by_place(cell))
-        return options
+        return options.fitted_to(cell, projected)
+
+    def fitted_to(self, cell: CellInfo, projected: bool) -> Options:
+        """Return them with the activation of every place, if the cell can carry them."""
+        self._check_cell(cell)
+        self._check_projection(projected)
+        object.__setattr__(self, "activations", self._by_place(cell))
+        return self
 
     def _check_cell(self, cell: CellInfo) -> None:
         """Raise where the cell has nothing for an option to act on."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from simdrnn.spec.merge import MERGES
 from simdrnn.spec.parameters import Sizes
 from simdrnn.validate import as_bool, check_choice
 
-__all__ = ["Structure"]
+__all__ = ["MERGES", "Structure"]
+
+# How two directions join. "none" keeps them apart, on an axis of their own.
+MERGES = ("concat", "sum", "mul", "ave", "none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.engine.protocol import Run
-from simdrnn.engine.random_words import multipliers
-from simdrnn.engine.steps import Steps
+from simdrnn.engine.protocol import CheckedCall
+from simdrnn.engine.random_words import between_layers
+from simdrnn.engine.steps import real_steps
 from simdrnn.layers.arguments import Layout
-from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.bound import BoundLayer
 from simdrnn.stack.skips import Skip
 from simdrnn.validate import Array
 
@@ -50,7 +50,7 @@ class StackCall:
     dropout, key : between layers; 0 is off.
     """
 
-    run: Run
+    run: CheckedCall
     layout: Layout
     states: Sequence[Any]
     reset_states: Sequence[Any]
@@ -62,33 +62,31 @@ class StackCall:
     @classmethod
     def check(
         cls,
-        layers: Sequence[RecurrentLayer],
+        bounds: Sequence[BoundLayer],
         x: object,
         state: object,
         reset_state: object,
         **shared: Any,
     ) -> StackCall:
         """Check the arguments for every layer."""
-        run, layout = layers[0]._call.run(
+        run, layout = bounds[0].checks.check(
             x, None, shared["lengths"], shared["mask"], shared["reset"], shared["masked_output"],
             shared["num_threads"],
         )  # fmt: skip
-        batch, count = run.x.shape[1], len(layers)
+        batch, count = run.x.shape[1], len(bounds)
         states = each("state", state, count)
         by_name = isinstance(reset_state, str)
         resets = (reset_state,) * count if by_name else each("reset_state", reset_state, count)
         if reset_state is not None and shared["reset"] is None:
             raise ValueError("reset_state: expected reset= with it, got None")
-        for index, layer in enumerate(layers):
-            spec, own, goal = layer._call, states[index], resets[index]
+        for index, bound in enumerate(bounds):
+            checks, own, goal = bound.checks, states[index], resets[index]
             if own is not None:
-                spec.states(f"state[{index}]", own, batch, layout)
+                checks.states(f"state[{index}]", own, batch, layout)
             if goal is not None:
                 label = "reset_state" if by_name else f"reset_state[{index}]"
-                spec.reset_states(label, goal, batch, layout, from_default=own is None)
-        whole = run.lengths is None and run.mask is None
-        real = None if whole else Steps.of(run).real
-        return cls(run, layout, states, resets, shared, real)
+                checks.reset_states(label, goal, batch, layout, from_default=own is None)
+        return cls(run, layout, states, resets, shared, real_steps(run))
 
     def options(self, index: int) -> dict[str, Any]:
         """Return the keyword arguments of layer `index`."""
@@ -96,9 +94,7 @@ class StackCall:
 
     def multipliers(self, layer: int, joined: Array) -> Array | None:
         """Return what dropout multiplies what `layer` hands on by, if it is on."""
-        if not self.dropout:
-            return None
-        return multipliers(joined.shape, layer, self.dropout, self.key, joined.dtype)
+        return between_layers(joined.shape, layer, self.dropout, self.key, joined.dtype)
 
     def climb(self, skip: Skip, count: int, run: Callable[[int, Array], Array]) -> Climbed:
         """Run `count` layers from the bottom to the top.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from simdrnn.engine.steps import where_real
 from simdrnn.stack.highway import HighwayGate
 from simdrnn.validate import Array
 
@@ -132,10 +133,7 @@ class Residual(Skip):
         """Return what layer `index` hands on."""
         if index not in self.places:
             return made, None
-        if real is None:
-            return made + given, None
-        # Not a product with `real`: what is given may be NaN where it is not read.
-        return made + np.where(real[..., None], given, made.dtype.type(0)), real
+        return made + where_real(real, given), real
 
     def join_backward(
         self, index: int, kept: Any, d_joined: Array
@@ -143,9 +141,7 @@ class Residual(Skip):
         """Return gradients for `given` and for `made`."""
         if index not in self.places:
             return None, d_joined, {}
-        if kept is None:
-            return d_joined, d_joined, {}
-        return np.where(kept[..., None], d_joined, d_joined.dtype.type(0)), d_joined, {}
+        return where_real(kept, d_joined), d_joined, {}
 
 
 class Highway(Residual):

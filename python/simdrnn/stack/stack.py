@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from simdrnn.engine.random_words import call_key
 from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.layers.savable import SavableStack
 from simdrnn.layers.tape import Tape
 from simdrnn.stack.call import StackCall, each
-from simdrnn.stack.checks import as_layers, connect
 from simdrnn.stack.container import Container
 from simdrnn.stack.highway import HighwayGate
+from simdrnn.stack.levels import Levels
 from simdrnn.stack.skips import Highway
 from simdrnn.stack.tape import StackTape
 from simdrnn.validate import Array, as_bool, as_probability, as_seed
@@ -25,7 +24,7 @@ from simdrnn.validate import Array, as_bool, as_probability, as_seed
 __all__ = ["Stack"]
 
 
-class Stack(SavableStack, Container):
+class Stack(Container):
     """Layers of different kinds, sizes and options, one on top of the other.
 
     Layer i is given u_i and makes f_i(u_i); it hands on y_i; x is the stack's input:
@@ -78,6 +77,9 @@ class Stack(SavableStack, Container):
     ['0.bias_hh_l0', '0.bias_hh_l0_reverse']
     """
 
+    __module__ = "simdrnn"
+    _made = frozenset({"_levels", "_dropout", "_seed", "_own_recorded", "_members"})
+
     def __init__(
         self,
         layers: Sequence[RecurrentLayer],
@@ -86,35 +88,32 @@ class Stack(SavableStack, Container):
         *,
         seed: int | None = None,
     ) -> None:
-        self._layers = as_layers(layers)
-        self._name = skip
-        self._skip = connect(self._layers, skip)
+        self._levels = Levels.check(layers, skip)
         self._dropout = as_probability("dropout", dropout)
-        if self._dropout > 0 and len(self._layers) == 1:
+        if self._dropout > 0 and len(self) == 1:
             warnings.warn(
                 "dropout: acts between layers, and one layer has no such place", stacklevel=2
             )
         self._seed = as_seed(seed)
         self._own_recorded = 0
-        self._members = {str(index): layer for index, layer in enumerate(self._layers)}
-        if isinstance(self._skip, Highway):
+        self._members = {str(index): layer for index, layer in enumerate(self.layers)}
+        connections = self._levels.skip
+        if isinstance(connections, Highway):
             rng = np.random.default_rng(self._seed)
-            for index in self._skip.places:
-                layer = self._layers[index]
-                gate = HighwayGate(layer.engine, layer.input_size, layer.dtype, rng)
-                self._skip.gates[index] = self._members[f"{index}.gate"] = gate
-        top = self._layers[-1]._values.letters
-        self._letters = top if skip != "concat" else ("F",)
+            for index in connections.places:
+                bound = self._levels.bounds[index]
+                gate = HighwayGate(bound.engine, bound.sizes.input_size, bound.dtype, rng)
+                connections.gates[index] = self._members[f"{index}.gate"] = gate
 
     @property
     def layers(self) -> tuple[RecurrentLayer, ...]:
         """The layers, the first one at the bottom."""
-        return self._layers
+        return self._levels.layers
 
     @property
     def skip(self) -> str | None:
         """How the layers are connected."""
-        return self._name
+        return self._levels.name
 
     @property
     def dropout(self) -> float:
@@ -129,30 +128,30 @@ class Stack(SavableStack, Container):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Floating-point type of all arrays."""
-        return self._layers[0].dtype
+        return self._levels.dtype
 
     @property
     def input_size(self) -> int:
         """I, of the first layer."""
-        return self._layers[0].input_size
+        return self.layers[0].input_size
 
     @property
     def output_size(self) -> int:
         """F, the size of the output."""
-        return self._skip.output_size()
+        return self._levels.skip.output_size()
 
     def __len__(self) -> int:
         """Return the number of layers."""
-        return len(self._layers)
+        return len(self._levels)
 
     def __getitem__(self, index: int) -> RecurrentLayer:
         """Return one of the layers."""
-        return self._layers[index]
+        return self.layers[index]
 
     def __repr__(self) -> str:
         """Show the constructor's arguments that are not the default."""
-        shown = [f"[{', '.join(map(repr, self._layers))}]"]
-        shown += [] if self._name is None else [f"skip={self._name!r}"]
+        shown = [f"[{', '.join(map(repr, self.layers))}]"]
+        shown += [] if self.skip is None else [f"skip={self.skip!r}"]
         shown += [f"dropout={self._dropout}"] if self._dropout else []
         return f"Stack({', '.join(shown)})"
 
@@ -199,7 +198,7 @@ class Stack(SavableStack, Container):
             over_time.extend(after[1:])
             return made  # type: ignore[no-any-return]
 
-        output = call.climb(self._skip, len(self), run).output
+        output = call.climb(self._levels.skip, len(self), run).output
         return (output, tuple(states), tuple(over_time)) if keep else (output, tuple(states))
 
     def record(
@@ -233,7 +232,7 @@ class Stack(SavableStack, Container):
         if training:
             key = call_key(self._seed, self._own_recorded)
             self._own_recorded += 1
-            if len(self._layers) > 1:
+            if len(self) > 1:
                 call = replace(call, dropout=self._dropout, key=key)
         tapes: list[Tape] = []
 
@@ -243,8 +242,8 @@ class Stack(SavableStack, Container):
             tapes.append(tape)
             return tape.output
 
-        output, kept = call.climb(self._skip, len(self), run)
-        return StackTape(self, call, output, tapes, kept)
+        output, kept = call.climb(self._levels.skip, len(self), run)
+        return StackTape(self._levels, self._members, call, output, tapes, kept)
 
     def _check(
         self, x: object, state: object, lengths: object, mask: object, reset: object,
@@ -252,7 +251,7 @@ class Stack(SavableStack, Container):
     ) -> StackCall:  # fmt: skip
         """Check the arguments of a call for every layer."""
         return StackCall.check(
-            self._layers, x, state, reset_state, lengths=lengths, mask=mask, reset=reset,
+            self._levels.bounds, x, state, reset_state, lengths=lengths, mask=mask, reset=reset,
             masked_output=masked_output, num_threads=num_threads,
         )  # fmt: skip
 
@@ -271,28 +270,20 @@ class Stack(SavableStack, Container):
         ------
         ValueError : the stack has residuals or highways: its output is more than its state.
         """
-        self._check_last()
+        self._levels.check_last()
         if state is None:
             raise TypeError("state: expected the state that a call returned, got None")
         states = each("state", state, len(self))
-        shown = self._skip.shown()
-        return self._skip.output([self[index].last_output(states[index]) for index in shown])
+        skip = self._levels.skip
+        shown = skip.shown()
+        return skip.output([self[index].last_output(states[index]) for index in shown])
 
-    def _check_last(self) -> None:
-        """Raise unless the output is made of the layers' states alone."""
-        if not self._skip.last_is_state:
-            raise ValueError(
-                f"last_output: expected skip None or 'concat', got {self._name!r}; "
-                "take the output at the last real step of each row"
-            )
+    def _configuration(self) -> dict[str, Any]:
+        """Return the constructor's keyword arguments, less the layers."""
+        return {"skip": self.skip, "dropout": self.dropout, "seed": self.seed}
 
-    @property
-    def _recorded(self) -> tuple[int, ...]:
-        """How many training calls the stack and its layers have recorded: it decides dropout."""
-        return (self._own_recorded, *(layer._recorded for layer in self._layers))
-
-    @_recorded.setter
-    def _recorded(self, counts: tuple[int, ...]) -> None:
-        self._own_recorded, *own = counts
-        for layer, count in zip(self._layers, own, strict=True):
-            layer._recorded = count
+    def _rebuild(self, layers: Sequence[RecurrentLayer], configuration: Mapping[str, Any]) -> None:
+        """Build it as the constructor does, of what it was told then."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Stack.__init__(self, layers, **configuration)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from simdrnn.layers.gradients import Gradients
+from simdrnn.layers.parametrised import Parametrised
 from simdrnn.layers.tape import Tape
 from simdrnn.stack.call import StackCall, each
+from simdrnn.stack.container import named, versions
+from simdrnn.stack.levels import Levels
 from simdrnn.validate import Array, as_array, check_shape
-
-if TYPE_CHECKING:
-    from simdrnn.stack.stack import Stack
 
 __all__ = ["StackTape"]
 
@@ -30,18 +30,19 @@ class StackTape:
     last_output : the output at each row's last real step.
     """
 
-    __slots__ = ("_call", "_kept", "_stack", "_versions", "output", "state", "tapes")
+    __slots__ = ("_call", "_kept", "_levels", "_members", "_versions", "output", "state", "tapes")
 
     def __init__(
         self,
-        stack: Stack,
+        levels: Levels,
+        members: Mapping[str, Parametrised],
         call: StackCall,
         output: Array,
         tapes: Sequence[Tape],
         kept: Sequence[Any],
     ) -> None:
-        self._stack, self._call, self._kept = stack, call, kept
-        self._versions = stack._versions()
+        self._levels, self._members, self._call, self._kept = levels, members, call, kept
+        self._versions = versions(members)
         output.flags.writeable = False
         self.output = output.view()  # a view's flag cannot be set again
         self.tapes = tuple(tapes)
@@ -55,8 +56,8 @@ class StackTape:
     @property
     def last_output(self) -> Array:
         """The output at each row's last real step of each direction: (B, F)."""
-        skip = self._stack._skip
-        self._stack._check_last()
+        skip = self._levels.skip
+        self._levels.check_last()
         return skip.output([self.tapes[index].last_output for index in skip.shown()])
 
     def backward(
@@ -79,8 +80,8 @@ class StackTape:
         ------
         ValueError : the stack's parameters changed after it was recorded.
         """
-        stack, call, skip = self._stack, self._call, self._stack._skip
-        if stack._versions() != self._versions:
+        levels, call, skip = self._levels, self._call, self._levels.skip
+        if versions(self._members) != self._versions:
             raise ValueError(
                 "backward: expected the parameters that were recorded, "
                 "got parameters changed since; record again"
@@ -94,7 +95,7 @@ class StackTape:
         for index in reversed(range(len(self.tapes))):
             d_own = _sum(d_joined[index], d_below)
             if d_own is None:
-                d_own = call.zeros(stack.layers[index]._width, stack.dtype)
+                d_own = call.zeros(levels.bounds[index].width, levels.dtype)
             d_direct, d_made, of_gate = skip.join_backward(index, self._kept[index], d_own)
             d_layer = self._as_made(index, d_made)
             grads.insert(0, self.tapes[index].backward(d_layer, d_states[index], d_lasts[index]))
@@ -114,47 +115,47 @@ class StackTape:
         return Gradients(
             call.layout.caller(cast("Array", d_x)),
             tuple(own.state for own in grads),  # type: ignore[misc]
-            {name: params[name] for name in stack.parameters()},
+            {name: params[name] for name, *_ in named(self._members)},
             reset_state=None if all(own is None for own in resets) else resets,  # type: ignore[arg-type]
         )
 
     def _as_made(self, index: int, d_made: Array) -> Array:
         """Give a gradient (T, B, F) the form of the output of layer `index`."""
-        shaped = d_made.reshape(*d_made.shape[:2], *self._stack.layers[index]._values.shape)
+        shaped = d_made.reshape(*d_made.shape[:2], *self._levels.bounds[index].values.shape)
         return self._call.layout.caller(shaped)
 
     def _d_output(self, value: object) -> Array:
         """Check `d_output` and view it as (T, B, F)."""
-        stack, layout = self._stack, self._call.layout
+        levels, layout = self._levels, self._call.layout
         steps, batch = self._call.run.x.shape[:2]
-        width = stack._skip.output_size()
+        width = levels.skip.output_size()
         if value is None:
-            return self._call.zeros(width, stack.dtype)
-        array = as_array("d_output", value, stack.dtype)
-        letters = layout.shape("T", "B", *stack._letters)
+            return self._call.zeros(width, levels.dtype)
+        array = as_array("d_output", value, levels.dtype)
+        letters = layout.shape("T", "B", *levels.letters)
         check_shape("d_output", array, letters, self.output.shape)
         return layout.time_first(array).reshape(steps, batch, width)
 
     def _d_states(self, value: object) -> Sequence[Any]:
         """Check `d_state` for every layer."""
-        layers, layout = self._stack.layers, self._call.layout
+        bounds, layout = self._levels.bounds, self._call.layout
         batch = self._call.run.x.shape[1]
-        states = each("d_state", value, len(layers))
-        for index, (layer, own) in enumerate(zip(layers, states, strict=True)):
+        states = each("d_state", value, len(bounds))
+        for index, (bound, own) in enumerate(zip(bounds, states, strict=True)):
             if own is not None:
-                layer._call.states(f"d_state[{index}]", own, batch, layout, optional=True)
+                bound.checks.states(f"d_state[{index}]", own, batch, layout, optional=True)
         return states
 
     def _d_lasts(self, value: object) -> Sequence[Array | None]:
         """Check `d_last_output` and cut it into what is each layer's."""
-        stack, layout = self._stack, self._call.layout
+        levels, layout = self._levels, self._call.layout
         if value is None:
-            return [None] * len(stack.layers)
-        stack._check_last()
-        array = as_array("d_last_output", value, stack.dtype)
-        letters = ("B", *stack._letters) if layout.batched else stack._letters
+            return [None] * len(levels)
+        levels.check_last()
+        array = as_array("d_last_output", value, levels.dtype)
+        letters = ("B", *levels.letters) if layout.batched else levels.letters
         check_shape("d_last_output", array, letters, self.last_output.shape)
-        return stack._skip.output_backward(array)
+        return levels.skip.output_backward(array)
 
 
 def _sum(left: Array | None, right: Array | None) -> Array | None:

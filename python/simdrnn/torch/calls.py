@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from simdrnn.engine.protocol import Run, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, TapeArrays
 from simdrnn.runtime import get_num_threads
 from simdrnn.torch.packed import Packed
 from simdrnn.torch.ragged import Ragged
@@ -59,7 +59,9 @@ def _time_first(spec: Spec, array: Array) -> Array:
     return array.swapaxes(0, 1) if spec.batch_first else array
 
 
-def _arguments(spec: Spec, packed: Packed, given: Arguments) -> tuple[Run, Layout, Ragged | None]:
+def _arguments(
+    spec: Spec, packed: Packed, given: Arguments
+) -> tuple[CheckedCall, Layout, Ragged | None]:
     """Return the call as engines take it, the shapes of what it makes, and where rows end."""
     x, ragged = _array(given.x), None
     if given.batch_sizes is None:
@@ -74,7 +76,7 @@ def _arguments(spec: Spec, packed: Packed, given: Arguments) -> tuple[Run, Layou
     else:
         states = [np.zeros(shape, x.dtype) for shape in layout.states]
     key = None if given.key is None else int(given.key) & _KEY_MASK
-    run = Run(
+    run = CheckedCall(
         x,
         tuple(states),
         lengths=None if ragged is None else ragged.lengths,

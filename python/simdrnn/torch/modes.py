@@ -12,10 +12,11 @@ from torch.autograd import forward_ad
 
 __all__ = ["Mode", "mode"]
 
-_dispatch_modes = torch._C._len_torch_dispatch_stack
-_functorch = torch._C._are_functorch_transforms_active
-_autocast = torch._C._is_any_autocast_enabled
-_tracing = torch._C._get_tracing_state
+_C = torch._C
+_dispatch_modes = _C._len_torch_dispatch_stack
+_functorch = _C._are_functorch_transforms_active
+_autocast = _C._is_any_autocast_enabled
+_tracing = _C._get_tracing_state
 
 
 class Mode(IntEnum):

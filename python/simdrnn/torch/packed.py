@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from simdrnn.engine.compiled import Network
+from simdrnn.engine.packing import ComparedArrays, Packing
 from simdrnn.spec.cell import compiled_cells
 from simdrnn.spec.options import Options
 from simdrnn.torch.spec import Spec
-from simdrnn.validate import Array
 
 __all__ = ["DTYPES", "Packed", "forget", "packed_for", "takes"]
 
@@ -22,13 +22,6 @@ DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float32: np.dtype(np.float32),
     torch.float64: np.dtype(np.float64),
 }
-
-# What writes to a weight behind the back of its version (``weight.data.copy_``, another process,
-# NumPy) nearly always writes all of it: so many elements, evenly spread, are looked at in every
-# call. Weights of up to so many are compared in whole, for less than a microsecond each; that also
-# finds the single elements that `torch.autograd.gradcheck` changes through ``.data``.
-_SAMPLES = 16
-_COMPARED = 4096
 
 # Networks without owner that are kept for a layer. In a training loop the graph of the last step is
 # often still there when the next one packs its weights: two take turns then.
@@ -61,22 +54,34 @@ def takes(spec: Spec, weights: Sequence[Any]) -> bool:
 
 
 class _Seen:
-    """A weight as it was when it was packed."""
+    """A tensor as it was when its values were packed: what of it can tell quickly of a change."""
 
-    __slots__ = ("bytes", "pointer", "ref", "sample", "version")
+    __slots__ = ("pointer", "ref", "version")
 
-    def __init__(self, weight: torch.Tensor, values: Array) -> None:
+    def __init__(self, weight: torch.Tensor) -> None:
         self.ref = weakref.ref(weight)
         # Tensors made in inference mode have no version: they are packed at every call.
         self.version = -1 if weight.is_inference() else weight._version
         self.pointer = weight.data_ptr()
-        step = 1 if values.size <= _COMPARED else values.size // _SAMPLES
-        self.sample = values.reshape(-1)[::step]
-        self.bytes = self.sample.tobytes()
+
+    def is_still(self, weight: torch.Tensor) -> bool:
+        """Tell whether it is this very tensor, and nothing says that it has changed."""
+        known = self.ref()
+        return (
+            known is not None
+            and known is weight
+            and self.version >= 0
+            and known._version == self.version
+            and known.data_ptr() == self.pointer
+        )
 
 
 class Packed:
     """A network that holds the values of certain weights; it is never given others.
+
+    Much writes to a weight without raising its version: ``weight.data``, NumPy, another process.
+    So where the version says that nothing changed, the values are compared, all of them:
+    `simdrnn.engine.packing` says how, and what that costs.
 
     Attributes
     ----------
@@ -84,7 +89,7 @@ class Packed:
     widths : H, and the width of h.
     """
 
-    __slots__ = ("_seen", "_spares", "_spec", "_token", "network", "widths")
+    __slots__ = ("_packing", "_seen", "_spares", "_spec", "network", "widths")
 
     def __init__(
         self, spec: Spec, weights: Sequence[torch.Tensor], spares: list[Network] | None = None
@@ -100,29 +105,20 @@ class Packed:
                 spec.num_layers, spec.directions, _options(spec.cell, spec.dropout),
                 widths.output if spec.projected else 0,
             )  # fmt: skip
-        self._token = network.token()
-        arrays = [np.ascontiguousarray(weight.detach().numpy()) for weight in weights]
-        for index, own in enumerate(spec.by_pass(arrays)):
-            network.set_parameters(index, *own)
-        self._seen = [_Seen(*pair) for pair in zip(weights, arrays, strict=True)]
+        self._seen = [_Seen(weight) for weight in weights]
+        values = ComparedArrays([weight.detach().numpy() for weight in weights], watched=True)
+        self._packing = Packing(network, values, lambda: spec.by_pass(values.copies))
+        self._packing.ready()
         self.network = network
 
     def holds(self, spec: Spec, weights: Sequence[Any]) -> bool:
         """Tell whether it was made of these very tensors, and they have not changed since."""
-        if len(weights) != len(self._seen) or spec != self._spec:
-            return False
-        for weight, seen in zip(weights, self._seen, strict=True):
-            known = seen.ref()
-            if (
-                known is None
-                or known is not weight
-                or seen.version < 0
-                or known._version != seen.version
-                or known.data_ptr() != seen.pointer
-                or seen.sample.tobytes() != seen.bytes
-            ):
-                return False
-        return bool(self.network.token() == self._token)
+        return (
+            len(weights) == len(self._seen)
+            and spec == self._spec
+            and all(map(_Seen.is_still, self._seen, weights))
+            and self._packing.fresh()
+        )
 
     def __del__(self, most: int = _MOST_SPARES) -> None:
         """Leave the network to the next, now that no call and no graph needs these weights."""

@@ -131,12 +131,13 @@ def _without_onednn() -> Iterator[None]:
 
     ``torch.backends.mkldnn.flags`` sets more than that, and warns of it.
     """
+    switch = torch._C._set_mkldnn_enabled
     was = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)
+    switch(False)
     try:
         yield
     finally:
-        torch._C._set_mkldnn_enabled(was)
+        switch(was)
 
 
 def _alias(tensor: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,8 @@ import numpy as np
 from simdrnn.engine.protocol import State
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.gradients import Gradients
-from simdrnn.layers.learned_states import LearnedStates
-from simdrnn.layers.tape import Tape
+from simdrnn.layers.passes import LearnedStates
+from simdrnn.layers.tape import Tape, recording_of
 from simdrnn.validate import Array
 
 __all__ = ["Again", "ChunkGradients", "ChunkTape"]
@@ -134,7 +134,7 @@ class ChunkTape:
             grads = self._tape.backward(d_output, d_state)
         else:
             grads, later = self._backward_twice(self._again, d_output, d_state)
-        carried = self._members(grads.state)
+        carried = self.members(grads.state)
         if self._first:  # it begins with the initial state itself
             initial = [member.copy() for member in carried]
         else:
@@ -157,8 +157,8 @@ class ChunkTape:
     ) -> tuple[Gradients, list[Array]]:
         """Go back through both recordings; return also the gradient for the second's state."""
         layout, tape, rows = self._layout, self._tape, again.rows
-        d_sequence = tape._d_output(d_output)
-        d_final = tape._d_final(d_state)
+        recording = recording_of(tape)
+        d_sequence, d_final = recording.d_output(d_output), recording.d_final(d_state)
         d_first = _only(again.before, d_sequence)
         d_later = _only(~again.before[:, rows], d_sequence[:, rows])
         states = [state.copy() for state in d_final]
@@ -174,16 +174,16 @@ class ChunkTape:
             layout.time_first(grads.attention)[:, rows] += layout.time_first(later.attention)
         for name, value in later.params.items():
             grads.params[name] += value
-        return grads, self._members(later.state)
+        return grads, self.members(later.state)
 
-    def _members(self, state: Any) -> list[Array]:
+    def members(self, state: Any) -> list[Array]:
         """View a caller's state as arrays (L, B, H)."""
         members = state if isinstance(state, tuple) else (state,)
         return [self._layout.layered(member) for member in members]
 
     def _with_rows(self, state: Any, other: Any, rows: Array) -> State:
         """Return `state` with some rows taken from `other`."""
-        merged = [member.copy() for member in self._members(state)]
-        for member, replaced in zip(merged, self._members(other), strict=True):
+        merged = [member.copy() for member in self.members(state)]
+        for member, replaced in zip(merged, self.members(other), strict=True):
             member[:, rows] = replaced
         return self._layout.caller_state(tuple(merged))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simdrnn.layers.gradients import Gradients
-from simdrnn.layers.parametrised import Parametrised
+from simdrnn.layers.parametrised import Parametrised, parameters_of
 from simdrnn.spec.parameters import ParameterSpec, check_memory
 from simdrnn.validate import (
     Array,
@@ -56,6 +56,8 @@ class Linear(Parametrised):
     ((7, 2, 3), (5, 3))
     """
 
+    __module__ = "simdrnn"
+
     in_features: int
     out_features: int
     weight: Array
@@ -90,9 +92,11 @@ class Linear(Parametrised):
         sizes = {"in_features": self.in_features, "out_features": self.out_features}
         return sizes | {"bias": self.bias is not None, "dtype": self.dtype.name}
 
+    _made = frozenset({"bias"})
+
     def __setattr__(self, name: str, value: object) -> None:
         """Check and copy what is assigned to a parameter."""
-        if name == "bias" and "bias" not in self._specs:
+        if name == "bias" and "bias" not in self._own.specs:
             raise AttributeError("bias: expected a Linear with a bias, got one built without")
         super().__setattr__(name, value)
 
@@ -103,7 +107,7 @@ class Linear(Parametrised):
 
     def __call__(self, x: Array) -> Array:
         """Return ``x @ weight.T + bias``: (..., I) -> (..., O)."""
-        rows = self._rows(x)
+        rows = _rows(self, x)
         output = rows @ self.weight.T
         if self.bias is not None:
             output += self.bias
@@ -111,14 +115,7 @@ class Linear(Parametrised):
 
     def record(self, x: Array) -> LinearTape:
         """Run forward; return a tape with ``output`` and ``backward``, which reads `x` itself."""
-        return LinearTape(self(x), self, x, self._version)
-
-    def _rows(self, x: Array) -> Array:
-        array = as_array("x", x, self.dtype)
-        if array.ndim == 0 or array.shape[-1] != self.in_features:
-            wanted = f"(..., I) = (..., {self.in_features})"
-            raise ValueError(f"x: expected shape {wanted}, got {array.shape}")
-        return _as_rows(array)
+        return LinearTape(self(x), self, x, self._own.version)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,9 +130,9 @@ class LinearTape:
     def backward(self, d_output: Array) -> Gradients:
         """Return the gradients for `d_output` (..., O); may be called more than once."""
         module = self._module
-        _check_version("Linear", self._version, module._version)
+        _check_version("Linear", self._version, parameters_of(module).version)
         d_rows = _as_rows(_check_d_output(d_output, self.output, "O"))
-        params = {"weight": d_rows.T @ module._rows(self._x)}
+        params = {"weight": d_rows.T @ _rows(module, self._x)}
         if module.bias is not None:
             # Summed in float64: along the first axis NumPy adds one by one, not pairwise.
             params["bias"] = d_rows.sum(axis=0, dtype=np.float64).astype(module.dtype)
@@ -165,6 +162,8 @@ class Embedding(Parametrised):
     >>> grads.params["weight"][:, 0]
     array([0., 1., 0., 2., 0., 0., 0., 0., 0., 1.], dtype=float32)
     """
+
+    __module__ = "simdrnn"
 
     embedding_dim: int
     num_embeddings: int
@@ -233,6 +232,14 @@ class EmbeddingTape:
                 d_rows[order], starts, axis=0, dtype=np.float64
             )
         return Gradients(None, None, {"weight": d_weight})
+
+
+def _rows(module: Linear, x: Array) -> Array:
+    array = as_array("x", x, module.dtype)
+    if array.ndim == 0 or array.shape[-1] != module.in_features:
+        wanted = f"(..., I) = (..., {module.in_features})"
+        raise ValueError(f"x: expected shape {wanted}, got {array.shape}")
+    return _as_rows(array)
 
 
 def integer_array(name: str, value: object) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simdrnn.validate import Array, as_array
 
-__all__ = ["Trainable", "as_floats", "as_number"]
+__all__ = ["Trainable", "as_floats", "as_number", "lend"]
 
 
 @runtime_checkable
@@ -28,6 +28,11 @@ class Trainable(Protocol):
     def _update_parameters(self) -> AbstractContextManager[dict[str, Array]]:
         """Name -> writable array, valid inside the ``with``; on exit the layer knows it changed."""
         ...
+
+
+def lend(owner: Trainable) -> AbstractContextManager[dict[str, Array]]:
+    """Lend the arrays of what is trained for writing, by name."""
+    return owner._update_parameters()
 
 
 def as_floats(name: str, value: object) -> Array:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import Run
+from simdrnn.engine.protocol import CheckedCall
 from simdrnn.layers.arguments import Layout
-from simdrnn.layers.learned_states import LearnedStates
+from simdrnn.layers.bound import bound_layer
+from simdrnn.layers.passes import LearnedStates
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.layers.tape import Tape
 from simdrnn.training.chunk_tape import Again, ChunkTape
@@ -124,17 +125,18 @@ def tbptt(
             "still to come"
         )
     as_bool("training", training)
-    run, layout = layer._call.run(
+    bound = bound_layer(layer)
+    run, layout = bound.checks.check(
         x, state, lengths, mask, reset, masked_output, num_threads, attention=attention
     )
     return _chunks(
-        layer, run, layout, steps, training, None if state is not None else layer._call.learned
+        layer, run, layout, steps, training, None if state is not None else bound.learned
     )
 
 
 def _chunks(
     layer: RecurrentLayer,
-    run: Run,
+    run: CheckedCall,
     layout: Layout,
     k: int,
     training: bool,
@@ -145,24 +147,24 @@ def _chunks(
     for index, start in enumerate(range(0, len(run.x), k)):
         part = _cut(run, start, min(start + k, len(run.x)))
         tape = _record(layer, part, carried, index == 0, layout, training, learned)
-        carried = tuple(tape._members(tape.state))
+        carried = tuple(tape.members(tape.state))
         yield Chunk(index, start, start + len(part.x), tape)
 
 
-def _cut(run: Run, start: int, stop: int) -> Run:
+def _cut(run: CheckedCall, start: int, stop: int) -> CheckedCall:
     """Return steps `start` to `stop` of a run."""
     lengths = None if run.lengths is None else np.clip(run.lengths - start, 0, stop - start)
     mask = None if run.mask is None else run.mask[start:stop]
     reset = None if run.reset is None else run.reset[start:stop]
-    scores = None if run.attention is None else run.attention[start:stop]
+    attention = None if run.attention is None else run.attention[start:stop]
     return run._replace(
-        x=run.x[start:stop], lengths=lengths, mask=mask, reset=reset, attention=scores
+        x=run.x[start:stop], lengths=lengths, mask=mask, reset=reset, attention=attention
     )
 
 
 def _record(
     layer: RecurrentLayer,
-    run: Run,
+    run: CheckedCall,
     carried: tuple[Array, ...],
     first: bool,
     layout: Layout,
@@ -172,7 +174,7 @@ def _record(
     """Record one chunk, whose initial state, where resets go back to, is ``run.states``."""
     steps, batch = run.x.shape[:2]
 
-    def record(part: Run) -> Tape:
+    def record(part: CheckedCall) -> Tape:
         form = layout.caller
         lengths = part.lengths
         if lengths is not None and not layout.batched:

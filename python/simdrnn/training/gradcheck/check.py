@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.stack.stack import Stack
 from simdrnn.training.gradcheck.probe import Probe, layers_of
@@ -157,7 +158,7 @@ def _drawn(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Put arrays in the place of the word "random", laid out as the layer takes them."""
-    layout = layers_of(layer)[0]._call.layout
+    layout = bound_layer(layers_of(layer)[0]).checks.layout
     draws = {
         "lengths": rng.integers(0, steps + 1, batch),
         "mask": layout.caller(rng.random((steps, batch)) < 0.7),

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.savable import go_on, recorded_calls
 from simdrnn.layers.tape import Tape
 from simdrnn.stack.stack import Stack
 from simdrnn.stack.tape import StackTape
@@ -59,13 +61,14 @@ def _random_state(layer: RecurrentLayer | Stack, form: Any, rng: np.random.Gener
     drawn = _random_like(form, rng)
     if not isinstance(drawn, tuple):
         return drawn
-    pairs_of_one = zip(layer._info.carried, drawn, strict=True)
+    pairs_of_one = zip(bound_layer(layer).info.carried, drawn, strict=True)
     return tuple(_positive(value) if state.positive else value for state, value in pairs_of_one)
 
 
 def _move_learned(layer: RecurrentLayer, rng: np.random.Generator) -> None:
     """Let learned states that must be positive begin above 0: at 0 they have no derivative."""
-    for specs, state in zip(layer._state_specs, layer._info.carried, strict=False):
+    bound = bound_layer(layer)
+    for specs, state in zip(bound.learned_specs, bound.info.carried, strict=False):
         if state.positive:
             layer.load_state_dict(
                 {spec.name: _positive(rng.standard_normal(spec.shape)) for spec in specs},
@@ -89,12 +92,12 @@ class Probe:
         self._layer = copy.deepcopy(layer)
         for one in layers_of(self._layer):
             _move_learned(one, rng)
-        self._recorded = layer._recorded
+        self._recorded = recorded_calls(layer)
         self._steps = steps
-        layout = layers_of(layer)[0]._call.layout
+        layout = bound_layer(layers_of(layer)[0]).checks.layout
         self._x = layout.caller(rng.standard_normal((steps, batch, layer.input_size)))
         beside: dict[str, Any] = {}
-        if any(one._info.step_inputs for one in layers_of(layer)):
+        if any(bound_layer(one).info.step_inputs for one in layers_of(layer)):
             beside = {"attention": layout.caller(rng.random((steps, batch)))}
         self._call = call | beside
         form = layer(self._x, **beside)[1]
@@ -118,7 +121,7 @@ class Probe:
 
     def _record(self) -> Tape | StackTape:
         """Record the layer as it stands now, every time with the same dropout."""
-        self._layer._recorded = self._recorded
+        go_on(self._layer, self._recorded)
         return self._layer.record(self._x, self._state, **self._call)
 
     def _loss(self) -> float:
@@ -134,7 +137,7 @@ class Probe:
         finals, weights = _leaves("state", tape.state), _leaves("state", self._d_state)
         largest = max(float(np.abs(a).max(initial=1.0)) for a in (tape.output, *finals.values()))
         squares = [float(np.square(a).sum()) for a in (self._d_output, *weights.values())]
-        sums = max(max(one.input_size, one._width) + one.hidden_size for one in layers)
+        sums = max(max(one.input_size, bound_layer(one).width) + one.hidden_size for one in layers)
         depth = sum(one.num_layers for one in layers)
         if isinstance(self._layer, Stack):  # gates are layers of one product more
             depth = 2 * depth
