@@ -161,8 +161,8 @@ _GEMM = (
     ),
     Mutant(
         "pack-last-recurrent-bias-lost", GEMM + "pack.hpp",
-        find="a.bias_hh != nullptr && g < P::kJoint",
-        plant="a.bias_hh != nullptr && g + 1 < P::kJoint",
+        find="a.bias_hh != nullptr && g < p.joint",
+        plant="a.bias_hh != nullptr && g + 1 < p.joint",
         fault="off by one",
         seen="bias_hh of the last gate does nothing",
     ),
@@ -171,8 +171,8 @@ _GEMM = (
 _CELLS = (
     Mutant(
         "lstm-forget-gradient-of-the-new-c", CELLS + "lstm.hpp",
-        find="d_pre[kForget] = d_c * state[kCell] * p.sigmoid_slope(f, kForget);",
-        plant="d_pre[kForget] = d_c * saved[4] * p.sigmoid_slope(f, kForget);",
+        find="through(d_c * p.drop(g), d_c * c, d_gates);",
+        plant="through(d_c * p.drop(g), d_c * saved[kOutput + 1], d_gates);",
         fault="states swapped",
         seen="forget gates of LSTMs learn from the wrong step",
     ),
@@ -206,8 +206,8 @@ _CELLS = (
     ),
     Mutant(
         "minimal-rnn-loses-the-direct-gradient", CELLS + "minimal_rnn.hpp",
-        find="fma(d_operand, p.tanh_slope(saved[0], kLatent), d_pre_latent)",
-        plant="d_operand * p.tanh_slope(saved[0], kLatent)",
+        find="fma(d_operand, p.slope(saved[0], kLatent), d_pre_latent)",
+        plant="d_operand * p.slope(saved[0], kLatent)",
         fault="lost accumulate",
         seen="MinimalRNN's W learns through one of its two ways only",
     ),
@@ -226,14 +226,14 @@ _CELLS = (
         seen="weight_u of IndRNN learns from the wrong step",
     ),
     Mutant(
-        "lstm-coupled-gradient-swapped", CELLS + "lstm_variants.hpp",
-        find="kCoupling == Coupling::kForgetFromInput ? d_input - d_forget : d_forget - d_input",
+        "lstm-coupled-gradient-swapped", CELLS + "lstm.hpp",
+        find="kForgets ? d_forget - d_input : d_input - d_forget",
         plant="d_input - d_forget",
         fault="case left out",
         seen="one of the two coupled LSTMs learns the wrong way",
     ),
     Mutant(
-        "lstm-peephole-of-o-not-followed", CELLS + "lstm_variants.hpp",
+        "lstm-peephole-of-o-not-followed", CELLS + "lstm.hpp",
         find="d_c = fma(saved[kSaved + kUpdates], d_pre[kOutput], d_c);",
         plant="",
         fault="path of a gradient left out",

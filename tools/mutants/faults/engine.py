@@ -231,7 +231,7 @@ _BACKWARD = (
     ),
     Mutant(
         "separate-bias-gradient-dropped", ENGINE + "weight_gradients.hpp",
-        find="sums.total(p, rows, overwrite, products_ + first, behind, d.bias_hh + joint);",
+        find="sums.total(p, rows, overwrite, at_.pre_apart * hidden_, behind, d.bias_hh + joint);",
         plant="",
         fault="dropped bias",
         seen="bias_hh of a GRU's candidate has no gradient",
@@ -245,8 +245,8 @@ _BACKWARD = (
     ),
     Mutant(
         "projection-gradient-of-other-columns", ENGINE + "weight_gradients.hpp",
-        find="return attention() + info_.attention * hidden_;",
-        plant="return cell_parameters();",
+        find="at_.projected * hidden_, projected_size_,",
+        plant="(ON ? at_.parameters : at_.projected) * hidden_, projected_size_,",
         fault="wrong offset",
         seen="weight_hr of LSTMs with peepholes gets their gradients",
     ),

@@ -24,7 +24,7 @@ _FORWARD = (
     ),
     Mutant(
         "hoisted-bias-dropped", FORWARD + "rows.hpp",
-        find="pass_.options.norm.on ? nullptr : pass_.weights.bias[kPhase]",
+        find="pass_.options.norm.on ? nullptr : pass_.weights.bias[phase]",
         plant="nullptr",
         fault="dropped bias",
         seen="small batches are computed without biases",

@@ -54,7 +54,7 @@ _CHECKS = (
     ),
     Mutant(
         "reset-to-learned-goes-to-state", LAYERS + "arguments.py",
-        find="return None if from_default else self.learned.states(batch)",
+        find="return None if from_default else self._learned.states(batch)",
         plant="return None",
         fault="wrong state at reset",
         seen='reset_state="learned" goes back to the given state',
@@ -165,7 +165,7 @@ _RANDOM = (
     ),
     Mutant(
         "weight-dropout-not-differentiated", LAYERS + "weight_noise.py",
-        find="_drop(params[name], mask, self.layer.options.weight_dropout or 0.0)",
+        find="_drop(params[name], mask, self.bound.options.weight_dropout or 0.0)",
         plant="pass",
         fault="option ignored in backward only",
         seen="dropped weights are updated",
@@ -182,8 +182,12 @@ _RANDOM = (
 _COMPOSED = (
     Mutant(
         "composed-gradient-of-other-dropout", ENGINE + "composed.py",
-        find="dropped = self._dropout(run, layer - 1) if layer and self._drops(run) else None",
-        plant="dropped = self._dropout(run, layer) if layer and self._drops(run) else None",
+        find=
+        "for layer in reversed(range(len(self._networks))):\n            "
+        "dropped = self._dropout(run, layer - 1)",
+        plant=
+        "for layer in reversed(range(len(self._networks))):\n            "
+        "dropped = self._dropout(run, layer) if layer else None",
         fault="off by one",
         seen="merge and dropout together: wrong gradients",
     ),
@@ -210,8 +214,8 @@ _COMPOSED = (
     ),
     Mutant(
         "attention-of-the-first-layer", ENGINE + "composed.py",
-        find="d_attention += plan.turn(d_scores)",
-        plant="d_attention[...] = plan.turn(d_scores)",
+        find="d_attention += plan.turn(d_of_layer)",
+        plant="d_attention[...] = plan.turn(d_of_layer)",
         fault="lost accumulate",
         seen="gradients for attention are those of one layer",
     ),
@@ -237,14 +241,14 @@ _COMPOSED = (
         seen="all_states shows old states after a reset at a masked step",
     ),
     Mutant(
-        "merge-product-gradients-swapped", SPEC + "merge.py",
+        "merge-product-gradients-swapped", ENGINE + "merge.py",
         find="np.multiply(d_joined, reverse, out=d_forward)",
         plant="np.multiply(d_joined, forward, out=d_forward)",
         fault="transposed merge",
         seen='wrong gradients with merge="mul"',
     ),
     Mutant(
-        "merge-mean-gradient-not-halved", SPEC + "merge.py",
+        "merge-mean-gradient-not-halved", ENGINE + "merge.py",
         find="d_forward *= d_both.dtype.type(0.5)",
         plant="pass",
         fault="wrong scale",
@@ -254,28 +258,28 @@ _COMPOSED = (
 
 _TAPES = (
     Mutant(
-        "tape-of-old-parameters", LAYERS + "tape.py",
-        find="if layer._version != self._version:",
+        "tape-of-old-parameters", LAYERS + "recording.py",
+        find="if bound.parameters.version != self.version:",
         plant="if False:",
         fault="check loosened",
         seen="backward after the optimiser's step gives gradients of nothing",
     ),
     Mutant(
-        "learned-reset-has-no-gradient", LAYERS + "tape.py",
-        find="used += [d_reset] if self._uses.learned_reset and d_reset is not None else []",
+        "learned-reset-has-no-gradient", LAYERS + "recording.py",
+        find="used += [d_reset] if self.uses.learned_reset and d_reset is not None else []",
         plant="pass",
         fault="path of a gradient left out",
         seen="learned states do not learn from resets",
     ),
     Mutant(
-        "all-states-one-place-off", LAYERS + "states_over_time.py",
+        "all-states-one-place-off", LAYERS + "states.py",
         find="range(width - info.states + 1, width)",
         plant="range(width - info.states, width - 1)",
         fault="off by one",
         seen="all_states gives a gate for c",
     ),
     Mutant(
-        "last-output-at-the-other-end", LAYERS + "last_output.py",
+        "last-output-at-the-other-end", LAYERS + "states.py",
         find="if structure.reverse:\n        places",
         plant="if not structure.reverse:\n        places",
         fault="direction",
@@ -296,7 +300,7 @@ _TAPES = (
         seen="memory_budget is exceeded",
     ),
     Mutant(
-        "learned-states-of-one-row", LAYERS + "learned_states.py",
+        "learned-states-of-one-row", LAYERS + "passes.py",
         find="d_use[index].sum(axis=1, dtype=np.float64)",
         plant="d_use[index][:, 0].astype(np.float64)",
         fault="lost sum",
@@ -306,24 +310,31 @@ _TAPES = (
 
 _FRESH = (
     Mutant(
-        "packed-weights-of-old-parameters", LAYERS + "bound.py",
-        find="stamp is None or stamp[0] != self._version or stamp[1] != engine.token()",
-        plant="stamp is None or stamp[1] != engine.token()",
+        "packed-weights-of-old-parameters", ENGINE + "packing.py",
+        find="if self._version != self.source.version or self._token != self.network.token():",
+        plant="if self._token != self.network.token():",
         fault="stale packed weights",
         seen="training changes nothing",
     ),
     Mutant(
-        "packed-weights-of-another-isa", LAYERS + "bound.py",
-        find="stamp is None or stamp[0] != self._version or stamp[1] != engine.token()",
-        plant="stamp is None or stamp[0] != self._version",
+        "packed-weights-of-another-isa", ENGINE + "packing.py",
+        find="if self._version != self.source.version or self._token != self.network.token():",
+        plant="if self._version != self.source.version:",
         fault="stale packed weights",
         seen="sr.isa.use() does not act on layers that have run",
     ),
     Mutant(
-        "copies-share-parameters", LAYERS + "parametrised.py",
-        find='return state | {"_parameters": self.state_dict()}',
-        plant='return state | {"_parameters": self._parameters}',
+        "watched-arrays-not-compared", ENGINE + "packing.py",
+        find="same = len(arrays) == len(self._kept) and all(",
+        plant="same = len(arrays) == len(self._kept) or all(",
         fault="stale packed weights",
+        seen="weights that PyTorch, Keras or JAX changed in place go unnoticed",
+    ),
+    Mutant(
+        "copies-share-parameters", LAYERS + "parametrised.py",
+        find='np.array(values[name], dtype, order="C")',
+        plant='np.asarray(values[name], dtype, order="C")',
+        fault="missing copy",
         seen="training a layer changes its copies, which do not notice",
     ),
     Mutant(
@@ -368,22 +379,22 @@ _STACK = (
     ),
     Mutant(
         "skip-gradient-at-padding", STACK + "skips.py",
-        find="return np.where(kept[..., None], d_joined, d_joined.dtype.type(0)), d_joined, {}",
+        find="return where_real(kept, d_joined), d_joined, {}",
         plant="return d_joined, d_joined, {}",
         fault="lengths ignored backwards",
         seen="gradients of padding reach the layer below",
     ),
     Mutant(
         "highway-gate-learns-backwards", STACK + "highway.py",
-        find="(d_real * (kept.made - kept.given) * half)",
-        plant="(d_real * (kept.given - kept.made) * half)",
+        find="(d_real * (kept.made - kept.given)).reshape(shape)",
+        plant="(d_real * (kept.given - kept.made)).reshape(shape)",
         fault="sign of a gradient",
         seen="highway gates learn the wrong way",
     ),
     Mutant(
         "highway-gate-shut-for-the-input", STACK + "highway.py",
-        find="mixed = gate * made + (1 - gate) * given",
-        plant="mixed = gate * made + gate * given",
+        find="mixed = kept.gate * made + (1 - kept.gate) * given",
+        plant="mixed = kept.gate * made + kept.gate * given",
         fault="swapped gate",
         seen="highways do not interpolate",
     ),

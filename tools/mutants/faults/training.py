@@ -45,7 +45,7 @@ _LOSSES = (
     ),
     Mutant(
         "linear-gradient-of-new-weights", TRAINING + "modules.py",
-        find='_check_version("Linear", self._version, module._version)',
+        find='_check_version("Linear", self._version, parameters_of(module).version)',
         plant="pass",
         fault="check loosened",
         seen="backward after the optimiser's step gives gradients of nothing",
