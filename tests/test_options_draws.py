@@ -158,12 +158,13 @@ def test_features_calls_steps_rows_and_units_have_nothing_in_common():
 
 
 @pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("merge", ["concat", "sum"])  # layers joined by the engine, and outside it
 @pytest.mark.parametrize("option", ["recurrent_dropout", "zoneout"])
-def test_layers_and_directions_have_nothing_in_common(option):
+def test_layers_and_directions_have_nothing_in_common(option, merge):
     rows, units = 60, 40
     layer = sr.RNN(
         units, units, 2, bidirectional=True, activation="identity", bias=False, dtype="float64",
-        seed=1, **{option: 0.5},
+        seed=1, merge=merge, **{option: 0.5},
     )  # fmt: skip
     for name, value in layer.parameters().items():
         passes_on = option == "recurrent_dropout" and name.startswith("weight_hh")

@@ -1,0 +1,17 @@
+"""The mutants, as data: three files of faults in csrc and three of faults in the package."""
+
+from __future__ import annotations
+
+from tools.mutants.faults import arithmetic, engine, kernels, layers, packages, training
+from tools.mutants.mutant import Mutant
+
+__all__ = ["MUTANTS"]
+
+MUTANTS: tuple[Mutant, ...] = (
+    *arithmetic.MUTANTS,
+    *kernels.MUTANTS,
+    *engine.MUTANTS,
+    *layers.MUTANTS,
+    *training.MUTANTS,
+    *packages.MUTANTS,
+)
