@@ -176,11 +176,11 @@ SHAPES: dict[str, tuple[int, int, int, int]] = {
     "rows": (25, 47, 60, 70),
     "units": (9, 3, 33, 401),
     "heavy": (6, 13, 260, 300),
-    "pipeline": (1500, 1, 40, 40),
-    "sides": (1500, 1, 30, 40),
+    "pipeline": (1300, 1, 40, 40),
+    "sides": (1300, 1, 30, 40),
     "long": (100, 13, 7, 9),
     "lone": (500, 1, 9, 7),
-    "many": (11, 400, 5, 9),
+    "many": (7, 400, 3, 5),
 }
 SHAPE = {"shape": Factor("size", SHAPES)}
 

@@ -76,15 +76,11 @@ def states_over_time_end_in_the_state(case: Case) -> None:
 
 def backward_may_be_repeated(case: Case) -> None:
     tape = case.problem.record()
-    output = tape.output.copy()
-    first, other = outcome(tape, case.problem), tape.backward(tape.output)
+    tape.backward(tape.output)
 
     again = outcome(tape, case.problem)
 
-    assert_same_bits(first, case.want)
     assert_same_bits(again, case.want)
-    assert_same_bits(tape.output, output)
-    del other
 
 
 def checkpoints_change_no_bit(case: Case) -> None:

@@ -38,8 +38,8 @@ def draw(rng, T=6, B=4, I=3, H=5, dtype="float64", **options):  # noqa: E741
     return layer, x, rng.random((T, B)).astype(dtype)
 
 
-def test_it_is_the_formula_in_autograd(engine, rng):
-    torch = pytest.importorskip("torch")
+@pytest.mark.peers
+def test_it_is_the_formula_in_autograd(torch, engine, rng):
     layer = engine.AUGRU(3, 5, dtype="float64", seed=1)
     x, scores = rng.standard_normal((6, 4, 3)), rng.standard_normal((6, 4))
     h_0, d_output = rng.standard_normal((1, 4, 5)), rng.standard_normal((6, 4, 5))

@@ -84,6 +84,8 @@ def main() -> int:
         lines = differences(hashes, others)
         print("\n".join([*lines, f"{len(lines)} differences in {len(hashes)} rows"]))
         return 1 if lines or split else 0
+    if given.write and given.words:  # the others stay as they are
+        hashes = json.loads(GOLDEN.read_text(encoding="utf-8")) | hashes
     text = json.dumps(hashes, indent=0)
     if given.write:
         GOLDEN.write_text(text + "\n", encoding="utf-8")
