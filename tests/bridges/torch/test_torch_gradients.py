@@ -177,9 +177,9 @@ def test_only_what_is_wanted_is_computed(monkeypatch):
     asked = []
     backward = Network.backward
 
-    def spy(self, run, tape, d_output, d_finals, d_x, *rest, **options):
-        asked.append(d_x is not None)
-        return backward(self, run, tape, d_output, d_finals, d_x, *rest, **options)
+    def spy(self, run, tape, d_output, d_finals, gradients):
+        asked.append(gradients.x is not None)
+        return backward(self, run, tape, d_output, d_finals, gradients)
 
     monkeypatch.setattr(Network, "backward", spy)
     for wants in (("x", "weights"), ("weights",)):

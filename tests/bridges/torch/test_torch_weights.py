@@ -203,10 +203,10 @@ def passes(monkeypatch):
         seen.update(output=output, finals=finals)
         return forward(self, run, output, finals, **options)
 
-    def spy_backward(self, run, tape, d_output, d_finals, d_x, d_states, d_parameters):
-        seen.update(d_output=d_output, d_x=d_x, d_states=d_states, d_parameters=d_parameters)
-        seen.update(back_x=run.x, tape=tape)
-        return backward(self, run, tape, d_output, d_finals, d_x, d_states, d_parameters)
+    def spy_backward(self, run, tape, d_output, d_finals, gradients):
+        seen.update(d_output=d_output, d_x=gradients.x, d_states=gradients.states)
+        seen.update(d_parameters=gradients.parameters, back_x=run.x, tape=tape)
+        return backward(self, run, tape, d_output, d_finals, gradients)
 
     monkeypatch.setattr(Network, "forward", spy_forward)
     monkeypatch.setattr(Network, "backward", spy_backward)
