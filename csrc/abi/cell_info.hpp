@@ -52,7 +52,7 @@ struct Gate {
 // A cell may have parameters of its own, values per unit: they arrive behind `pre`, and in the
 // backward pass behind `saved`; their gradients leave behind those of `pre`. Behind these comes
 // what it takes of every step and row beside x, `attention`, the same for all units; the units'
-// gradients for it are summed (engine/step_rows.hpp).
+// gradients for it are summed (engine/sums.hpp).
 struct CellDeclaration {
   const char* name;
   const char* layer = nullptr;  // the public layer class made of it; null: an option of another's

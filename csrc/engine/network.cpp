@@ -1,7 +1,6 @@
 #include "engine/network.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 
 #include "engine/dispatch/dispatch.hpp"
@@ -34,7 +33,7 @@ Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options)
       cell_(find_cell(shape.cell)),
       info_(dispatch::active().cells[cell_].info),
       layout_(row_layout(info_, options.cell.norm.on, options.cell.norm.carried, keeps_states())),
-      packed_(static_cast<std::size_t>(shape.layers * shape.directions)) {
+      packed_(static_cast<std::size_t>(shape.passes())) {
   if (projects() && !info_.projects) {
     throw std::invalid_argument("cell: '" + shape.cell + "' has no projection");
   }
@@ -63,25 +62,23 @@ const ProductKernels<T>& Network<T>::products() const {
 }
 
 template <class T>
-void Network<T>::set_parameters(Index index, const T* weight_ih, const T* weight_hh,
-                                const T* bias_ih, const T* bias_hh,
-                                const std::vector<const T*>& parameters, const T* weight_hr) {
+void Network<T>::set_parameters(Index index, const ParameterViews<const T>& given) {
   const KernelTable& isa = dispatch::active();
   const auto pack = kernels_of(isa.cells[cell_], T()).pack;
   Packed& packed = packed_.at(static_cast<std::size_t>(index));
-  PackArgs<T> args{layer_input(index / shape_.directions),
-                   shape_.hidden_size,
-                   weight_ih,
-                   weight_hh,
-                   bias_ih,
-                   bias_hh,
-                   parameters.data(),
-                   parameter_count(),
-                   weight_hr,
-                   shape_.projected_size,
-                   nullptr,
-                   &packed.weights,
-                   heads()};
+  PackArgs<T> args{.input_size = layer_input(index / shape_.directions),
+                   .hidden_size = shape_.hidden_size,
+                   .weight_ih = given.weight_ih,
+                   .weight_hh = given.weight_hh,
+                   .bias_ih = given.bias_ih,
+                   .bias_hh = given.bias_hh,
+                   .parameters = given.cell_parameters.data(),
+                   .parameter_count = parameter_count(),
+                   .weight_hr = given.weight_hr,
+                   .projected_size = shape_.projected_size,
+                   .out = nullptr,
+                   .packed = &packed.weights,
+                   .heads = heads()};
   const Index size = pack(args);
   packed.memory.reserve(static_cast<std::size_t>(size) * sizeof(T));
   args.out = static_cast<T*>(packed.memory.data());
@@ -141,7 +138,7 @@ std::size_t Network<T>::workspace_bytes(Index steps, Index batch, bool training,
 
 template <class T>
 Plan Network<T>::plan(const Call<T>& call, bool forward) const {
-  return CallContext<T>(shape_, info_, call, forward, may_share_rows(forward), false).plan;
+  return CallContext<T>(*this, call, forward).plan;
 }
 
 template <class T>
@@ -151,22 +148,8 @@ std::size_t Network<T>::packed_bytes() const {
   return total;
 }
 
-#define SIMDRNN_INSTANTIATE(T)                                                                   \
-  template Network<T>::Network(const NetworkShape&, const NetworkOptions<T>&);                   \
-  template const KernelTable& Network<T>::table() const;                                         \
-  template const CellKernels<T>& Network<T>::kernels() const;                                    \
-  template const ProductKernels<T>& Network<T>::products() const;                                \
-  template void Network<T>::set_parameters(Index, const T*, const T*, const T*, const T*,        \
-                                           const std::vector<const T*>&, const T*);              \
-  template bool Network<T>::keeps_states() const;                                                \
-  template void Network<T>::drop_input(const Call<T>&, Index, Index, Index, const T*, T*, Index) \
-      const;                                                                                     \
-  template bool Network<T>::acts(const Call<T>&) const;                                          \
-  template Plan Network<T>::plan(const Call<T>&, bool) const;                                    \
-  template std::size_t Network<T>::packed_bytes() const;                                         \
-  template std::size_t Network<T>::workspace_bytes(Index, Index, bool, Index) const
-SIMDRNN_INSTANTIATE(float);
-SIMDRNN_INSTANTIATE(double);
-#undef SIMDRNN_INSTANTIATE
+// Those members that are defined here; stack.cpp has the others.
+template class Network<float>;
+template class Network<double>;
 
 }  // namespace simdrnn

@@ -3,77 +3,28 @@
 // forward and backward may run at the same time on several threads; set_parameters may not run
 // beside them.
 #pragma once
-#include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "abi/kernel_table.hpp"
-#include "engine/aligned_buffer.hpp"
-#include "engine/gradients.hpp"
+#include "engine/call.hpp"
+#include "engine/memory.hpp"
 #include "engine/plan.hpp"
-#include "engine/steps.hpp"
 
 namespace simdrnn {
 
 struct NetworkShape {
   std::string cell;
-  Index input_size, hidden_size, layers, directions;
+  Index input_size, hidden_size, layers, directions;  // directions: of a layer, 1 or 2
   Index projected_size = 0;  // of h after its projection; 0: it is not projected
 
   [[nodiscard]] Index h_size() const { return projected_size > 0 ? projected_size : hidden_size; }
   [[nodiscard]] Index state_size(std::size_t state) const {
     return state == 0 ? h_size() : hidden_size;
   }
+  [[nodiscard]] Index passes() const { return layers * directions; }
   // What a layer hands on, for each step and row.
   [[nodiscard]] Index output_size() const { return directions * h_size(); }
-};
-
-// The arguments of one call, checked by the front end. With a projection everything that is called
-// (B, H) of state 0 and (T, B, D*H) of outputs is P wide, not H. Arrays are (T, B, width) with unit
-// inner stride, or C-contiguous where only a pointer is given.
-template <class T>
-struct Call {
-  StepSources steps;
-  Sequence<const T> x;
-  std::vector<const T*> states;        // (L*D, B, H) each
-  std::vector<const T*> reset_states;  // the same, after a reset; empty: those of `states`
-  const T* attention;                  // (T, B), where the cell takes one
-  bool hold;
-  bool training;      // whether what is random is drawn
-  std::uint64_t key;  // of what is random
-  int threads;        // 0: team::limit()
-  bool flush_denormals;
-  std::function<void()> poll;  // called between parallel regions; may throw to stop
-};
-
-// The same call with no steps where it has no rows: nothing is left to walk through.
-template <class T>
-bool walks_nothing(const Call<T>& call) {
-  return call.steps.batch == 0 && call.steps.steps > 0;
-}
-template <class T>
-Call<T> without_steps(Call<T> call) {
-  call.steps.steps = 0;
-  return call;
-}
-
-// The states other than h before steps every, 2*every, ... of one layer and direction, in
-// processing order: (ceil(T / every) - 1, B, (states-1)*H). Null data where h is the only one.
-template <class E>
-struct Checkpoints {
-  E* data;
-  Index every;
-};
-
-// What forward leaves for backward: per layer and direction the saved values (T, B, saved*H), or
-// only checkpoints; per layer its output before dropout (T, B, D*H), the last of which is the
-// call's output. E is T where it is written, const T where it is read.
-template <class E>
-struct TapeViews {
-  std::vector<E*> saved;                    // empty: not kept
-  std::vector<Sequence<E>> hidden;          // not recording: only the last layer's
-  std::vector<Checkpoints<E>> checkpoints;  // empty: everything is saved, or nothing recorded
 };
 
 // What a stack does beside its cells' equations.
@@ -94,23 +45,14 @@ class Network {
   Network(const NetworkShape& shape, const NetworkOptions<T>& options);
 
   // index = layer * D + direction. The weights are packed for the ISA active now.
-  void set_parameters(Index index, const T* weight_ih, const T* weight_hh, const T* bias_ih,
-                      const T* bias_hh, const std::vector<const T*>& parameters,
-                      const T* weight_hr);
+  void set_parameters(Index index, const ParameterViews<const T>& given);
 
   void forward(const Call<T>& call, const TapeViews<T>& tape,
                const std::vector<T*>& final_states) const;
 
-  // d_output.data and d_final_states' entries may be null: zero. d_x.data may be: not wanted.
-  // Everything else is overwritten.
-  // d_reset_states is empty where the call has no reset_states. trace is empty or has one array per
-  // layer and direction, written at real steps only: see kernels/backward/trace.hpp. d_attention
-  // is null where the cell takes none.
+  // From the gradients for the output and the final states; null data or entries: they are zero.
   void backward(const Call<T>& call, const TapeViews<const T>& tape, Sequence<const T> d_output,
-                const std::vector<const T*>& d_final_states, Sequence<T> d_x,
-                const std::vector<T*>& d_initial_states, const std::vector<T*>& d_reset_states,
-                const std::vector<ParameterGradients<T>>& d_parameters,
-                const std::vector<T*>& trace = {}, T* d_attention = nullptr) const;
+                const std::vector<const T*>& d_final_states, const Gradients<T>& gradients) const;
 
   // Bytes of working memory beside results and tape. checkpoint_every: 0 without checkpoints.
   [[nodiscard]] std::size_t workspace_bytes(Index steps, Index batch, bool training,

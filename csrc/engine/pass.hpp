@@ -4,9 +4,7 @@
 #include <vector>
 
 #include "engine/flush_denormals.hpp"
-#include "engine/memory.hpp"
 #include "engine/network.hpp"
-#include "engine/plan.hpp"
 #include "engine/threads/team.hpp"
 
 namespace simdrnn {
@@ -18,8 +16,9 @@ struct CallContext {
   Index turn = 0;                      // see PassArgs
   std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
 
-  CallContext(const NetworkShape& shape, const CellInfo& info, const Call<T>& call, bool forward,
-              bool may_gang, bool drops_inputs) {
+  CallContext(const Network<T>& network, const Call<T>& call, bool forward, bool may_gang = true) {
+    const NetworkShape& shape = network.shape();
+    const CellInfo& info = network.info();
     std::vector<Index> counts;
     if (call.steps.any()) {
       counts = real_steps(call.steps);
@@ -44,12 +43,14 @@ struct CallContext {
     const bool several = worth_sharing(input);
     if (input.thread_limit == 0) input.thread_limit = several ? team::limit() : 1;
     // A gang whose threads take turns on a CPU would wait at every step.
-    if (may_gang && several && input.thread_limit > 1 && !team::gangs_stall()) {
+    const bool sharing = may_gang && network.may_share_rows(forward);
+    if (sharing && several && input.thread_limit > 1 && !team::gangs_stall()) {
       input.largest_gang = team::cpus();
     }
     plan = make_plan(input);
     // Dropped inputs exist for one chunk at a time.
-    if (drops_inputs) plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);
+    if (network.drops_inputs(call))
+      plan.forward_chunk = std::min(plan.forward_chunk, plan.backward_chunk);
   }
 
   // For a call that runs: who only asks for a plan or a size leaves the thread's turn as it is.
@@ -221,10 +222,5 @@ class LayerPass {
   const CellKernels<T>& kernels_;
   const ProductKernels<T>& products_;
 };
-
-template <class T>
-Sequence<const T> as_const(const Sequence<T>& s) {
-  return {s.data, s.stride_t, s.stride_b};
-}
 
 }  // namespace simdrnn

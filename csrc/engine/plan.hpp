@@ -2,6 +2,7 @@
 // without running anything. Nothing here changes a bit of any result.
 #pragma once
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "abi/cell_info.hpp"
@@ -29,6 +30,16 @@ enum class Why {
   kSeveralPasses,
 };
 
+// Their names, in the order of the enumerations; python/simdrnn/layers/explanation.py has the
+// words.
+inline constexpr const char* kScheduleNames[] = {"one_thread", "rows", "units", "directions",
+                                                 "layers"};
+inline constexpr const char* kWhyNames[] = {"one_allowed", "little_work",   "little_step",
+                                            "many_rows",   "few_rows",      "heavy_weights",
+                                            "uneven_rows", "several_passes"};
+static_assert(std::size(kScheduleNames) == static_cast<int>(Schedule::kLayers) + 1);
+static_assert(std::size(kWhyNames) == static_cast<int>(Why::kSeveralPasses) + 1);
+
 struct PlanInput {
   Index steps, batch, input_size, hidden_size;
   int gates, recurrent_gates;  // blocks of H rows of W and of R
@@ -54,6 +65,10 @@ struct Plan {
   Index forward_chunk;   // steps per parallel region: bounds the wait of Ctrl-C
   Index backward_chunk;  // steps whose gate gradients are kept at once
 
+  [[nodiscard]] const char* schedule_name() const {
+    return kScheduleNames[static_cast<int>(schedule)];
+  }
+  [[nodiscard]] const char* why_name() const { return kWhyNames[static_cast<int>(why)]; }
   [[nodiscard]] int groups() const { return static_cast<int>(first_row.size()) - 1; }
   // Of one layer and direction.
   [[nodiscard]] int threads() const { return groups() * gang; }

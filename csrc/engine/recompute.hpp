@@ -4,7 +4,7 @@
 //
 // The same kernel runs on the same numbers as in the recorded pass, so every bit is the same.
 #pragma once
-#include "engine/forward_pass.hpp"
+#include "engine/forward.hpp"
 
 namespace simdrnn {
 

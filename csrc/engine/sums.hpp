@@ -1,13 +1,15 @@
 // Sums over the rows of a chunk of gate gradients: the products that are gradients of weights, and
 // the plain sums of biases. Each thread takes a slice of the gradients' columns, so that every
-// result is one chain over the rows, whoever computes it.
+// result is one chain over the rows, whoever computes it. And sums over the units of one row.
 #pragma once
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "abi/kernel_table.hpp"
+#include "abi/sums.hpp"
 #include "engine/memory.hpp"
+#include "engine/steps.hpp"
 
 namespace simdrnn {
 
@@ -67,5 +69,23 @@ class RowSums {
   Index stride_;
   std::vector<T*> packed_operand_;  // by thread
 };
+
+// Adds to d (T, B) what the units' gradients for the attention sum to: `n` numbers of each row of
+// d_units. Of the steps, those that part p of `parts` takes.
+template <class T>
+void add_over_units(const StepRows& rows, const T* d_units, Index stride, Index n, Index p,
+                    Index parts, T* d) {
+  const Index count = rows.end - rows.begin;
+  for (Index s = count * p / parts; s < count * (p + 1) / parts; ++s) {
+    const Index step = rows.begin + s;
+    for (Index b = 0; b < rows.batch; ++b) {
+      const Index row = rows.row_of(step, b);
+      if (row >= 0) {
+        const T* const units = d_units + row * stride;
+        d[rows.time_of(step) * rows.batch + b] += sum_over<T>(n, [&](Index i) { return units[i]; });
+      }
+    }
+  }
+}
 
 }  // namespace simdrnn

@@ -39,7 +39,7 @@ class WeightGradients {
 
   // Thread p's share of every gradient: a slice of the rows of each.
   void add(const RowSums<T>& sums, const SeenRows<T>& seen, int p, Index rows, bool overwrite,
-           const ParameterGradients<T>& d) const {
+           const ParameterViews<T>& d) const {
     const Index of_x = input_blocks(info_) * hidden_, joint = joint_gates(info_) * hidden_;
     const bool two_phases = info_.phases == 2;
     // Behind the joint gates: the gates of the second phase, or the separate recurrent parts.
@@ -68,7 +68,7 @@ class WeightGradients {
     }
     for (Index k = 0; k < parameter_count_; ++k) {
       sums.total(p, rows, overwrite, (at_.parameters + k) * hidden_, hidden_,
-                 d.parameters[static_cast<std::size_t>(k)]);
+                 d.cell_parameters[static_cast<std::size_t>(k)]);
     }
     sums.total(p, rows, overwrite, at_.pre * hidden_, of_x, d.bias_ih);
     if (d.bias_hh == nullptr) return;
@@ -77,7 +77,7 @@ class WeightGradients {
   }
 
   // Without steps they are 0.
-  void clear(const ParameterGradients<T>& d) const {
+  void clear(const ParameterViews<T>& d) const {
     const Index of_x = input_blocks(info_) * hidden_;
     const auto zero = [](T* to, Index n) { std::fill_n(to, to == nullptr ? 0 : n, T(0)); };
     zero(d.weight_ih, of_x * input_);
@@ -85,7 +85,7 @@ class WeightGradients {
     zero(d.weight_hr, projected_size_ * hidden_);
     zero(d.bias_ih, of_x);
     zero(d.bias_hh, recurrent_gates(info_) * hidden_);
-    for (T* const parameter : d.parameters) zero(parameter, hidden_);
+    for (T* const parameter : d.cell_parameters) zero(parameter, hidden_);
   }
 
  private:

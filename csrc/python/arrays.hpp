@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "abi/args.hpp"
 
@@ -14,24 +15,38 @@ namespace simdrnn::python {
 
 namespace py = pybind11;
 
-template <class T>
-void check_type(const py::array& array, const char* name) {
-  if (!py::dtype::of<T>().equal(array.dtype())) {
-    throw py::type_error(std::string(name) + ": expected dtype " +
-                         std::string(py::str(py::dtype::of<T>())) + ", got " +
-                         std::string(py::str(array.dtype())));
-  }
-}
-
 [[noreturn]] inline void reject(const char* name, const std::string& expected) {
   throw std::invalid_argument(std::string(name) + ": expected " + expected);
 }
 
+// `object` as an array of T's type, whose elements may be written unless T is const.
+template <class T>
+py::array array_of(const py::handle& object, const char* name) {
+  const py::dtype wanted = py::dtype::of<std::remove_const_t<T>>();
+  if (!py::isinstance<py::array>(object))
+    throw py::type_error(std::string(name) + ": expected an array");
+  auto array = py::reinterpret_borrow<py::array>(object);
+  if (!wanted.equal(array.dtype())) {
+    throw py::type_error(std::string(name) + ": expected dtype " + std::string(py::str(wanted)) +
+                         ", got " + std::string(py::str(array.dtype())));
+  }
+  return array;
+}
+
+template <class T>
+T* pointer_to(py::array& array) {
+  if constexpr (std::is_const_v<T>) {
+    return static_cast<T*>(array.data());
+  } else {
+    return static_cast<T*>(array.mutable_data());  // throws if read-only
+  }
+}
+
 // A (T, B, width) array of any strides but the last, which is one element.
-template <class T, class Array>
-Sequence<T> sequence(Array& array, const char* name, Index steps, Index batch, Index width) {
-  using Element = std::remove_const_t<T>;
-  check_type<Element>(array, name);
+template <class T>
+Sequence<T> sequence(const py::handle& object, const char* name, Index steps, Index batch,
+                     Index width) {
+  py::array array = array_of<T>(object, name);
   constexpr auto kSize = Index{sizeof(T)};
   if (array.ndim() != 3 || array.shape(0) != steps || array.shape(1) != batch ||
       array.shape(2) != width) {
@@ -45,35 +60,34 @@ Sequence<T> sequence(Array& array, const char* name, Index steps, Index batch, I
       reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0) {
     reject(name, "aligned elements with unit inner stride");
   }
-  T* data = nullptr;
-  if constexpr (std::is_const_v<T>) {
-    data = static_cast<T*>(array.data());
-  } else {
-    data = static_cast<T*>(array.mutable_data());  // throws if read-only
-  }
-  return {data, array.strides(0) / kSize, array.strides(1) / kSize};
+  return {pointer_to<T>(array), array.strides(0) / kSize, array.strides(1) / kSize};
 }
 
-// A C-contiguous array of `size` elements; `const T` for reading, `T` for writing.
-template <class T, class Array>
-T* elements(Array& array, const char* name, Index size) {
-  check_type<std::remove_const_t<T>>(array, name);
+// A C-contiguous array of `size` elements, or null for None.
+template <class T>
+T* elements(const py::handle& object, const char* name, Index size) {
+  if (object.is_none()) return nullptr;
+  py::array array = array_of<T>(object, name);
   if (array.size() != size || (array.flags() & py::array::c_style) == 0) {
     reject(name, std::to_string(size) + " C-contiguous elements");
   }
-  if constexpr (std::is_const_v<T>) {
-    return static_cast<T*>(array.data());
-  } else {
-    return static_cast<T*>(array.mutable_data());
-  }
+  return pointer_to<T>(array);
 }
 
-// The same, or null for None.
+// A list or tuple of such arrays, one of each size; whether None is one.
 template <class T>
-T* optional_elements(const py::handle& object, const char* name, Index size) {
-  if (object.is_none()) return nullptr;
-  auto array = py::cast<py::array>(object);
-  return elements<T>(array, name, size);
+std::vector<T*> list_of_elements(const py::handle& list, const char* name,
+                                 const std::vector<Index>& sizes, bool may_be_none = false) {
+  if (!py::isinstance<py::sequence>(list) || py::len(list) != sizes.size()) {
+    reject(name, "a list of " + std::to_string(sizes.size()));
+  }
+  std::vector<T*> pointers;
+  pointers.reserve(sizes.size());
+  for (const auto& item : py::reinterpret_borrow<py::sequence>(list)) {
+    if (item.is_none() && !may_be_none) reject(name, "arrays, no None");
+    pointers.push_back(elements<T>(item, name, sizes[pointers.size()]));
+  }
+  return pointers;
 }
 
 }  // namespace simdrnn::python

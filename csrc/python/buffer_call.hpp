@@ -3,14 +3,15 @@
 //
 // Arguments, in this order:
 //   x, the S states, the parameters in the order of state_dict; where given the S reset states,
-//   lengths (B,) int32, mask and reset (T, B) bool, the key (2,) uint32, low word first;
+//   lengths (B,) int32, mask and reset (T, B) bool, attention (T, B), the key (2,) uint32, low word
+//   first;
 //   backward also: output, the lower layers' outputs (L-1, T, B, D*H), what is kept, where given
 //   d_output, and those of d_states that are given.
 // Results:
 //   forward: output, the S final states; record also: the lower layers' outputs and what is kept,
 //   saved values (L*D, T, B, saved*H) or checkpoints (L*D, borders, B, (S-1)*H);
 //   backward: d_x where wanted, the S d_states, the parameters' gradients, where given the S
-//   d_reset_states.
+//   d_reset_states, the gradient for attention.
 // Sequences are x, output, d_output and d_x: (T, B, width), or (B, T, width) with kBatchFirst.
 #pragma once
 #include <cstddef>
@@ -41,7 +42,8 @@ enum GivenBuffer : std::int64_t {
   kGivenReset = 8,
   kGivenKey = 16,  // random things are drawn
   kGivenOutput = 32,
-  kWantedInput = 64  // d_x
+  kWantedInput = 64,  // d_x
+  kGivenAttention = 128
 };
 
 struct Buffer {

@@ -2,10 +2,12 @@
 #include <pybind11/stl.h>
 
 #include <iterator>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "abi/activation.hpp"
+#include "abi/row_layout.hpp"
 #include "engine/dispatch/dispatch.hpp"
 #include "engine/memory.hpp"
 #include "engine/threads/team.hpp"
@@ -17,29 +19,29 @@ namespace py = pybind11;
 
 namespace {
 
-// Symbols of the gates, between blanks.
-std::string gate_names(const CellInfo& info) {
-  std::string names;
-  for (int g = 0; g < info.gate_count; ++g)
-    names += (g > 0 ? " " : "") + std::string(info.gates[g].name);
-  return names;
-}
+// What else is said of a gate, by the bits of GateTrait.
+constexpr const char* kTraits[] = {"keeps",      "writes",       "candidate", "apart",
+                                   "input_only", "second_phase", "sees_h",    "fixed"};
 
-// The activations that can be exchanged: one per gate, "-" where there is none, and behind a "/"
-// what squashes a state.
-std::string activation_names(const CellInfo& info) {
-  std::string names;
-  for (int place = 0; place <= info.squash_place; ++place) {
-    const ActivationKind kind = info.activations[place];
-    const bool squash = place == info.squash_place;
-    if (squash && kind == ActivationKind::kIdentity) break;
-    const bool fixed = place < info.gate_count && (info.gates[place].traits & kFixed) != 0;
-    names += place == 0 ? "" : squash ? " / " : " ";
-    names += fixed ? "-" : kActivationNames[static_cast<int>(kind)];
+const char* name_of(ActivationKind kind) { return kActivationNames[static_cast<int>(kind)]; }
+
+// Its name, its activation, its traits.
+py::tuple gate_of(const Gate& gate) {
+  py::list words;
+  words.append(gate.name);
+  words.append(name_of(gate.activation));
+  for (std::size_t bit = 0; bit < std::size(kTraits); ++bit) {
+    if ((gate.traits >> bit & 1u) != 0) words.append(kTraits[bit]);
   }
-  return names;
+  return py::tuple(words);
 }
 
+// The name of an activation that may not be there: identity is none.
+const char* if_any(ActivationKind kind) {
+  return kind == ActivationKind::kIdentity ? "" : name_of(kind);
+}
+
+// What each cell declares, in the words of CellInfo.described of Python.
 py::list cells() {
   py::list list;
   const KernelTable& table = dispatch::active();
@@ -48,21 +50,16 @@ py::list cells() {
     py::dict entry;
     entry["name"] = info.name;
     entry["layer"] = info.layer;  // None where null
-    entry["gate_names"] = gate_names(info);
-    entry["gates"] = info.gate_count;
-    entry["separate"] = info.separate;
+    py::list gates;
+    for (int g = 0; g < info.gate_count; ++g) gates.append(gate_of(info.gates[g]));
+    entry["gates"] = gates;
+    entry["second_activation"] = if_any(info.second_activation);
+    entry["squash"] = if_any(info.squash);
     entry["states"] = info.states;
     entry["saved"] = info.saved;
-    entry["phases"] = info.phases;
-    entry["keep"] = info.keep;
-    entry["write"] = info.write;
     entry["common"] = info.common;
-    entry["candidate"] = info.candidate;
-    entry["input_only"] = info.input_only;
-    entry["second_sees_h"] = info.second_sees_h;
     entry["biases"] = info.biases;
     entry["parameters"] = info.parameters;
-    entry["activations"] = activation_names(info);
     entry["step_inputs"] = info.attention ? 1 : 0;
     entry["state_names"] = info.state_names;
     entry["heads"] = info.heads;
@@ -72,6 +69,23 @@ py::list cells() {
   return list;
 }
 
+// Where a step's values are on the tape, in blocks of H: see abi/row_layout.hpp.
+py::dict saved_layout(const std::string& cell, bool norm, bool norm_carried, bool keeps_carried) {
+  const KernelTable& table = dispatch::active();
+  for (int i = 0; i < table.cell_count; ++i) {
+    const CellInfo& info = table.cells[i].info;
+    if (cell != info.name) continue;
+    const SavedLayout saved = row_layout(info, norm, norm_carried, keeps_carried).saved;
+    py::dict places;
+    places["cell"] = saved.cell;
+    places["carried"] = saved.carried;
+    places["last_states"] = saved.last_states;
+    places["width"] = saved.width;
+    return places;
+  }
+  throw std::invalid_argument("cell: '" + cell + "' is not in this build");
+}
+
 std::vector<std::string> activations() {
   return {std::begin(kActivationNames), std::end(kActivationNames)};
 }
@@ -79,9 +93,10 @@ std::vector<std::string> activations() {
 }  // namespace
 
 void register_info(py::module_& m) {
-  m.def("cells", &cells, "The cells of this build: a list of dicts with the fields of CellInfo.");
-  m.def("activations", &activations,
-        "Names of the activations, in the order of the engine's enumeration.");
+  m.def("cells", &cells, "The cells of this build: a list of dicts with what each declares.");
+  m.def("saved_layout", &saved_layout, py::arg("cell"), py::arg("norm"), py::arg("norm_carried"),
+        py::arg("keeps_carried"), "Places of what a step leaves on the tape, in blocks of H.");
+  m.def("activations", &activations, "Names of the activations.");
   m.def("compiled_isas", &dispatch::compiled, "Names of the ISAs in this build, best first.");
   m.def("available_isas", &dispatch::available, "Those that this CPU can run, best first.");
   m.def("active_isa", [] { return dispatch::active().isa; }, "Name of the ISA in use.");

@@ -3,9 +3,11 @@
 // (a list, a view, another dtype, a wrong shape) is left to the front end, which copies it or says
 // what is wrong.
 #pragma once
+#include <algorithm>
+#include <utility>
 #include <vector>
 
-#include "python/bound_network.hpp"
+#include "python/reader.hpp"
 
 namespace simdrnn::python {
 
@@ -108,48 +110,41 @@ struct PlainCall {
   }
 };
 
+// A call of a layer, or one step of a single cell: x and states then have no T and no L*D, and h is
+// all that is put out. None if any argument needs a closer look.
 template <class T>
-py::object BoundNetwork<T>::plain_layer(const py::handle& x, const py::handle& state) const {
-  if (network_.info().attention) return py::none();
-  if (!is_plain<T>(x, 3) || shape_of(x)[2] != network_.shape().input_size) return py::none();
-  const Index steps = shape_of(x)[0], batch = shape_of(x)[1], input = network_.shape().input_size;
+py::object plain_call(const Network<T>& network, const py::handle& x, const py::handle& state,
+                      bool single_step) {
+  const NetworkShape& shape = network.shape();
+  const py::ssize_t dimensions = single_step ? 2 : 3;
+  if (network.info().attention || !is_plain<T>(x, dimensions)) return py::none();
+  const py::ssize_t* const size = shape_of(x);
+  if (size[dimensions - 1] != shape.input_size) return py::none();
+  const Index steps = single_step ? 1 : size[0], batch = size[dimensions - 2];
   PlainCall<T> plain;
   plain.call.steps = {steps, batch, nullptr, nullptr, nullptr};
-  plain.call.x = {data_of<const T>(x), batch * input, input};
-  if (!plain.take_states(state, static_cast<std::size_t>(network_.info().states),
-                         {passes(), batch, 0}, network_.shape())) {
+  plain.call.x = {data_of<const T>(x), batch * shape.input_size, shape.input_size};
+  using Sizes = std::vector<py::ssize_t>;
+  Sizes of_state = single_step ? Sizes{batch, 0} : Sizes{shape.passes(), batch, 0};
+  if (!plain.take_states(state, static_cast<std::size_t>(network.info().states),
+                         std::move(of_state), shape)) {
     return py::none();
   }
-  py::array_t<T> output = new_array<T>({steps, batch, width()});
-  TapeViews<T> tape;
-  tape.hidden.push_back({output.mutable_data(), batch * width(), width()});
-  {
-    const Unlocked unlocked(long_enough(plain.call));
-    if (unlocked.released) plain.call.poll = SignalPoll();
-    network_.forward(plain.call, tape, plain.finals);
-  }
-  return py::make_tuple(output, plain.states_object());
-}
-
-template <class T>
-py::object BoundNetwork<T>::plain_cell(const py::handle& x, const py::handle& state) const {
-  if (network_.info().attention) return py::none();
-  if (!is_plain<T>(x, 2) || shape_of(x)[1] != network_.shape().input_size) return py::none();
-  const Index batch = shape_of(x)[0], hidden = network_.shape().hidden_size;
-  PlainCall<T> plain;
-  plain.call.steps = {1, batch, nullptr, nullptr, nullptr};
-  plain.call.x = {data_of<const T>(x), 0, network_.shape().input_size};
-  if (!plain.take_states(state, static_cast<std::size_t>(network_.info().states), {batch, hidden},
-                         network_.shape())) {
-    return py::none();
+  const Index width = shape.output_size();
+  py::object output;
+  T* h = plain.finals[0];
+  if (!single_step) {
+    output = new_array<T>({steps, batch, width});
+    h = data_of<T>(output);
   }
   TapeViews<T> tape;
-  tape.hidden.push_back({plain.finals[0], 0, hidden});  // of one step, the output is the new h
+  tape.hidden.push_back({h, batch * width, width});
   {
-    const Unlocked unlocked(long_enough(plain.call));
-    network_.forward(plain.call, tape, plain.finals);
+    const Unlocked unlocked(network, plain.call);
+    if (unlocked) plain.call.poll = SignalPoll();
+    network.forward(plain.call, tape, plain.finals);
   }
-  return plain.states_object();
+  return single_step ? plain.states_object() : py::make_tuple(output, plain.states_object());
 }
 
 }  // namespace simdrnn::python

@@ -2,19 +2,102 @@
 // come with every call. See buffer_call.hpp.
 #include "python/pooled_network.hpp"
 
-#include <pybind11/stl.h>
-
 #include <cstdio>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <string>
 #include <unordered_map>
 
+#include "python/options.hpp"
+#include "python/reader.hpp"
 #include "python/register.hpp"
 
 namespace simdrnn::python {
 
 namespace {
+
+class SharedNetwork {
+ public:
+  virtual ~SharedNetwork() = default;
+  virtual void run(const BufferCall& call) = 0;
+  virtual std::size_t release() = 0;
+};
+
+template <class T>
+class SharedNetworkOf final : public SharedNetwork {
+ public:
+  SharedNetworkOf(const NetworkShape& shape, const NetworkOptions<T>& options, bool bias)
+      : has_((bias ? kHasBiases : 0) | (shape.projected_size > 0 ? kHasProjection : 0)),
+        pool_(shape, options),
+        reader_(pool_.model()) {}
+
+  std::size_t release() override { return pool_.release(); }
+
+  void run(const BufferCall& call) override {
+    Buffers arguments("arguments", call, has_, call.arguments, call.argument_count);
+    Buffers results("results", call, has_, call.results, call.result_count);
+    One one{reader_.begin(arguments), {}};
+    const std::size_t first = arguments.position();
+    for (Index index = 0; index < pool_.model().shape().passes(); ++index) {
+      one.parameters.views.push_back(reader_.template parameters<const T>(arguments, index));
+    }
+    one.parameters.arrays = arguments.template since<T>(first);
+    reader_.finish(one.call, arguments);
+    if (arguments.field(kPass) == kBackwardPass) {
+      backward(one, arguments, results);
+    } else {
+      forward(one, arguments, results);
+    }
+  }
+
+ private:
+  struct One {
+    Call<T> call;
+    Parameters<T> parameters;
+  };
+
+  [[nodiscard]] Index width() const { return pool_.model().shape().output_size(); }
+
+  void forward(const One& one, Buffers& arguments, Buffers& results) {
+    const auto output = results.sequence<T>(names::output, one.call.steps, width());
+    const auto finals = results.arrays<T>(names::states, reader_.state_sizes(one.call));
+    TapeViews<T> tape;
+    if (arguments.field(kPass) == kRecordPass) {
+      tape = reader_.tape(results, one.call, output);
+    } else {
+      tape.hidden.push_back(output);
+    }
+    arguments.finish();
+    results.finish();
+    const auto lease = pool_.lease(one.parameters);
+    lease.network().forward(one.call, tape, finals);
+  }
+
+  void backward(const One& one, Buffers& arguments, Buffers& results) {
+    const StepSources& steps = one.call.steps;
+    const auto output = arguments.sequence<const T>(names::output, steps, width());
+    const auto tape = reader_.tape(arguments, one.call, output);
+    Sequence<const T> d_output{};
+    if ((arguments.field(kGiven) & kGivenOutput) != 0) {
+      d_output = arguments.sequence<const T>(names::output, steps, width());
+    }
+    std::vector<const T*> d_finals;
+    for (const Index size : reader_.state_sizes(one.call)) {
+      const bool given = (arguments.field(kGivenStates) >> d_finals.size() & 1) != 0;
+      d_finals.push_back(given ? arguments.next<const T>(size) : nullptr);
+    }
+    const Gradients<T> gradients = reader_.gradients(results, one.call);
+    arguments.finish();
+    results.finish();
+    const auto lease = pool_.lease(one.parameters);
+    lease.network().backward(one.call, tape, d_output, d_finals, gradients);
+  }
+
+  const int has_;
+  NetworkPool<T> pool_;
+  const Reader<T> reader_;
+};
 
 // Networks by the number their makers gave them. None is ever taken out: compiled programs that
 // name it may live as long as the process.
@@ -97,8 +180,7 @@ void share_as(py::module_& m, const char* name) {
   m.def(
       name,
       [](std::int64_t number, const std::string& cell, Index input_size, Index hidden_size,
-         Index layers, Index directions, Index projected_size, bool bias,
-         const OptionValues& options) {
+         Index layers, Index directions, Index projected_size, bool bias, const py::dict& options) {
         const NetworkShape shape{cell, input_size, hidden_size, layers, directions, projected_size};
         registry().add(number, [&] {
           return std::make_unique<SharedNetworkOf<T>>(shape, options_of<T>(options), bias);

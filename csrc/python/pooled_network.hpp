@@ -1,252 +1,159 @@
-// A network for calls that bring their parameters along, as buffers of the order that
-// buffer_call.hpp says.
+// Networks for calls that bring their parameters along. Packing these costs as much as many steps,
+// so packed copies are kept, and found again by comparing all parameters bit by bit.
 #pragma once
 #include <algorithm>
-#include <stdexcept>
-#include <string>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <span>
 #include <vector>
 
-#include "python/bound_network.hpp"
-#include "python/buffer_call.hpp"
-#include "python/network_pool.hpp"
+#include "engine/dispatch/dispatch.hpp"
+#include "engine/network.hpp"
 
 namespace simdrnn::python {
 
-// Takes buffers one by one and checks how large they are. The front end has checked shapes with
-// better words; this keeps a wrong call from touching memory that is not there.
-class BufferReader {
- public:
-  BufferReader(const char* what, const Buffer* buffers, std::size_t count)
-      : what_(what), buffers_(buffers), count_(count) {}
-
-  template <class E>
-  E* next(Index size) {
-    if (at_ == count_) fail("more than " + std::to_string(count_));
-    const Buffer& buffer = buffers_[at_++];
-    const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(E);
-    if (buffer.bytes != bytes) {
-      fail(std::to_string(bytes) + " bytes in buffer " + std::to_string(at_ - 1) + ", got " +
-           std::to_string(buffer.bytes));
-    }
-    return static_cast<E*>(buffer.data);
-  }
-  void finish() const {
-    if (at_ != count_) fail(std::to_string(at_) + ", got " + std::to_string(count_));
-  }
-
- private:
-  [[noreturn]] void fail(const std::string& expected) const {
-    throw std::invalid_argument(std::string(what_) + ": expected " + expected);
-  }
-  const char* what_;
-  const Buffer* buffers_;
-  std::size_t count_;
-  std::size_t at_ = 0;
-};
-
-class SharedNetwork {
- public:
-  virtual ~SharedNetwork() = default;
-  virtual void run(const BufferCall& call) = 0;
-  virtual std::size_t release() = 0;
+// The parameters of all layers and directions: one after the other as they are compared, and by
+// layer * D + direction as they are packed.
+template <class T>
+struct Parameters {
+  std::vector<std::span<const T>> arrays;
+  std::vector<ParameterViews<const T>> views;
 };
 
 template <class T>
-class SharedNetworkOf final : public SharedNetwork {
+class NetworkPool {
+  struct Entry {
+    Network<T> network;
+    std::vector<T> parameters;         // what is packed
+    const T* address = nullptr;        // where it was
+    const KernelTable* isa = nullptr;  // what it is packed for; null: for nothing yet
+    int users = 0;
+    std::uint64_t last_use = 0;
+  };
+
  public:
-  SharedNetworkOf(const NetworkShape& shape, const NetworkOptions<T>& options, bool bias)
-      : pool_(shape, options, bias) {}
+  NetworkPool(const NetworkShape& shape, const NetworkOptions<T>& options)
+      : model_(shape, options) {}
 
-  std::size_t release() override { return pool_.release(); }
+  // For questions whose answer no parameter changes.
+  [[nodiscard]] const Network<T>& model() const { return model_; }
 
-  void run(const BufferCall& buffers) override {
-    BufferReader arguments("arguments", buffers.arguments, buffers.argument_count);
-    BufferReader results("results", buffers.results, buffers.result_count);
-    One one{buffers.fields, {}, {}, {}};
-    read_call(one, arguments);
-    if (one.field(kPass) == kBackwardPass) {
-      backward(one, arguments, results);
-    } else {
-      forward(one, arguments, results);
+  // A network that holds the given parameters, for reading, as long as the lease lives.
+  class Lease {
+   public:
+    Lease(NetworkPool& pool, Entry& entry) : pool_(pool), entry_(entry) {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() {
+      const std::scoped_lock lock(pool_.mutex_);
+      --entry_.users;
     }
+    [[nodiscard]] const Network<T>& network() const { return entry_.network; }
+
+   private:
+    NetworkPool& pool_;
+    Entry& entry_;
+  };
+
+  Lease lease(const Parameters<T>& given) {
+    const KernelTable* const isa = &dispatch::active();
+    std::unique_lock lock(mutex_);
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      Entry& entry = *entries_[i];
+      if (entry.isa != isa || !agree<Compare::kEnds>(entry, given)) continue;
+      take(entry);
+      lock.unlock();  // comparing everything takes a while
+      if (agree<Compare::kAll>(entry, given)) return Lease(*this, entry);
+      lock.lock();
+      --entry.users;
+    }
+    Entry& entry = choose(given);
+    take(entry);
+    entry.isa = nullptr;  // so nobody else takes it until it is packed
+    lock.unlock();
+    try {
+      pack(entry, given);
+    } catch (...) {
+      lock.lock();
+      --entry.users;
+      throw;
+    }
+    lock.lock();
+    entry.isa = isa;
+    return Lease(*this, entry);
+  }
+
+  // Forgets what nobody uses; returns how many bytes that were.
+  std::size_t release() {
+    const std::scoped_lock lock(mutex_);
+    std::size_t bytes = 0;
+    std::erase_if(entries_, [&](const auto& entry) {
+      if (entry->users > 0) return false;
+      bytes += entry->network.packed_bytes() + entry->parameters.size() * sizeof(T);
+      return true;
+    });
+    return bytes;
   }
 
  private:
-  // One call: what it brings, in the engine's terms.
-  struct One {
-    const std::int64_t* fields;
-    Call<T> call;
-    Parameters<T> parameters;
-    std::vector<std::int64_t> lengths;
+  // As many sets of parameters as are kept of networks that are otherwise the same.
+  static constexpr std::size_t kMostKept = 8;
 
-    [[nodiscard]] std::int64_t field(CallField which) const { return fields[which]; }
-    [[nodiscard]] bool given(GivenBuffer which) const { return (fields[kGiven] & which) != 0; }
-    [[nodiscard]] Index rows() const { return call.steps.steps * call.steps.batch; }
-  };
+  enum class Compare { kEnds, kAll };
 
-  [[nodiscard]] const NetworkShape& shape() const { return pool_.model().shape(); }
-  [[nodiscard]] const CellInfo& info() const { return pool_.model().info(); }
-  [[nodiscard]] Index passes() const { return shape().layers * shape().directions; }
-  [[nodiscard]] Index width() const { return shape().output_size(); }
-  [[nodiscard]] Index state_size(const One& one, std::size_t state) const {
-    return passes() * one.call.steps.batch * shape().state_size(state);
-  }
-
-  // Sizes of the parameters of a layer and direction, in the order of state_dict.
-  [[nodiscard]] std::vector<Index> parameter_sizes(Index index) const {
-    const Index rows = info().gate_count * shape().hidden_size;
-    std::vector<Index> sizes{rows * pool_.model().layer_input(index / shape().directions),
-                             rows * shape().h_size()};
-    if (pool_.bias()) sizes.insert(sizes.end(), 2, rows);
-    if (pool_.model().projects()) sizes.push_back(shape().projected_size * shape().hidden_size);
-    sizes.insert(sizes.end(), static_cast<std::size_t>(info().cell_parameters),
-                 shape().hidden_size);
-    return sizes;
-  }
-
-  template <class E>
-  Sequence<E> sequence(const One& one, BufferReader& reader, Index row) const {
-    E* const data = reader.next<E>(one.rows() * row);
-    const bool batch_first = one.field(kBatchFirst) != 0;
-    return {data, batch_first ? row : one.call.steps.batch * row,
-            batch_first ? one.call.steps.steps * row : row};
-  }
-
-  template <class E>
-  std::vector<E*> states(const One& one, BufferReader& reader) const {
-    std::vector<E*> states(static_cast<std::size_t>(info().states));
-    for (std::size_t k = 0; k < states.size(); ++k) states[k] = reader.next<E>(state_size(one, k));
-    return states;
-  }
-
-  // What forward and backward are both given.
-  void read_call(One& one, BufferReader& arguments) const {
-    Call<T>& call = one.call;
-    const Index steps = one.field(kSteps), batch = one.field(kBatch);
-    call.steps = {steps, batch, nullptr, nullptr, nullptr};
-    call.x = sequence<const T>(one, arguments, shape().input_size);
-    call.states = states<const T>(one, arguments);
-    for (Index index = 0; index < passes(); ++index) {
-      for (const Index size : parameter_sizes(index)) {
-        one.parameters.push_back({arguments.next<const T>(size), static_cast<std::size_t>(size)});
-      }
-    }
-    if (one.given(kGivenResetStates)) call.reset_states = states<const T>(one, arguments);
-    if (one.given(kGivenLengths)) {
-      const auto* const lengths = arguments.next<const std::int32_t>(batch);
-      // Nobody can have checked numbers that a compiled program computes.
-      for (Index b = 0; b < batch; ++b) {
-        one.lengths.push_back(std::clamp<std::int64_t>(lengths[b], 0, steps));
-      }
-      call.steps.lengths = one.lengths.data();
-    }
-    if (one.given(kGivenMask)) call.steps.mask = arguments.next<const std::uint8_t>(steps * batch);
-    if (one.given(kGivenReset)) {
-      call.steps.reset = arguments.next<const std::uint8_t>(steps * batch);
-    }
-    if (one.given(kGivenKey)) {
-      const auto* const words = arguments.next<const std::uint32_t>(2);
-      call.training = true;
-      call.key = words[0] | static_cast<std::uint64_t>(words[1]) << 32;
-    }
-    call.hold = one.field(kHoldOutput) != 0;
-    call.threads = static_cast<int>(one.field(kThreads));
-    call.flush_denormals = flush_denormals.load(std::memory_order_relaxed);
-  }
-
-  // What a recorded call leaves, from the buffers behind the output; E is T or const T.
-  template <class E>
-  TapeViews<E> read_tape(const One& one, const Sequence<E>& output, BufferReader& reader) const {
-    TapeViews<E> tape;
-    const Index layers = shape().layers, rows = one.rows();
-    E* const lower = reader.next<E>((layers - 1) * rows * width());
-    for (Index layer = 0; layer + 1 < layers; ++layer) {
-      tape.hidden.push_back(
-          {lower + layer * rows * width(), one.call.steps.batch * width(), width()});
-    }
-    tape.hidden.push_back(output);
-    const Index every = one.field(kCheckpointEvery), steps = one.call.steps.steps;
-    const Index borders = every > 0 && steps > 0 ? (steps - 1) / every : 0;
-    const Index size = every > 0 ? borders * one.call.steps.batch * (info().states - 1)
-                                 : rows * pool_.model().saved_width();
-    E* const kept = reader.next<E>(passes() * size * shape().hidden_size);
-    for (Index index = 0; index < passes(); ++index) {
-      E* const data = kept + index * size * shape().hidden_size;
-      if (every > 0) {
-        tape.checkpoints.push_back({info().states > 1 ? data : nullptr, every});
+  // Whether an entry holds the given parameters; kEnds: whether the first and last of each agree,
+  // which tells most sets of parameters apart.
+  template <Compare compare>
+  static bool agree(const Entry& entry, const Parameters<T>& given) {
+    const T* held = entry.parameters.data();
+    for (const std::span<const T> values : given.arrays) {
+      if constexpr (compare == Compare::kAll) {
+        if (std::memcmp(held, values.data(), values.size_bytes()) != 0) return false;
       } else {
-        tape.saved.push_back(data);
+        const std::size_t last = values.size() - 1;
+        if (std::memcmp(held, values.data(), sizeof(T)) != 0) return false;
+        if (std::memcmp(held + last, values.data() + last, sizeof(T)) != 0) return false;
       }
+      held += values.size();
     }
-    return tape;
+    return true;
   }
 
-  void forward(One& one, BufferReader& arguments, BufferReader& results) {
-    const Sequence<T> output = sequence<T>(one, results, width());
-    const std::vector<T*> finals = states<T>(one, results);
-    TapeViews<T> tape;
-    if (one.field(kPass) == kRecordPass) {
-      tape = read_tape(one, output, results);
-    } else {
-      tape.hidden.push_back(output);
+  void take(Entry& entry) {
+    ++entry.users;
+    entry.last_use = ++clock_;
+  }
+
+  // The entry to pack anew. Of those nobody uses, one whose parameters were at the same place is
+  // best: in training they change at every step, and mostly stay where they are.
+  Entry& choose(const Parameters<T>& given) {
+    Entry* oldest = nullptr;
+    for (const auto& entry : entries_) {
+      if (entry->users > 0) continue;
+      if (entry->address == given.arrays.front().data()) return *entry;
+      if (oldest == nullptr || entry->last_use < oldest->last_use) oldest = entry.get();
     }
-    arguments.finish();
-    results.finish();
-    const auto lease = pool_.lease(one.parameters);
-    lease.network().forward(one.call, tape, finals);
+    if (oldest != nullptr && entries_.size() >= kMostKept) return *oldest;
+    entries_.push_back(std::make_unique<Entry>(
+        Entry{Network<T>(model_.shape(), model_.options()), {}, nullptr, nullptr, 0, 0}));
+    return *entries_.back();
   }
 
-  void backward(One& one, BufferReader& arguments, BufferReader& results) {
-    const auto tape = read_tape(one, sequence<const T>(one, arguments, width()), arguments);
-    Sequence<const T> d_output{};
-    if (one.given(kGivenOutput)) d_output = sequence<const T>(one, arguments, width());
-    std::vector<const T*> d_finals;
-    for (std::size_t k = 0; k < static_cast<std::size_t>(info().states); ++k) {
-      const bool given = (one.field(kGivenStates) >> k & 1) != 0;
-      d_finals.push_back(given ? arguments.next<const T>(state_size(one, k)) : nullptr);
+  static void pack(Entry& entry, const Parameters<T>& given) {
+    entry.parameters.clear();
+    for (const std::span<const T> values : given.arrays) {
+      entry.parameters.insert(entry.parameters.end(), values.begin(), values.end());
     }
-    std::vector<T> unwanted;
-    const Sequence<T> d_x = input_gradient(one, results, unwanted);
-    const std::vector<T*> d_initials = states<T>(one, results);
-    std::vector<ParameterGradients<T>> gradients;
-    for (Index index = 0; index < passes(); ++index) gradients.push_back(gradient(index, results));
-    std::vector<T*> d_resets;
-    if (one.given(kGivenResetStates)) d_resets = states<T>(one, results);
-    arguments.finish();
-    results.finish();
-    const auto lease = pool_.lease(one.parameters);
-    lease.network().backward(one.call, tape, d_output, d_finals, d_x, d_initials, d_resets,
-                             gradients);
+    entry.address = given.arrays.front().data();
+    Index index = 0;
+    for (const auto& views : given.views) entry.network.set_parameters(index++, views);
   }
 
-  // Where d_x goes: nowhere if it is not wanted. (Rows that steps leave out are cleared all the
-  // same, so that they need a place.)
-  Sequence<T> input_gradient(const One& one, BufferReader& results,
-                             std::vector<T>& unwanted) const {
-    const Index row = shape().input_size;
-    if (one.given(kWantedInput)) return sequence<T>(one, results, row);
-    if (!one.call.steps.any()) return {};
-    unwanted.resize(static_cast<std::size_t>(one.rows() * row));
-    return {unwanted.data(), one.call.steps.batch * row, row};
-  }
-
-  ParameterGradients<T> gradient(Index index, BufferReader& results) const {
-    const std::vector<Index> sizes = parameter_sizes(index);
-    auto size = sizes.begin();
-    const auto take_one = [&] { return results.next<T>(*size++); };
-    ParameterGradients<T> gradient{};
-    gradient.weight_ih = take_one();
-    gradient.weight_hh = take_one();
-    if (pool_.bias()) {
-      gradient.bias_ih = take_one();
-      gradient.bias_hh = take_one();
-    }
-    if (pool_.model().projects()) gradient.weight_hr = take_one();
-    while (size != sizes.end()) gradient.parameters.push_back(take_one());
-    return gradient;
-  }
-
-  NetworkPool<T> pool_;
+  const Network<T> model_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::uint64_t clock_ = 0;
 };
 
 }  // namespace simdrnn::python

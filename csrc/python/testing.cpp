@@ -16,7 +16,7 @@
 #include "engine/plan.hpp"
 #include "engine/threads/team.hpp"
 #include "python/arrays.hpp"
-#include "python/plan_names.hpp"
+#include "python/options.hpp"
 #include "python/register.hpp"
 
 namespace simdrnn::python {
@@ -46,18 +46,18 @@ py::array math(const std::string& name, const py::array& x) {
 }
 
 template <class T>
-py::array apply_activation(typename MathKernels<T>::ActivationFunction function, int kind,
-                           double alpha, double beta, const py::array& x) {
-  const Activation<T> activation{static_cast<ActivationKind>(kind), static_cast<T>(alpha),
-                                 static_cast<T>(beta)};
+py::array apply_activation(typename MathKernels<T>::ActivationFunction function,
+                           ActivationKind kind, double alpha, double beta, const py::array& x) {
+  const Activation<T> activation{kind, static_cast<T>(alpha), static_cast<T>(beta)};
   py::array y(x.dtype(), std::vector<py::ssize_t>{x.size()});
   function(activation, elements<const T>(x, "x", x.size()), elements<T>(y, "y", x.size()),
            x.size());
   return y;
 }
 
-py::array activation(int kind, double alpha, double beta, const py::array& x, bool slope) {
-  if (kind < 0 || kind >= kActivationCount) reject("kind", "an index of activations()");
+py::array activation(const std::string& name, double alpha, double beta, const py::array& x,
+                     bool slope) {
+  const ActivationKind kind = activation_kind(name);
   const KernelTable& table = dispatch::active();
   if (py::dtype::of<float>().equal(x.dtype())) {
     const auto& functions = table.math_f32;
@@ -138,8 +138,8 @@ py::dict plan(Index steps, Index batch, Index input_size, Index hidden_size, int
   for (const auto row : made.first_row) first_row.append(row);
   result["order"] = order;
   result["first_row"] = first_row;
-  result["schedule"] = name_of(made.schedule);
-  result["why"] = name_of(made.why);
+  result["schedule"] = made.schedule_name();
+  result["why"] = made.why_name();
   result["gang"] = made.gang;
   result["hoist_steps"] = made.hoist_steps;
   result["forward_chunk"] = made.forward_chunk;
@@ -153,10 +153,10 @@ void register_testing(py::module_& m) {
   auto testing = m.def_submodule("testing", "Parts that only tests and benchmarks reach for.");
   testing.def("math", &math, py::arg("name"), py::arg("x"),
               "A function of csrc/simd of a 1-D float32 or float64 array, by the active ISA.");
-  testing.def("activation", &activation, py::arg("kind"), py::arg("alpha"), py::arg("beta"),
-              py::arg("x"), py::arg("slope"),
-              "An activation of the elements of x, by its index in activations(); or, with slope, "
-              "its slope where x are its values.");
+  testing.def(
+      "activation", &activation, py::arg("name"), py::arg("alpha"), py::arg("beta"), py::arg("x"),
+      py::arg("slope"),
+      "An activation of the elements of x; or, with slope, its slope where x are its values.");
   testing.def("fma_peak", &fma_peak, py::arg("dtype"), py::arg("seconds"), py::arg("threads"),
               "The best GFLOP/s that FMAs on registers reach within that time.");
   testing.def("miscounted_parts", &miscounted_parts, py::arg("sizes"), py::arg("rounds"),

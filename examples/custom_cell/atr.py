@@ -24,15 +24,8 @@ __all__ = ["CELLS", "Atr"]
 class Atr:
     """ATR with one gate, p, whose input part and recurrent part arrive apart."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "atr",
-        gates=1,
-        separate=1,
-        states=1,
-        saved=3,
-        layer="ATR",
-        gate_names=("p",),
-        activations="sigmoid",
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "atr", ("p", "sigmoid", "apart"), saved=3, layer="ATR"
     )
 
     @staticmethod

@@ -1,11 +1,17 @@
 """The compiled engine."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import CheckedCall, ParameterArrays, State
+from simdrnn.engine.protocol import (
+    CheckedCall,
+    GradientArrays,
+    ParameterArrays,
+    State,
+    TapeArrays,
+)
 
 compiler: str
 flags: str
@@ -13,6 +19,9 @@ thread_runtime: str
 
 def cells() -> list[dict[str, Any]]: ...
 def activations() -> list[str]: ...
+def saved_layout(
+    cell: str, norm: bool, norm_carried: bool, keeps_carried: bool
+) -> dict[str, int]: ...
 def compiled_isas() -> list[str]: ...
 def available_isas() -> list[str]: ...
 def active_isa() -> str: ...
@@ -27,7 +36,7 @@ class _Testing:
 
     def math(self, name: str, x: npt.NDArray[Any]) -> npt.NDArray[Any]: ...
     def activation(
-        self, kind: int, alpha: float, beta: float, x: npt.NDArray[Any], slope: bool
+        self, name: str, alpha: float, beta: float, x: npt.NDArray[Any], slope: bool
     ) -> npt.NDArray[Any]: ...
     def fma_peak(self, dtype: str, seconds: float, threads: int) -> float: ...
     def miscounted_parts(self, sizes: Sequence[int], rounds: int) -> int: ...
@@ -49,22 +58,7 @@ class _Testing:
 
 testing: _Testing
 
-class Options:
-    def __init__(
-        self,
-        limits: Sequence[float],
-        activations: Sequence[tuple[int, float, float]],
-        own_activations: bool,
-        dropout_by_gate: bool,
-        chances: Sequence[float],
-        heads: int,
-        layer_norm: tuple[bool, bool, float],
-    ) -> None: ...
-
-# Saved values, hidden sequences, checkpoints and their spacing.
-_Tape: TypeAlias = tuple[
-    list[npt.NDArray[Any]], list[npt.NDArray[Any]], list[npt.NDArray[Any]], int
-]
+def option_names() -> list[str]: ...
 
 class _Network:
     def __init__(
@@ -74,38 +68,24 @@ class _Network:
         hidden_size: int,
         layers: int,
         directions: int,
-        options: Options,
+        options: dict[str, Any],
         projected_size: int,
     ) -> None: ...
-    def set_parameters(
-        self,
-        index: int,
-        weight_ih: npt.NDArray[Any],
-        weight_hh: npt.NDArray[Any] | None,
-        bias_ih: npt.NDArray[Any] | None,
-        bias_hh: npt.NDArray[Any] | None,
-        cell_parameters: tuple[npt.NDArray[Any] | None, ...],
-        weight_hr: npt.NDArray[Any] | None,
-    ) -> None: ...
+    def set_parameters(self, index: int, parameters: ParameterArrays) -> None: ...
     def forward(
         self,
         run: CheckedCall,
         output: npt.NDArray[Any],
-        final_states: tuple[npt.NDArray[Any], ...],
-        tape: _Tape | None,
+        final_states: Sequence[npt.NDArray[Any]],
+        tape: TapeArrays | None,
     ) -> None: ...
     def backward(
         self,
         run: CheckedCall,
-        tape: _Tape,
+        tape: TapeArrays,
         d_output: npt.NDArray[Any],
-        d_final_states: tuple[npt.NDArray[Any], ...],
-        d_x: npt.NDArray[Any] | None,
-        d_initial_states: tuple[npt.NDArray[Any], ...],
-        d_reset_states: tuple[npt.NDArray[Any], ...] | None,
-        d_parameters: list[ParameterArrays],
-        trace: list[npt.NDArray[Any]] | None,
-        d_attention: npt.NDArray[Any] | None,
+        d_final_states: Sequence[npt.NDArray[Any]],
+        gradients: GradientArrays,
     ) -> None: ...
     def plain_layer(self, x: object, state: object) -> tuple[npt.NDArray[Any], State] | None: ...
     def plain_cell(self, x: object, state: object) -> State | None: ...
@@ -138,7 +118,7 @@ def share_network_f32(
     directions: int,
     projected_size: int,
     bias: bool,
-    options: Options,
+    options: dict[str, Any],
 ) -> None: ...
 def share_network_f64(
     number: int,
@@ -149,7 +129,7 @@ def share_network_f64(
     directions: int,
     projected_size: int,
     bias: bool,
-    options: Options,
+    options: dict[str, Any],
 ) -> None: ...
 def run_arrays(
     fields: Sequence[int],

@@ -86,10 +86,6 @@ def test_what_was_parsed_parses_to_itself(name):
     assert isinstance(parsed.argument, str) == (name in WITHOUT)
 
 
-def test_kinds_count_the_names():
-    assert [Activation(name).kind for name in ACTIVATIONS] == list(range(12))
-
-
 @every("name", ["swish", "", "sig moid", "tanh ", "leakyrelu_"])
 def test_an_unknown_name_lists_the_known(name):
     with pytest.raises(ValueError, match=r"^recurrent_activation: expected one of sigmoid, ") as e:

@@ -28,6 +28,7 @@ class BackwardRows {
         pass_(args.pass),
         info_(info),
         acts_(acts),
+        looks_at_h_(args.trace != nullptr || clips_step_gradient(args.pass.options.limits)),
         scratch_(args.scratch),
         noise_(pass_, info.states, args.padded, acts, scratch_),
         dropout_(pass_, recurrent_gates(info), args.padded, acts, scratch_),
@@ -52,8 +53,10 @@ class BackwardRows {
     return a_.saved + (t_ * pass_.batch + row.b) * pass_.layout.saved.width * pass_.hidden_size;
   }
 
-  // Lists the rows that took this step; hands the held outputs' gradients of the others on.
-  [[gnu::noinline]] Index begin_step(Index step) noexcept {
+  // Lists the rows that took this step; hands the held outputs' gradients of the others on. With
+  // options a call; the plain loops, whose small steps feel it, have it in line.
+  [[gnu::noinline]] Index begin_step(Index step) noexcept { return list_rows(step, info_); }
+  [[gnu::always_inline]] Index list_rows(Index step, const CellInfo& info) noexcept {
     t_ = time_of(pass_, step);
     const Index at = (a_.end - 1 - step) * pass_.batch;
     Index n = 0;
@@ -69,7 +72,7 @@ class BackwardRows {
       row.i = i;
       row.b = b;
       row.number = a_.position == nullptr ? at + b : a_.position[at + b];
-      states_before(a_, info_, step, b, row.state);
+      states_before(a_, info, step, b, row.state);
       row.seen_h = row.state[0];
       if (a_.d_x.data != nullptr) {
         d_x_from_[d_x_rows_] = a_.d_pre + row.number * a_.d_pre_stride;
@@ -109,16 +112,13 @@ class BackwardRows {
   }
 
   // Notes what the weight gradients need of a row, and clips what arrives at its h.
-  [[gnu::noinline]] void enter(Row& row, Index r) noexcept {
+  void enter(Row& row, Index r) noexcept {
     if (acts_) prepare(row, r);
     if (a_.gang.part == 0) {
       a_.x_rows[row.number] = row_at(pass_.x, t_, row.b);
       a_.h_rows[row.number] = row.seen_h;
     }
-    T* const d_h = a_.d_state[0] + row.i * a_.padded;
-    if (a_.trace != nullptr) trace_arriving(a_, info_, t_, row.b, row.i, of_h_);
-    clip_step_gradient<V>(pass_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
-    if (a_.trace != nullptr) trace_states(a_, info_, t_, row.b, row.i, of_h_, units_);
+    if (looks_at_h_) look_at_h(row);
   }
 
   // to += from.
@@ -130,6 +130,7 @@ class BackwardRows {
   const PassArgs<T>& pass_;
   const CellInfo& info_;
   bool acts_;
+  bool looks_at_h_;  // whether what arrives at h is traced or clipped
   Scratch scratch_;
   StepNoise<V> noise_;
   RecurrentDropout<V> dropout_;
@@ -144,6 +145,14 @@ class BackwardRows {
   Index t_ = 0;
 
  private:
+  // Shows what arrives at a row's h, and clips it.
+  [[gnu::noinline]] void look_at_h(const Row& row) noexcept {
+    T* const d_h = a_.d_state[0] + row.i * a_.padded;
+    if (a_.trace != nullptr) trace_arriving(a_, info_, t_, row.b, row.i, of_h_);
+    clip_step_gradient<V>(pass_.options.limits, d_h + of_h_.begin, of_h_.end - of_h_.begin);
+    if (a_.trace != nullptr) trace_states(a_, info_, t_, row.b, row.i, of_h_, units_);
+  }
+
   // What was random about the n-th row of the step.
   [[gnu::noinline]] void prepare(Row& row, Index n) noexcept {
     noise_.prepare(n, t_, row.b, units_.begin, round_up(units_.end, kLanes));

@@ -8,9 +8,9 @@
 // partial sums for each gate, by unit, whatever the ISA's lanes and the order in memory: their bits
 // depend on neither.
 #pragma once
+#include "abi/sums.hpp"
 #include "kernels/options/step_gradient.hpp"
 #include "kernels/simd/partial.hpp"
-#include "kernels/simd/sums.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 

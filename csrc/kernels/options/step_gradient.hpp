@@ -8,7 +8,7 @@
 // (elementwise); Pascanu et al. 2013, arXiv:1211.5063 (norm).
 #pragma once
 #include "abi/options.hpp"
-#include "kernels/simd/sums.hpp"
+#include "abi/sums.hpp"
 #include "kernels/simd/vec.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
@@ -20,6 +20,12 @@ inline T squared_norm(const T* row, Index n) noexcept {
 
 inline float square_root(float x) noexcept { return __builtin_sqrtf(x); }
 inline double square_root(double x) noexcept { return __builtin_sqrt(x); }
+
+template <class T>
+inline bool clips_step_gradient(const Limits<T>& limits) noexcept {
+  const T infinity = T(__builtin_inf());
+  return limits.step_gradient < infinity || limits.step_gradient_norm < infinity;
+}
 
 // `row` has n elements and is padded to full vectors.
 template <class V>

@@ -17,6 +17,7 @@ from simdrnn.reference.heads import whole
 from simdrnn.reference.network import CELLS, Network
 from simdrnn.reference.sequence import Pass
 from simdrnn.spec.cell import CellInfo
+from simdrnn.spec.saved_layout import SavedLayout
 from simdrnn.validate import Array
 
 __all__ = ["Recorded", "Sample", "stretches"]
@@ -76,15 +77,20 @@ class Recorded:
         """Names of the states, h first."""
         return tuple(state.name for state in self.info.carried)
 
+    @property
+    def layout(self) -> SavedLayout:
+        """Where a step's values are among those saved."""
+        return self.recording.bound.options.saved(self.info)
+
     def gate(self, gate: Gate) -> Array:
         """Return the values (T, B, H) of a gate."""
-        first = self.recording.bound.options.saved_sums(self.info)
-        return self.output if gate.place == H_ITSELF else self.saved[:, :, first + gate.place]
+        if gate.place == H_ITSELF:
+            return self.output
+        return self.saved[:, :, self.layout.cell + gate.place]
 
     def states(self) -> dict[str, Array]:
-        """Return the states (T, B, H) after each step by name: those but h end what is saved."""
-        width = self.saved.shape[2]
-        others = [self.saved[:, :, place] for place in range(width - self.info.states + 1, width)]
+        """Return the states (T, B, H) after each step by name."""
+        others = [self.saved[:, :, place] for place in self.layout.other_states]
         return dict(zip(self.state_names, [self.output, *others], strict=True))
 
     def carried(self, trace: Array) -> list[Array]:

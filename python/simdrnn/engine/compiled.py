@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from simdrnn import _core
-from simdrnn.engine.protocol import CheckedCall, ParameterArrays, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, GradientArrays, ParameterArrays, TapeArrays
 from simdrnn.spec.cell import compiled_cells
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
-__all__ = ["Network", "option_numbers"]
+__all__ = ["Network", "option_values"]
 
 _CLASSES = {"float32": _core.NetworkF32, "float64": _core.NetworkF64}
 
 
-def option_numbers(cell: str, options: Options) -> _core.Options:
-    """Turn a layer's options into the numbers that the engine takes."""
-    info = compiled_cells()[cell]
-    limits = [
-        math.inf if clip is None else clip
-        for clip in (
-            options.gate_clip,
-            options.cell_clip,
-            options.hidden_clip,
-            options.step_grad_clip,
-            options.step_grad_norm,
-            options.proj_clip,
-        )
-    ]
-    chances = [
-        options.dropout,
-        options.input_dropout or 0.0,
-        options.recurrent_dropout or 0.0,
-        options.candidate_dropout or 0.0,
-        *options.zoneouts(info.states),
-    ]
-    activations = [(a.kind, a.alpha, a.beta) for a in options.activations]
-    chosen = options.activations != Options.parse(info, {}).activations
-    norm = options.placement
-    layer_norm = (False, False, 0.0) if norm is None else (True, norm.carried, norm.epsilon)
-    return _core.Options(
-        limits, activations, chosen, options.dropout_per_gate, chances, options.heads, layer_norm
-    )
+def option_values(cell: str, options: Options) -> dict[str, Any]:
+    """Return what the engine takes of a layer's options, by name; what is off is left out."""
+    info, norm = compiled_cells()[cell], options.placement
+    derived = {
+        "activations": options.activations,
+        "own_activations": options.activations != Options.parse(info, {}).activations,
+        "recurrent_dropout_per_gate": options.dropout_per_gate,
+        "zoneout": options.zoneouts(info.states),
+        "layer_norm": norm is not None,
+        "layer_norm_carried": None if norm is None else norm.carried,
+        "layer_norm_epsilon": None if norm is None else norm.epsilon,
+    }
+    values = {
+        name: derived[name] if name in derived else getattr(options, name)
+        for name in _core.option_names()
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class Network:
@@ -71,7 +59,7 @@ class Network:
     ) -> None:
         self._core = _CLASSES[dtype.name](
             cell, input_size, hidden_size, num_layers, num_directions,
-            option_numbers(cell, options), projected_size,
+            option_values(cell, options), projected_size,
         )  # fmt: skip
         self.arithmetic = dtype
         self.plain_layer = self._core.plain_layer
@@ -118,9 +106,10 @@ class Network:
         weight_hr: Array | None = None,
     ) -> None:
         """Pack the parameters of direction ``index = layer * D + direction``."""
-        self._core.set_parameters(
-            index, weight_ih, weight_hh, bias_ih, bias_hh, tuple(cell_parameters), weight_hr
+        arrays = ParameterArrays(
+            weight_ih, weight_hh, bias_ih, bias_hh, tuple(cell_parameters), weight_hr
         )
+        self._core.set_parameters(index, arrays)
 
     def forward(
         self,
@@ -131,8 +120,7 @@ class Network:
         tape: TapeArrays | None,
     ) -> None:
         """Write `output` (T, B, D*H) and the final states, S arrays (L*D, B, H)."""
-        kept = None if tape is None else _parts(tape)
-        self._core.forward(run, output, tuple(final_states), kept)
+        self._core.forward(run, output, final_states, tape)
 
     def backward(
         self,
@@ -140,29 +128,7 @@ class Network:
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
-        d_x: Array | None,
-        d_initial_states: Sequence[Array],
-        d_parameters: Sequence[ParameterArrays],
-        *,
-        d_reset_states: Sequence[Array] | None = None,
-        trace: Sequence[Array] | None = None,
-        d_attention: Array | None = None,
+        gradients: GradientArrays,
     ) -> None:
-        """Overwrite the gradients, from `d_x` to `d_reset_states`: see the protocol."""
-        self._core.backward(
-            run,
-            _parts(tape),
-            d_output,
-            tuple(d_final_states),
-            d_x,
-            tuple(d_initial_states),
-            None if d_reset_states is None else tuple(d_reset_states),
-            list(d_parameters),
-            None if trace is None else list(trace),
-            d_attention,
-        )
-
-
-def _parts(tape: TapeArrays) -> tuple[list[Array], list[Array], list[Array], int]:
-    """Return a tape as the extension takes it."""
-    return tape.saved, tape.hidden, tape.checkpoints, tape.checkpoint_every
+        """Overwrite `gradients` from those for the output and the final states."""
+        self._core.backward(run, tape, d_output, d_final_states, gradients)

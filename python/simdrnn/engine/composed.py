@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from simdrnn.engine.merge import join, join_backward
-from simdrnn.engine.protocol import CheckedCall, Network, ParameterArrays, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, GradientArrays, Network, TapeArrays
 from simdrnn.engine.random_words import between_layers
 from simdrnn.engine.steps import in_processing_order, real_steps, reversed_run, where_real
 from simdrnn.spec.options import Options
@@ -169,29 +169,21 @@ class Composed:
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
-        d_x: Array,
-        d_initial_states: Sequence[Array],
-        d_parameters: Sequence[ParameterArrays],
-        *,
-        d_reset_states: Sequence[Array] | None = None,
-        trace: Sequence[Array] | None = None,
-        d_attention: Array | None = None,
+        gradients: GradientArrays,
     ) -> None:
-        """Overwrite the gradients, from `d_x` to `d_reset_states`: see the protocol."""
+        """Overwrite `gradients` from those for the output and the final states."""
         plan, merge = _Plan(run, self._structure.reverse), self._structure.merge
         d_above = d_output.reshape(*d_output.shape[:2], self._width)
         d_above = self._ordered(run, d_above) if not self._structure.keep_order else d_above
-        d_of_layer = None if d_attention is None else np.empty_like(d_attention)
-        if d_attention is not None:
-            d_attention[...] = 0.0
+        if gradients.attention is not None:
+            gradients.attention[...] = 0.0
         for layer in reversed(range(len(self._networks))):
             dropped = self._dropout(run, layer - 1)
             below = self._below(run, tape, layer, dropped)
             raw, own = tape.hidden[layer], self._indices(layer)
-            direct = layer == 0 and not self._adds[0]
-            # Engines take traces in one piece.
-            traced = None if trace is None else [dense(plan.turn(one)) for one in trace[own]]
-            d_below = d_x if direct else np.empty(below.shape, self.arithmetic)
+            direct = gradients.x if layer == 0 and not self._adds[0] else None
+            d_below = np.empty(below.shape, self.arithmetic) if direct is None else direct
+            found = self._gradients(plan, gradients, d_below, layer)
             self._networks[layer].backward(
                 self._inner(plan, below, layer),
                 TapeArrays(
@@ -202,24 +194,33 @@ class Composed:
                 ),
                 plan.turn(readable(join_backward(merge, raw, d_above))),
                 self._of_layer(d_final_states, layer),
-                plan.turn(d_below),
-                self._of_layer(d_initial_states, layer),
-                d_parameters[own],
-                d_reset_states=(
-                    None if d_reset_states is None else self._of_layer(d_reset_states, layer)
-                ),
-                trace=traced,
-                d_attention=d_of_layer,
+                found,
             )
-            for one, made in zip(trace[own] if trace else (), traced or (), strict=True):
-                plan.turn(one)[...] = made
-            if d_attention is not None and d_of_layer is not None:  # all layers see the same
-                d_attention += plan.turn(d_of_layer)
+            if gradients.trace is not None and found.trace is not None:
+                for one, made in zip(gradients.trace[own], found.trace, strict=True):
+                    plan.turn(one)[...] = made
+            if gradients.attention is not None and found.attention is not None:
+                gradients.attention += plan.turn(found.attention)  # all layers see the same
             if self._adds[layer]:
                 d_below += plan.where_real(d_above)
             d_above = d_below if dropped is None else d_below * dropped
-        if self._adds[0]:
-            d_x[...] = d_above
+        if self._adds[0] and gradients.x is not None:
+            gradients.x[...] = d_above
+
+    def _gradients(
+        self, plan: _Plan, whole: GradientArrays, d_below: Array, layer: int
+    ) -> GradientArrays:
+        """Return where the gradients of one layer go."""
+        own, trace, resets = self._indices(layer), whole.trace, whole.reset_states
+        return GradientArrays(
+            plan.turn(d_below),
+            self._of_layer(whole.states, layer),
+            whole.parameters[own],
+            None if resets is None else self._of_layer(resets, layer),
+            None if whole.attention is None else np.empty_like(whole.attention),
+            # Engines take traces in one piece.
+            None if trace is None else [dense(plan.turn(one)) for one in trace[own]],
+        )
 
     def run_of(self, run: CheckedCall, tape: TapeArrays, layer: int) -> CheckedCall:
         """Return the run of one layer by itself, at the times of the whole, of what was recorded.

@@ -1,7 +1,7 @@
 """Networks that all calls share which name them, for programs that other compilers make.
 
 Parameters come with every call. Packed copies of them are kept, and found again by comparing the
-parameters bit by bit; see ``csrc/python/network_pool.hpp``. How a call is written down is said in
+parameters bit by bit; see ``csrc/python/pooled_network.hpp``. How a call is written down is said in
 ``csrc/python/buffer_call.hpp``.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simdrnn import _core
-from simdrnn.engine.compiled import option_numbers
+from simdrnn.engine.compiled import option_values
 from simdrnn.spec.cell import CellInfo
 from simdrnn.spec.options import Options
 from simdrnn.spec.parameters import Sizes
@@ -36,7 +36,7 @@ def share_network(info: CellInfo, dtype: np.dtype[Any], sizes: Sizes, options: O
     number = int.from_bytes(digest[:8], "little", signed=True)
     _MAKERS[dtype.name](
         number, info.name, sizes.input_size, sizes.hidden_size, sizes.num_layers,
-        sizes.num_directions, sizes.projected_size, sizes.bias, option_numbers(info.name, options),
+        sizes.num_directions, sizes.projected_size, sizes.bias, option_values(info.name, options),
     )  # fmt: skip
     return number
 

@@ -14,7 +14,7 @@ import numpy as np
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
-__all__ = ["CheckedCall", "Network", "ParameterArrays", "State", "TapeArrays"]
+__all__ = ["CheckedCall", "GradientArrays", "Network", "ParameterArrays", "State", "TapeArrays"]
 
 # What users pass and get: an array where the cell has one state, a tuple where it has more.
 State: TypeAlias = "Array | tuple[Array, ...]"
@@ -93,10 +93,43 @@ class TapeArrays:
     checkpoint_every: int = 0
     outputs: list[Array] = field(default_factory=list)
 
+    @property
+    def output(self) -> Array:
+        """The last layer's output before its directions are merged."""
+        return self.hidden[-1]
+
     def nbytes(self) -> int:
         """Return the bytes of all arrays."""
         lists = (self.saved, self.hidden, self.checkpoints, self.outputs)
         return sum(array.nbytes for arrays in lists for array in arrays)
+
+
+@dataclass(slots=True)
+class GradientArrays:
+    """Where backward writes all that it finds; what is here is overwritten.
+
+    Parameters
+    ----------
+    x : (T, B, I) view, or None where that gradient is not wanted.
+    states : S arrays (L*D, B, H), for the states that the call begins with.
+    parameters : for each layer and direction.
+    reset_states : S arrays (L*D, B, H) where the call has ``reset_states``, else None; `states`
+        then has only what comes from the starts of rows.
+    attention : (T, B), C-contiguous, where the call has ``attention``, else None: the sum over
+        layers and directions, 0 at steps that are not real.
+    trace : None, or L*D arrays (T, B, (S + 1) * H), C-contiguous, for what back-propagation
+        carries; with a projection (T, B, P + (S - 1) * H + P). At every real step: the gradients
+        for the S states after the step, dL/dh with dL/dy_t and after the clips of `step_grad_clip`
+        and `step_grad_norm`; then dL/dh as it arrived from later steps, before both. Other steps
+        are left as they are.
+    """
+
+    x: Array | None
+    states: Sequence[Array]
+    parameters: Sequence[ParameterArrays]
+    reset_states: Sequence[Array] | None = None
+    attention: Array | None = None
+    trace: Sequence[Array] | None = None
 
 
 class Network(Protocol):
@@ -171,23 +204,6 @@ class Network(Protocol):
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
-        d_x: Array,
-        d_initial_states: Sequence[Array],
-        d_parameters: Sequence[ParameterArrays],
-        *,
-        d_reset_states: Sequence[Array] | None = None,
-        trace: Sequence[Array] | None = None,
-        d_attention: Array | None = None,
+        gradients: GradientArrays,
     ) -> None:
-        """Overwrite all arguments from `d_x` to `d_reset_states` with gradients.
-
-        `d_reset_states` is S arrays (L*D, B, H) where ``run.reset_states`` is given, else None.
-        `d_attention`, (T, B) and C-contiguous where ``run.attention`` is given, else None, is
-        overwritten too: the sum over layers and directions, 0 at steps that are not real.
-
-        `trace`, L*D arrays (T, B, (S + 1) * H), C-contiguous, takes what back-propagation carries;
-        with a projection (T, B, P + (S - 1) * H + P).
-        At every real step: the gradients for the S states after the step, dL/dh with dL/dy_t and
-        after the clips of `step_grad_clip` and `step_grad_norm`; then dL/dh as it arrived from
-        later steps, before both. Other steps are left as they are.
-        """
+        """Overwrite `gradients` from those for the output and the final states."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from simdrnn.engine.compiled import Network
 from simdrnn.engine.packing import ComparedArrays, Packing
-from simdrnn.engine.protocol import CheckedCall, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, GradientArrays, TapeArrays
 from simdrnn.keras.weights import KerasLayout
 from simdrnn.spec.cell import compiled_cells
 from simdrnn.spec.options import Options
@@ -171,8 +171,8 @@ class Kernel:
         d_rows = self._layout.rows_like(self.settings.input_size, units, self._dtype)
         with self._lock:
             self._holding(weights).backward(
-                run, TapeArrays([saved], [output]), d_sequence, d_final, _time_first(call, d_x),
-                d_initial, [d_rows],
+                run, TapeArrays([saved], [output]), d_sequence, d_final,
+                GradientArrays(_time_first(call, d_x), d_initial, [d_rows]),
             )  # fmt: skip
         return d_x, self._layout.gradients(d_rows), tuple([d[0] for d in d_initial])
 

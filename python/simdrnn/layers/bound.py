@@ -66,7 +66,7 @@ class BoundLayer:
         self.checks = ArgumentChecks(spec, self.learned)
         apart = self.structure.apart
         self._owner: Callable[[], object] = _nobody
-        self.tapes = TapeSpec(self.info, self.sizes, self.options.saved_width(self.info), apart)
+        self.tapes = TapeSpec(self.info, self.sizes, self.options.saved(self.info).width, apart)
 
     def belong_to(self, owner: object) -> None:
         """Remember whose it is, so that copying and pickling a tape goes by the layer."""

@@ -40,7 +40,7 @@ __all__ = [
 _Class = TypeVar("_Class", bound=type)
 
 # Arguments that a layer is not shown with, or shown with in a way of their own.
-_APART = {"self", "input_size", "hidden_size", "dtype", "seed", "initializer", "forget_bias"}
+_APART = {"dtype", "seed", "initializer", "forget_bias"}
 
 
 class Binding(NamedTuple):
@@ -62,11 +62,13 @@ class Binding(NamedTuple):
     text: str
 
 
-def defaults_of(construct: Callable[..., None]) -> dict[str, object]:
+def defaults_of(construct: Any) -> dict[str, object]:
     """Return the arguments that a layer is shown with where they are not the default."""
-    found = inspect.signature(construct).parameters.values()
-    shown = (one for one in found if one.name not in _APART and one.kind is not one.VAR_KEYWORD)
-    return {one.name: one.default for one in shown}
+    code: Any = construct.__code__
+    positional, after = construct.__defaults__ or (), construct.__kwdefaults__ or {}
+    names = code.co_varnames[code.co_argcount - len(positional) : code.co_argcount]
+    found = dict(zip(names, positional, strict=True)) | after
+    return {name: default for name, default in found.items() if name not in _APART}
 
 
 def rnn_cell(nonlinearity: str) -> str:
@@ -193,7 +195,8 @@ def configuration(self: Any) -> dict[str, Any]:
         name: getattr(self, name) for name in ("input_size", "hidden_size", *self._defaults)
     }
     found |= {"dtype": self.dtype.name, "seed": self.seed}
-    return found | self.structure.active() | self.options.active()
+    found |= self.structure.active() | self.options.active()
+    return found
 
 
 def shown(self: Any) -> str:

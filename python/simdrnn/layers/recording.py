@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdrnn.engine.protocol import CheckedCall, State, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, GradientArrays, State, TapeArrays
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.gradients import Gradients
@@ -39,7 +38,6 @@ class Uses(NamedTuple):
         )
 
 
-@dataclass(slots=True, eq=False)
 class Recording:
     """One recorded call of a layer, for what works with tapes; people see a `Tape` of it.
 
@@ -54,19 +52,26 @@ class Recording:
     changed : weights that the call changed at random; None where it changed none.
     """
 
-    bound: BoundLayer
-    run: CheckedCall
-    layout: Layout
-    arrays: TapeArrays
-    output: Array
-    final: tuple[Array, ...]
-    uses: Uses
-    version: int
-    changed: ChangedWeights | None = None
+    __slots__ = (
+        "arrays", "bound", "changed", "final", "layout", "output", "run", "uses", "version",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        """Protect what `backward` reads."""
-        self.output.flags.writeable = False
+    def __init__(
+        self,
+        bound: BoundLayer,
+        run: CheckedCall,
+        layout: Layout,
+        arrays: TapeArrays,
+        output: Array,
+        final: tuple[Array, ...],
+        uses: Uses,
+        version: int,
+        changed: ChangedWeights | None = None,
+    ) -> None:
+        self.bound, self.run, self.layout, self.arrays = bound, run, layout, arrays
+        self.output, self.final, self.uses = output, final, uses
+        self.version, self.changed = version, changed
+        output.flags.writeable = False  # `backward` reads it
 
     @property
     def used(self) -> BoundLayer:
@@ -114,8 +119,8 @@ class Recording:
         d_initial = tuple(np.empty(state.shape, dtype) for state in run.states)
         params, d_parameters = bound.passes.gradient_arrays()
         self.used.ready().backward(
-            run, self.arrays, d_sequence, d_final, d_x, d_initial, d_parameters,
-            d_reset_states=d_reset, trace=trace, d_attention=d_attention,
+            run, self.arrays, d_sequence, d_final,
+            GradientArrays(d_x, d_initial, d_parameters, d_reset, d_attention, trace),
         )  # fmt: skip
         if self.changed is not None:
             self.changed.backward(params)

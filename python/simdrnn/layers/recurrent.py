@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import State
+from simdrnn.engine.protocol import Network, State
 from simdrnn.engine.random_words import call_key
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.constructors import Binding, configuration, construct_layer, shown
@@ -52,6 +52,7 @@ class RecurrentLayer(Parametrised):
     options: Options
     structure: Structure
     _bound: BoundLayer
+    _ready: Callable[[], Network]
     _recorded: int
 
     _construct = construct_layer

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from simdrnn._version import __version__
-from simdrnn.validate import Array
 
 __all__ = ["FORMAT", "described", "document_of", "go_on", "recorded_calls", "save"]
 
 FORMAT = 1  # of the description; a reader refuses what is newer
 
 
-class Savable(Protocol):
-    """What can be written to a file: layers, cells, modules and stacks."""
-
-    def parameters(self) -> dict[str, Array]:
-        """Return read-only views of the parameters by name."""
-        ...
-
-    def _document(self) -> dict[str, Any]:
-        """Return what `simdrnn.files.loading` builds an equal object of, beside the parameters."""
-        ...
-
-
-def save(self: Savable, path: Any) -> None:
+def save(self: Any, path: Any) -> None:
     """Write a file with the parameters and all that the constructor was told.
 
     Parameters
@@ -71,9 +58,10 @@ def described(owner: object, configuration: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def document_of(owner: Savable) -> dict[str, Any]:
+def document_of(owner: Any) -> dict[str, Any]:
     """Return what an object of ours is built of, beside the parameters."""
-    return owner._document()
+    found: dict[str, Any] = owner._document()
+    return found
 
 
 def recorded_calls(owner: Any) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import CheckedCall, State
+from simdrnn.engine.protocol import CheckedCall, Network, State
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.constructors import (
@@ -30,9 +29,10 @@ from simdrnn.validate import Array, as_array, readable
 __all__ = ["AnyCell", "GRUCellLayer", "LSTMCellLayer", "RNNCellLayer", "RecurrentCell"]
 
 
-@dataclass(frozen=True, slots=True)
 class _CellLayout(Layout):
     """Layout of a cell's states: (B, H), or (H,) unbatched."""
+
+    __slots__ = ()
 
     def state_shape(self, rows: Any, batch: Any, hidden: Any) -> tuple[Any, ...]:
         """Give the sizes, or the letters, of a caller's state."""
@@ -71,6 +71,7 @@ class RecurrentCell(Parametrised):
     options: Options
     structure: Structure
     _bound: BoundLayer
+    _ready: Callable[[], Network]
 
     _construct = construct_cell
     _configuration = configuration

@@ -46,9 +46,9 @@ def all_states(run: CheckedCall, arrays: TapeArrays, layer: LayerSpec) -> tuple[
             made = [arrays.hidden[index // directions][..., columns]]
             if info.states > 1:
                 other = run.states[-1].shape[-1]
-                width = arrays.saved[index].shape[-1] // other
-                kept = arrays.saved[index].reshape(steps, batch, width, other)
-                made += [kept[:, :, place] for place in range(width - info.states + 1, width)]
+                layout = layer.options.saved(info)
+                kept = arrays.saved[index].reshape(steps, batch, layout.width, other)
+                made += [kept[:, :, place] for place in layout.other_states]
             for position, values in enumerate(made):
                 if latest is not None:
                     values = _carried(run, values, latest, position, index)

@@ -39,8 +39,9 @@ def parametrised(cls: Any, state: Mapping[str, Any]) -> dict[str, Any]:
 def _of_recurrent(cls: Any, state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a layer or single cell."""
     names = ("input_size", "hidden_size", *cls._defaults, "seed")
-    found = {name: state[name] for name in names} | {"dtype": state["dtype"].name}
-    return found | state["structure"].active() | state["options"].active()
+    found: dict[str, Any] = {name: state[name] for name in names}
+    found |= {"dtype": state["dtype"].name}
+    return found | dict(state["structure"].active()) | dict(state["options"].active())
 
 
 def stack(state: Mapping[str, Any]) -> dict[str, Any]:

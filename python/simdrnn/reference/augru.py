@@ -34,11 +34,15 @@ __all__ = ["CELLS", "Augru"]
 class Augru:
     """AUGRU with gates in the order r, z, n."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "augru", gates=3, separate=1, states=1, saved=4, layer="AUGRU",
-        gate_names=("r", "z", "n"), keep=1, candidate=2, activations="sigmoid sigmoid tanh",
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "augru",
+        ("r", "sigmoid"),
+        ("z", "sigmoid", "keeps"),
+        ("n", "tanh", "candidate", "apart"),
+        saved=4,
+        layer="AUGRU",
         step_inputs=1,
-    )  # fmt: skip
+    )
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:

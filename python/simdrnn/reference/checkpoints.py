@@ -36,7 +36,7 @@ def keep(run: Pass, output: Array, saved: Array, every: int) -> Array:
 def recompute(run: Pass, output: Array, checkpoints: Array, every: int) -> Array:
     """Return what `forward` saved, (T, saved, B, H), running it again from border to border."""
     length, (batch, hidden), info = len(output), run.initial[-1].shape, run.cell.info
-    saved = np.empty((length, run.options.saved_width(info), batch, hidden))
+    saved = np.empty((length, run.options.saved(info).width, batch, hidden))
     known = np.concatenate([output, run.reset[0][None], run.initial[0][None]])  # -2 and -1
     previous, rows = run.steps.previous(), np.arange(batch)
     start = run.initial

@@ -21,16 +21,11 @@ __all__ = ["CELLS", "Elman", "ElmanRelu"]
 class Elman:
     """Elman network with tanh."""
 
-    info: ClassVar[CellInfo] = CellInfo(
+    info: ClassVar[CellInfo] = CellInfo.described(
         "rnn_tanh",
-        gates=1,
-        separate=0,
-        states=1,
+        ("h", "tanh"),
         common=True,
-        saved=0,
-        activations="tanh",
         layer="RNN",
-        gate_names=("h",),
     )
 
     @staticmethod
@@ -42,15 +37,10 @@ class Elman:
 class ElmanRelu(Elman):
     """Elman network with relu."""
 
-    info: ClassVar[CellInfo] = CellInfo(
+    info: ClassVar[CellInfo] = CellInfo.described(
         "rnn_relu",
-        gates=1,
-        separate=0,
-        states=1,
+        ("h", "relu"),
         common=True,
-        saved=0,
-        activations="relu",
-        gate_names=("h",),
     )
 
 

@@ -27,11 +27,15 @@ __all__ = ["CELLS", "FastGrnn"]
 class FastGrnn:
     """FastGRNN: one block of weights, then zeta, nu and the two biases."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "fast_grnn", gates=1, separate=0, states=1, saved=2, layer="FastGRNN", gate_names=("a",),
-        candidate=0, activations="sigmoid tanh", biases=False,
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "fast_grnn",
+        ("a", "sigmoid", "candidate"),
+        second_activation="tanh",
+        saved=2,
+        layer="FastGRNN",
+        biases=False,
         parameters="zeta:1=1 nu:1=-4 bias_z bias_h",
-    )  # fmt: skip
+    )
     activation_names = ("z", "n")
 
     @staticmethod

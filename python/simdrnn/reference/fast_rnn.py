@@ -26,10 +26,13 @@ __all__ = ["CELLS", "FastRnn"]
 class FastRnn:
     """FastRNN: one gate n, then alpha and beta."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "fast_rnn", gates=1, separate=0, states=1, saved=1, layer="FastRNN", gate_names=("n",),
-        candidate=0, activations="tanh", parameters="alpha:1=-3 beta:1=3",
-    )  # fmt: skip
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "fast_rnn",
+        ("n", "tanh", "candidate"),
+        saved=1,
+        layer="FastRNN",
+        parameters="alpha:1=-3 beta:1=3",
+    )
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:

@@ -24,18 +24,14 @@ __all__ = ["CELLS", "Gru", "GruResetBefore"]
 class Gru:
     """GRU whose reset gate acts after the recurrent product; gates in the order r, z, n."""
 
-    info: ClassVar[CellInfo] = CellInfo(
+    info: ClassVar[CellInfo] = CellInfo.described(
         "gru",
-        gates=3,
-        separate=1,
-        states=1,
-        common=True,
+        ("r", "sigmoid"),
+        ("z", "sigmoid", "keeps"),
+        ("n", "tanh", "candidate", "apart"),
         saved=4,
-        candidate=2,
-        activations="sigmoid sigmoid tanh",
+        common=True,
         layer="GRU",
-        gate_names=("r", "z", "n"),
-        keep=1,
     )
 
     @staticmethod
@@ -53,18 +49,13 @@ class Gru:
 class GruResetBefore:
     """GRU whose reset gate acts before the recurrent product, which therefore waits for r."""
 
-    info: ClassVar[CellInfo] = CellInfo(
+    info: ClassVar[CellInfo] = CellInfo.described(
         "gru_reset_before",
-        gates=3,
-        separate=0,
-        states=1,
-        common=True,
+        ("r", "sigmoid"),
+        ("z", "sigmoid", "keeps"),
+        ("n", "tanh", "candidate", "second_phase"),
         saved=3,
-        phases=2,
-        candidate=2,
-        activations="sigmoid sigmoid tanh",
-        gate_names=("r", "z", "n"),
-        keep=1,
+        common=True,
     )
 
     @staticmethod

@@ -27,10 +27,12 @@ __all__ = ["CELLS", "IndRnn"]
 class IndRnn:
     """IndRNN: one gate, which has no recurrent product."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "ind_rnn", gates=1, separate=0, states=1, saved=0, layer="IndRNN", gate_names=("h",),
-        activations="relu", input_only=1, parameters="weight_u=0..1",
-    )  # fmt: skip
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "ind_rnn",
+        ("h", "relu", "input_only"),
+        layer="IndRNN",
+        parameters="weight_u=0..1",
+    )
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:

@@ -29,11 +29,13 @@ _BETA = 1.0
 class Janet:
     """JANET with gates in the order f, n."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "janet", gates=2, separate=0, states=1, saved=3, layer="JANET", gate_names=("f", "n"),
-        candidate=1, activations="sigmoid tanh",
-        keep=0,
-    )  # fmt: skip
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "janet",
+        ("f", "sigmoid", "keeps"),
+        ("n", "tanh", "candidate"),
+        saved=3,
+        layer="JANET",
+    )
 
     gate_places: ClassVar[tuple[int, ...]] = (0, 2)  # the shifted sigmoid lies between
 

@@ -25,11 +25,13 @@ __all__ = ["CELLS", "LiGru"]
 class LiGru(Ugrnn):
     """Li-GRU with gates in the order z, n: UGRNN's equations with another candidate."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "li_gru", gates=2, separate=0, states=1, saved=2, layer="LiGRU", gate_names=("z", "n"),
-        candidate=1, activations="sigmoid relu",
-        keep=0,
-    )  # fmt: skip
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "li_gru",
+        ("z", "sigmoid", "keeps"),
+        ("n", "relu", "candidate"),
+        saved=2,
+        layer="LiGRU",
+    )
 
 
 CELLS: tuple[Cell, ...] = (LiGru(),)

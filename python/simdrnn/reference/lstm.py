@@ -24,19 +24,17 @@ __all__ = ["CELLS", "Lstm"]
 class Lstm:
     """LSTM with gates in the order i, f, g, o."""
 
-    info: ClassVar[CellInfo] = CellInfo(
+    info: ClassVar[CellInfo] = CellInfo.described(
         "lstm",
-        gates=4,
-        separate=0,
+        ("i", "sigmoid", "writes"),
+        ("f", "sigmoid", "keeps"),
+        ("g", "tanh", "candidate"),
+        ("o", "sigmoid"),
+        squash="tanh",
         states=2,
-        common=True,
         saved=5,
-        candidate=2,
-        activations="sigmoid sigmoid tanh sigmoid / tanh",
+        common=True,
         layer="LSTM",
-        gate_names=("i", "f", "g", "o"),
-        keep=1,
-        write=0,
         normalise=1,
     )
 

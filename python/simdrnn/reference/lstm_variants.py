@@ -70,21 +70,18 @@ class LstmVariant(Lstm):
 
 def _variant(name: str, updates: tuple[str, ...], peephole: bool) -> Cell:
     """Make the cell of that name."""
-    gates = (*updates, "g", "o")
+    traits = {"i": "writes", "f": "keeps"}
     peepholes = " ".join(f"weight_c{gate}" for gate in (*updates, "o")) if peephole else ""
-    info = CellInfo(
+    info = CellInfo.described(
         name,
-        gates=len(gates),
-        separate=0,
+        *((gate, "sigmoid", traits[gate]) for gate in updates),
+        ("g", "tanh", "candidate"),
+        ("o", "sigmoid"),
+        squash="tanh",
         states=2,
-        saved=len(gates) + 1,
-        gate_names=gates,
-        keep=gates.index("f") if "f" in gates else -1,
-        write=gates.index("i") if "i" in gates else -1,
-        candidate=gates.index("g"),
+        saved=len(updates) + 3,
         parameters=peepholes,
         normalise=1,
-        activations=f"{'sigmoid ' * len(updates)}tanh sigmoid / tanh",
     )
     cell: Cell = type("LstmVariant", (LstmVariant,), {"updates": updates, "info": info})()
     return cell

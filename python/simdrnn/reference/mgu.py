@@ -26,17 +26,12 @@ __all__ = ["CELLS", "Mgu"]
 class Mgu:
     """Minimal gated unit with gates in the order f, n."""
 
-    info: ClassVar[CellInfo] = CellInfo(
+    info: ClassVar[CellInfo] = CellInfo.described(
         "mgu",
-        gates=2,
-        separate=1,
-        states=1,
+        ("f", "sigmoid", "keeps"),
+        ("n", "tanh", "candidate", "apart"),
         saved=3,
         layer="MGU",
-        gate_names=("f", "n"),
-        candidate=1,
-        activations="sigmoid tanh",
-        keep=0,
     )
 
     @staticmethod

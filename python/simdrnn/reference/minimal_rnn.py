@@ -27,11 +27,13 @@ __all__ = ["CELLS", "MinimalRnn"]
 class MinimalRnn:
     """Minimal RNN with gates in the order z, u; u waits for z."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "minimal_rnn", gates=2, separate=0, states=1, saved=2, phases=2, layer="MinimalRNN",
-        gate_names=("z", "u"), keep=1, candidate=0, activations="tanh sigmoid", input_only=1,
-        second_sees_h=True,
-    )  # fmt: skip
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "minimal_rnn",
+        ("z", "tanh", "candidate", "input_only"),
+        ("u", "sigmoid", "keeps", "second_phase", "sees_h"),
+        saved=2,
+        layer="MinimalRNN",
+    )
 
     @staticmethod
     def operand(pre: Arrays, state: Arrays, p: StepOptions) -> Array:

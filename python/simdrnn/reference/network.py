@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.engine.protocol import CheckedCall, ParameterArrays, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, GradientArrays, ParameterArrays, TapeArrays
 from simdrnn.engine.random_words import Feature, multipliers
 from simdrnn.engine.steps import Steps
 from simdrnn.reference.cell_protocol import Cell
@@ -83,7 +83,7 @@ class Network:
     def workspace_bytes(self, steps: int, batch: int, training: bool, checkpoint_every: int) -> int:
         """Return the size of the largest arrays of one pass; a bound in spirit, not to the byte."""
         info = self._cell.info
-        saved = info.saved + self._options.saved_sums(info)
+        saved = self._options.saved(info).carried
         per_unit = info.gates + saved + 2
         if training:
             per_unit += 2 * info.gates + info.separate + info.states + saved
@@ -154,15 +154,9 @@ class Network:
         tape: TapeArrays,
         d_output: Array,
         d_final_states: Sequence[Array],
-        d_x: Array,
-        d_initial_states: Sequence[Array],
-        d_parameters: Sequence[ParameterArrays],
-        *,
-        d_reset_states: Sequence[Array] | None = None,
-        trace: Sequence[Array] | None = None,
-        d_attention: Array | None = None,
+        gradients: GradientArrays,
     ) -> None:
-        """Overwrite the gradients, from `d_x` to `d_reset_states`: see the protocol."""
+        """Overwrite `gradients` from those for the output and the final states."""
         d_above = d_output.astype(np.float64)
         d_finals = [d_final.astype(np.float64) for d_final in d_final_states]
         d_scores = np.zeros((self._cell.info.step_inputs, *run.x.shape[:2]))
@@ -172,26 +166,27 @@ class Network:
             for direction, index in enumerate(self._indices(layer)):
                 columns = slice(direction * self._h_size, (direction + 1) * self._h_size)
                 recurrence, after = self.pass_of(run, index, x), tape.hidden[layer][..., columns]
-                gradients = recurrence.backward(
+                own = recurrence.backward(
                     after,
                     self._saved(tape, index, recurrence, after),
                     d_above[..., columns],
                     tuple(d_final[index] for d_final in d_finals),
-                    None if trace is None else trace[index],
+                    None if gradients.trace is None else gradients.trace[index],
                 )
-                d_below += gradients.x
-                d_scores += gradients.step_inputs  # all layers and directions see the same
-                self._hand_out(gradients, index, d_initial_states, d_reset_states)
-                found, wanted = gradients.weights, d_parameters[index]
+                d_below += own.x
+                d_scores += own.step_inputs  # all layers and directions see the same
+                self._hand_out(own, index, gradients.states, gradients.reset_states)
+                found, wanted = own.weights, gradients.parameters[index]
                 values = (*found[:4], found.projection, *found.own)
                 targets = (*wanted[:4], wanted.weight_hr, *wanted.cell_parameters)
                 for target, value in zip(targets, values, strict=True):
                     if target is not None and value is not None:
                         target[...] = value.reshape(target.shape)
             d_above = d_below * self._dropout(run, layer)
-        d_x[...] = d_above
-        if d_attention is not None:
-            d_attention[...] = d_scores[0]
+        if gradients.x is not None:
+            gradients.x[...] = d_above
+        if gradients.attention is not None:
+            gradients.attention[...] = d_scores[0]
 
     def input_of(self, run: CheckedCall, hidden: Sequence[Array], layer: int) -> Array:
         """Return what a layer is given, of the outputs of those below: with some of it dropped."""

@@ -84,7 +84,7 @@ class Noise:
         if recurrent is not None:  # gate after gate
             recurrent = recurrent.reshape(batch, masks, state_sizes[0]).swapaxes(0, 1)
         update = None
-        if options.saved_states(states):
+        if options.keeps_carried(states):
             update = tuple(
                 _update((*shape[:2], n), k, stream, p, training=training, key=key, dtype=dtype)
                 for k, (n, p) in enumerate(zip(state_sizes, options.zoneouts(states), strict=True))

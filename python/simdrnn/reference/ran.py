@@ -26,10 +26,16 @@ __all__ = ["CELLS", "Ran"]
 class Ran:
     """RAN with gates in the order i, f, n."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "ran", gates=3, separate=0, states=2, saved=4, layer="RAN", gate_names=("i", "f", "n"),
-        keep=1, write=0, candidate=2, activations="sigmoid sigmoid identity / tanh", input_only=1,
-    )  # fmt: skip
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "ran",
+        ("i", "sigmoid", "writes"),
+        ("f", "sigmoid", "keeps"),
+        ("n", "identity", "candidate", "input_only"),
+        squash="tanh",
+        states=2,
+        saved=4,
+        layer="RAN",
+    )
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:

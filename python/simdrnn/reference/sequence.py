@@ -75,7 +75,7 @@ class Pass:
         """
         length, (batch, hidden) = len(self.x), self.initial[-1].shape
         output = np.empty((length, *self.initial[0].shape))
-        width = self.options.saved_width(self.cell.info) if keep else 0
+        width = self.options.saved(self.cell.info).width if keep else 0
         saved = np.zeros((length, width, batch, hidden))
         products = self.products()
         state = self.initial if start is None else start
@@ -119,7 +119,7 @@ class Pass:
         made, kept = self._step(of_x, state, p, noise, beside)
         made = (project(self.weights.projection, made[0], self.options), *made[1:])
         following = noise.mix(made, state)
-        if self.options.saved_states(len(state)):
+        if self.options.keeps_carried(len(state)):
             kept = (*kept, made[0], *following[1:])
         return following, kept
 

@@ -46,11 +46,18 @@ __all__ = ["CELLS", "Slstm"]
 class Slstm:
     """sLSTM with gates in the order i, f, z, o."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "slstm", gates=4, separate=0, states=4, saved=8, layer="SLSTM",
-        gate_names=("i", "f", "z", "o"), keep=1, candidate=2,
-        activations="- - tanh sigmoid", state_names="h c n>0 m", heads=True,
-    )  # fmt: skip
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "slstm",
+        ("i", "identity", "fixed"),
+        ("f", "identity", "fixed", "keeps"),
+        ("z", "tanh", "candidate"),
+        ("o", "sigmoid"),
+        states=4,
+        saved=8,
+        layer="SLSTM",
+        state_names="h c n>0 m",
+        heads=True,
+    )
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:

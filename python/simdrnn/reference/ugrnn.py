@@ -23,11 +23,13 @@ __all__ = ["CELLS", "Ugrnn"]
 class Ugrnn:
     """UGRNN with gates in the order z, n."""
 
-    info: ClassVar[CellInfo] = CellInfo(
-        "ugrnn", gates=2, separate=0, states=1, saved=2, layer="UGRNN", gate_names=("z", "n"),
-        candidate=1, activations="sigmoid tanh",
-        keep=0,
-    )  # fmt: skip
+    info: ClassVar[CellInfo] = CellInfo.described(
+        "ugrnn",
+        ("z", "sigmoid", "keeps"),
+        ("n", "tanh", "candidate"),
+        saved=2,
+        layer="UGRNN",
+    )
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:

@@ -18,8 +18,7 @@ __all__ = ["ACTIVATIONS", "Activation", "default_parameters", "parse_activation"
 # Greatest magnitude that every dtype of a layer can hold: float32's.
 _LARGEST = (2 - 2**-23) * 2.0**127
 
-# Name -> defaults of alpha and beta, one for each that it takes; None must be given. The order is
-# that of the compiled engine's enumeration, csrc/abi/activation.hpp.
+# Name -> defaults of alpha and beta, one for each that it takes; None must be given.
 _DEFAULTS: dict[str, tuple[float | None, ...]] = {
     "sigmoid": (),
     "tanh": (),
@@ -44,7 +43,7 @@ _NOT_NEGATIVE = {
 }
 
 ACTIVATIONS: tuple[str, ...] = tuple(_DEFAULTS)
-"""Names of the activations, in the order of the compiled engine's enumeration."""
+"""Names of the activations."""
 
 
 def default_parameters(name: str) -> tuple[float | None, ...]:
@@ -65,21 +64,11 @@ class Activation(NamedTuple):
     ----------
     name : one of `ACTIVATIONS`.
     alpha, beta : its parameters, as ONNX calls them.
-
-    Examples
-    --------
-    >>> Activation("leaky_relu", 0.1).kind
-    3
     """
 
     name: str
     alpha: float = 0.0
     beta: float = 0.0
-
-    @property
-    def kind(self) -> int:
-        """Index in the compiled engine's enumeration."""
-        return ACTIVATIONS.index(self.name)
 
     @property
     def argument(self) -> str | tuple[str | float, ...]:

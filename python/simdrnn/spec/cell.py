@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["CellInfo", "compiled_cells"]
 
@@ -42,9 +43,22 @@ class CellState(NamedTuple):
         return cls(text.removesuffix(">0"), text.endswith(">0"))
 
 
+# What is said of a gate beside name and activation: csrc/abi/cell_info.hpp says it in words.
+TRAITS = (
+    "keeps", "writes", "candidate", "apart", "input_only", "second_phase", "sees_h", "fixed",
+)  # fmt: skip
+
+
+def _last(gates: Sequence[Sequence[str]], trait: str) -> int:
+    """Return the last gate of which something is said; -1 where there is none."""
+    return max((index for index, gate in enumerate(gates) if trait in gate[2:]), default=-1)
+
+
 @dataclass(frozen=True, slots=True)
 class CellInfo:
     """Counts that describe a cell to code that is generic over cells.
+
+    A cell declares its gates one by one and gets them from `described`.
 
     Parameters
     ----------
@@ -107,6 +121,60 @@ class CellInfo:
     state_names: str = "h c"
     heads: bool = False
     normalise: int = -1
+
+    @classmethod
+    def described(
+        cls,
+        name: str,
+        *gates: Sequence[str],
+        saved: int = 0,
+        states: int = 1,
+        second_activation: str = "",
+        squash: str = "",
+        **rest: Any,
+    ) -> CellInfo:
+        """Return what follows from a cell's gates, each given as name, activation and traits.
+
+        Parameters
+        ----------
+        name, saved, states : as above.
+        gates : in the order of their blocks of rows; what else is said of them are `TRAITS`.
+        second_activation : of a second gate that is made of the same sums.
+        squash : what squashes a state on its way to h.
+        rest : what else `CellInfo` has.
+
+        Examples
+        --------
+        >>> z, n = ("z", "sigmoid", "keeps"), ("n", "tanh", "candidate", "apart")
+        >>> gru = CellInfo.described("gru", ("r", "sigmoid"), z, n, saved=4)
+        >>> gru.gates, gru.separate, gru.keep, gru.candidate, gru.activations
+        (3, 1, 1, 2, 'sigmoid sigmoid tanh')
+        """
+        if unknown := {trait for gate in gates for trait in gate[2:]} - {*TRAITS}:
+            raise ValueError(f"gates: expected traits among {', '.join(TRAITS)}, got {unknown}")
+
+        def count(trait: str) -> int:
+            return sum(trait in gate[2:] for gate in gates)
+
+        kinds = ["-" if "fixed" in gate[2:] else gate[1] for gate in gates]
+        kinds += [second_activation] if second_activation else []
+        kinds += ["/", squash] if squash else []
+        return cls(
+            name,
+            gates=len(gates),
+            separate=count("apart"),
+            states=states,
+            saved=saved,
+            phases=2 if count("second_phase") else 1,
+            gate_names=tuple(gate[0] for gate in gates),
+            keep=_last(gates, "keeps"),
+            write=_last(gates, "writes"),
+            candidate=_last(gates, "candidate"),
+            activations=" ".join(kinds),
+            input_only=count("input_only"),
+            second_sees_h=count("sees_h") > 0,
+            **rest,
+        )
 
     @property
     def own(self) -> tuple[OwnParameter, ...]:
@@ -227,7 +295,8 @@ def compiled_cells() -> dict[str, CellInfo]:
     """Return the cells of the compiled engine by name, as that engine describes them."""
     from simdrnn import _core
 
-    entries = _core.cells()
-    for entry in entries:
-        entry["gate_names"] = tuple(entry["gate_names"].split())
-    return {entry["name"]: CellInfo(**entry) for entry in entries}
+    cells = [
+        CellInfo.described(entry.pop("name"), *entry.pop("gates"), **entry)
+        for entry in _core.cells()
+    ]
+    return {info.name: info for info in cells}

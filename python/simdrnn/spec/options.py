@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from simdrnn.spec.activations import Activation, parse_activation
 from simdrnn.spec.cell import CellInfo
 from simdrnn.spec.layer_norm import PLACEMENTS, Placement, as_placement
+from simdrnn.spec.saved_layout import SavedLayout
 from simdrnn.validate import as_bool, as_chance, as_positive, as_positive_number
 
 __all__ = ["Options"]
@@ -142,20 +143,14 @@ class Options:
         """Where layer normalisation acts; None where it does not."""
         return None if self.layer_norm is None else PLACEMENTS[self.layer_norm]
 
-    def saved_sums(self, cell: CellInfo) -> int:
-        """Return how many values per unit layer normalisation leaves on the tape, first of all."""
-        return 0 if self.placement is None else self.placement.saved(cell)
+    def keeps_carried(self, states: int) -> bool:
+        """Whether a step saves the states that are carried on beside those that the cell made."""
+        return any(self.zoneouts(states))
 
-    def saved_states(self, states: int) -> int:
-        """Return how many states a step leaves on the tape beside what its cell saves.
-
-        With zoneout, those that are carried are not those that the cell made.
-        """
-        return states if any(self.zoneouts(states)) else 0
-
-    def saved_width(self, cell: CellInfo) -> int:
-        """Return how many values per unit a step leaves on the tape."""
-        return self.saved_sums(cell) + cell.saved + self.saved_states(cell.states)
+    def saved(self, cell: CellInfo) -> SavedLayout:
+        """Return where a step's values are on the tape."""
+        norms = 0 if self.placement is None else self.placement.saved(cell)
+        return SavedLayout.of(cell, norms, keeps_carried=self.keeps_carried(cell.states))
 
     @classmethod
     def parse(

@@ -162,7 +162,7 @@ def parameter_specs(
     hidden, directions = sizes.hidden_size, sizes.num_directions
     above, h_size, h_text = sizes.output_size, sizes.h_size, sizes.h_letter
     seen_text = h_text if sizes.heads == 1 else f"H/{sizes.heads}"
-    groups = []
+    passes = []
 
     def block(name: str, blocks: int, *width: tuple[str, int]) -> list[ParameterSpec]:
         letters = (_times(blocks, "H"), *(text for text, _ in width))
@@ -191,8 +191,8 @@ def parameter_specs(
             for name, blocks, value in [] if norm is None else norm.parameters(cell):
                 letters, shape = (_times(blocks, "H"),), (blocks * hidden,)
                 group.append(ParameterSpec(f"{name}{end}", letters, shape, (value, value)))
-            groups.append(tuple(group))
-    return groups
+            passes.append(tuple(group))
+    return passes
 
 
 def _orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> Array:
@@ -224,13 +224,13 @@ def _draw(
 
 
 def _gate_slices(
-    groups: list[tuple[ParameterSpec, ...]], slices: Mapping[str, slice]
+    passes: list[tuple[ParameterSpec, ...]], slices: Mapping[str, slice]
 ) -> Iterator[tuple[str, slice, bool]]:
     """Name every bias, the slice of it that belongs to a gate, and whether it is the first.
 
     Where layer normalisation has the only biases, those of its norms.
     """
-    for group in groups:
+    for group in passes:
         first = True
         kinds = list(slices)
         if not any(spec.name.startswith(tuple(kinds)) for spec in group):
@@ -243,7 +243,7 @@ def _gate_slices(
 
 
 def initialise(
-    groups: list[tuple[ParameterSpec, ...]],
+    passes: list[tuple[ParameterSpec, ...]],
     hidden_size: int,
     rng: np.random.Generator,
     *,
@@ -252,14 +252,14 @@ def initialise(
     forget_bias: float | None = None,
     cell: CellInfo | None = None,
 ) -> dict[str, Array]:
-    """Draw a layer's parameters in float64, in the order of `groups`.
+    """Draw a layer's parameters in float64, in the order of `passes`.
 
     Drawing in float64 whatever the layer's dtype gives one seed the same weights in both dtypes,
     up to rounding.
 
     Parameters
     ----------
-    groups : what `parameter_specs` returned.
+    passes : what `parameter_specs` returned.
     hidden_size : H.
     rng : source of every number.
     heads : blocks of every gate's recurrent matrix.
@@ -279,11 +279,11 @@ def initialise(
         forget_bias = as_finite_number("forget_bias", forget_bias)
     values = {
         spec.name: _draw(spec, hidden_size, heads, initializer, rng)
-        for group in groups
+        for group in passes
         for spec in group
     }
     if forget_bias is not None and cell is not None:
-        slices = list(_gate_slices(groups, cell.bias_slices(cell.keep, hidden_size)))
+        slices = list(_gate_slices(passes, cell.bias_slices(cell.keep, hidden_size)))
         if not slices:
             raise ValueError(f"forget_bias: expected bias=True with it, got {forget_bias!r}")
         for name, forget, first in slices:

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from simdrnn.engine.packing import Packing
-from simdrnn.engine.protocol import CheckedCall, Network, ParameterArrays, TapeArrays
+from simdrnn.engine.protocol import (
+    CheckedCall,
+    GradientArrays,
+    Network,
+    ParameterArrays,
+    TapeArrays,
+)
 from simdrnn.engine.steps import where_real
 from simdrnn.layers.parametrised import Parametrised
 from simdrnn.spec.cell import compiled_cells
@@ -130,8 +136,11 @@ class HighwayGate(Parametrised):
         d_nothing = np.empty(self._features, self.dtype)
         self._ready().backward(
             kept.run, TapeArrays([_nothing(kept.run)], [gate.reshape(shape)]), d_gate,
-            (np.zeros(shape, self.dtype),), d_x, (d_state,),
-            [ParameterArrays(params["weight"], None, params["bias"], None, (d_nothing,))],
+            (np.zeros(shape, self.dtype),),
+            GradientArrays(
+                d_x, (d_state,),
+                [ParameterArrays(params["weight"], None, params["bias"], None, (d_nothing,))],
+            ),
         )  # fmt: skip
         return d_given + d_x.reshape(d_given.shape), d_made, params
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from simdrnn.engine.protocol import CheckedCall, TapeArrays
+from simdrnn.engine.protocol import CheckedCall, GradientArrays, TapeArrays
 from simdrnn.runtime import get_num_threads
 from simdrnn.torch.packed import Packed
 from simdrnn.torch.ragged import Ragged
@@ -203,7 +203,7 @@ def backward(
     d_weights = [np.empty(weight.shape, dtype) for weight in given.weights]
     d_input = d_x if d_x is None or ragged is not None else _time_first(spec, d_x)
     packed.network.backward(
-        run, tape, d_sequence, d_last, d_input, d_initials, spec.by_pass(d_weights)
+        run, tape, d_sequence, d_last, GradientArrays(d_input, d_initials, spec.by_pass(d_weights))
     )
     if d_x is not None and ragged is not None:
         d_x = ragged.pack(d_x)

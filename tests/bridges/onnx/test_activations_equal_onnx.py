@@ -51,8 +51,8 @@ def test_values_and_gradients_equal_pytorch(torch, argument, dtype):
     value.sum().backward()
     want, slope = value.detach().numpy(), tensor.grad.numpy()
 
-    got = [sr._core.testing.activation(parsed.kind, parsed.alpha, parsed.beta, x, slope=False)]
-    got += [sr._core.testing.activation(parsed.kind, parsed.alpha, parsed.beta, got[0], slope=True)]
+    got = [sr._core.testing.activation(parsed.name, parsed.alpha, parsed.beta, x, slope=False)]
+    got += [sr._core.testing.activation(parsed.name, parsed.alpha, parsed.beta, got[0], slope=True)]
     ours = activation_of(parsed)
     reference = ours.function(x.astype(np.float64))
     got += [reference, ours.derivative(reference)]
@@ -124,7 +124,7 @@ def test_values_equal_those_in_onnx_rnn(onnx_rnn, value):
 
     want = onnx_rnn(value[0], value[1:], x)
 
-    got = sr._core.testing.activation(parsed.kind, parsed.alpha, parsed.beta, x, slope=False)
+    got = sr._core.testing.activation(parsed.name, parsed.alpha, parsed.beta, x, slope=False)
     # Its polynomials for sigmoid, tanh and exp are good to a few units of the last place of 1.
     unit = PLACES * np.finfo(np.float32).eps
     assert (np.abs(got - want) <= unit * np.maximum(1, np.abs(want))).all()

@@ -14,7 +14,6 @@
 #include <optional>
 
 #include "engine/recompute.hpp"
-#include "engine/step_rows.hpp"
 #include "engine/sums.hpp"
 #include "engine/weight_gradients.hpp"
 
@@ -25,17 +24,6 @@ class BackwardPass : public LayerPass<T> {
   using Base = LayerPass<T>;
 
  public:
-  struct Gradients {
-    Sequence<const T> d_y;                 // or null data
-    std::vector<const T*> d_final_states;  // entries may be null
-    Sequence<T> d_x;
-    std::vector<T*> d_initial_states;
-    std::vector<T*> d_reset_states;  // empty: a reset leads back to the initial states
-    ParameterGradients<T> parameters;
-    T* trace;      // or null
-    T* attention;  // (T, B), added to; null where the cell has none
-  };
-
   BackwardPass(const Network<T>& network, const Call<T>& call, const CallContext<T>& context,
                Index layer, Index direction, Sequence<const T> x, Sequence<const T> y,
                const T* saved, Checkpoints<const T> checkpoints)
@@ -72,17 +60,24 @@ class BackwardPass : public LayerPass<T> {
     if (recompute_) recompute_->lay_out(memory);
   }
 
-  void run(const Gradients& g) {
-    start(g);
+  // From the gradients for the layer's output and the final states; d_x, for its input, may have
+  // null data: not wanted.
+  void run(const Sequence<const T>& d_y, const std::vector<const T*>& d_final_states,
+           const Sequence<T>& d_x, const Gradients<T>& to) {
+    d_y_ = this->half(d_y);
+    d_x_ = d_x;
+    const auto at = static_cast<std::size_t>(this->index());
+    trace_ = to.trace.empty() ? nullptr : to.trace[at];
+    start(d_final_states, to);
     const Index steps = this->steps(), stretch = recompute_ ? recompute_->stretch() : steps;
     for (Index end = steps; end > 0;) {
       const Index begin = (end - 1) / stretch * stretch;
       if (recompute_) recompute_->run(begin, end);
-      walk_stretch(begin, end, g);
+      walk_stretch(begin, end, to);
       end = begin;
     }
-    if (steps == 0) weights_.clear(g.parameters);
-    finish(g);
+    if (steps == 0) weights_.clear(to.parameters[at]);
+    finish(to);
   }
 
  private:
@@ -94,7 +89,8 @@ class BackwardPass : public LayerPass<T> {
     return options.dropout_by_gate ? recurrent_gates(info_) : 1;
   }
 
-  void walk_stretch(Index first, Index last, const Gradients& g) {
+  void walk_stretch(Index first, Index last, const Gradients<T>& to) {
+    const auto& parameters = to.parameters[static_cast<std::size_t>(this->index())];
     Index chunk = this->context_.plan.backward_chunk;
     if (recompute_) {  // stretches are short: chunks of one length, none of them a small rest
       const Index chunks = (last - first + chunk - 1) / chunk;
@@ -110,13 +106,13 @@ class BackwardPass : public LayerPass<T> {
                              this->flags() == nullptr ? nullptr : position_};
       const Index rows = numbers.number(this->flags());
       this->run_threads(per_thread_, barrier_,
-                        [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, g); });
+                        [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, to); });
       this->run_all([&](int p) {
-        weights_.add(*sums_, seen_, p, rows, end == this->steps(), g.parameters);
-        if (g.attention == nullptr) return;
+        weights_.add(*sums_, seen_, p, rows, end == this->steps(), parameters);
+        if (to.attention == nullptr) return;
         const T* const d_attention = sums_->d_pre() + weights_.attention();
         add_over_units(numbers, d_attention, sums_->stride(), this->hidden(), p, this->threads(),
-                       g.attention);
+                       to.attention);
       });
       if (this->call_.poll) this->call_.poll();
     }
@@ -152,12 +148,12 @@ class BackwardPass : public LayerPass<T> {
   }
 
   // The gradients carried into the last step are the final states'.
-  void start(const Gradients& g) {
+  void start(const std::vector<const T*>& d_final_states, const Gradients<T>& to) {
     for (std::size_t group = 0; group < this->groups(); ++group) {
       const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
         std::fill_n(a.d_state[k], a.pass.count * a.padded, T(0));
-        const T* const d_final = this->of_layer(g.d_final_states[k], k);
+        const T* const d_final = this->of_layer(d_final_states[k], k);
         if (d_final == nullptr) continue;
         const Index width = this->width(k);
         for (Index i = 0; i < a.pass.count; ++i) {
@@ -167,9 +163,9 @@ class BackwardPass : public LayerPass<T> {
     }
     for (std::size_t k = 0; k < this->states(); ++k) {
       const Index size = this->batch() * this->width(k);
-      std::fill_n(this->of_layer(g.d_initial_states[k], k), size, T(0));
-      if (!g.d_reset_states.empty()) {
-        std::fill_n(this->of_layer(g.d_reset_states[k], k), size, T(0));
+      std::fill_n(this->of_layer(to.states[k], k), size, T(0));
+      if (!to.reset_states.empty()) {
+        std::fill_n(this->of_layer(to.reset_states[k], k), size, T(0));
       }
     }
     for (Index r = 0; this->network_.has_operand() && r < seen_.capacity; ++r) {
@@ -185,34 +181,34 @@ class BackwardPass : public LayerPass<T> {
   }
 
   // What is left at the first step belongs to the initial states.
-  void finish(const Gradients& g) {
+  void finish(const Gradients<T>& to) {
     for (std::size_t group = 0; group < this->groups(); ++group) {
       const BackwardArgs<T>& a = per_thread_[group];
       for (std::size_t k = 0; k < this->states(); ++k) {
-        T* const d_initial = this->of_layer(g.d_initial_states[k], k);
+        T* const d_initial = this->of_layer(to.states[k], k);
         const Index width = this->width(k);
         for (Index i = 0; i < a.pass.count; ++i) {
           const T* const from = a.d_state[k] + i * a.padded;
-          T* const to = d_initial + a.pass.rows[i] * width;
-          for (Index u = 0; u < width; ++u) to[u] += from[u];
+          T* const row = d_initial + a.pass.rows[i] * width;
+          for (Index u = 0; u < width; ++u) row[u] += from[u];
         }
       }
     }
   }
 
-  void walk(int p, BackwardArgs<T>& a, Index begin, Index end, const Gradients& g) {
+  void walk(int p, BackwardArgs<T>& a, Index begin, Index end, const Gradients<T>& to) {
     a.begin = begin;
     a.end = end;
     if (recompute_) recompute_->hand_over(a);
-    a.d_y = g.d_y;
-    a.trace = g.trace;
+    a.d_y = d_y_;
+    a.trace = trace_;
     a.position = this->flags() == nullptr ? nullptr : position_;
     for (std::size_t k = 0; k < this->states(); ++k) {
-      a.d_initial[k] = this->of_layer(g.d_initial_states[k], k);
+      a.d_initial[k] = this->of_layer(to.states[k], k);
       a.d_after_reset[k] =
-          g.d_reset_states.empty() ? a.d_initial[k] : this->of_layer(g.d_reset_states[k], k);
+          to.reset_states.empty() ? a.d_initial[k] : this->of_layer(to.reset_states[k], k);
     }
-    a.d_x = g.d_x;
+    a.d_x = d_x_;
     a.accumulate_d_x = this->direction_ > 0;
     if (this->drops_input()) {
       const Sequence<T> inputs = this->window(dropped_, begin, end);
@@ -236,6 +232,9 @@ class BackwardPass : public LayerPass<T> {
   std::int32_t* position_ = nullptr;
   T* dropped_ = nullptr;  // the layer's input
   T* dropped_h_ = nullptr;
+  Sequence<const T> d_y_{};  // the direction's half
+  Sequence<T> d_x_{};
+  T* trace_ = nullptr;
 };
 
 }  // namespace simdrnn

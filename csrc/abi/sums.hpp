@@ -1,15 +1,16 @@
 // Sums across the elements of a row: into sixteen partial sums, element i into the i-th modulo
-// sixteen, whatever the ISA's lanes, so that its bits depend on none.
+// sixteen, whatever the ISA's lanes, so that their bits depend on none. (Inlined always, so that
+// none of these functions becomes a symbol.)
 #pragma once
 #include "abi/cell_info.hpp"
 
-namespace simdrnn::SIMDRNN_ISA {
+namespace simdrnn {
 
 inline constexpr int kPartialSums = 16;
 
 // The sum of them, by halves.
 template <class T>
-inline T sum_of_parts(T (&parts)[kPartialSums]) noexcept {
+[[gnu::always_inline]] inline T sum_of_parts(T (&parts)[kPartialSums]) noexcept {
   for (int width = kPartialSums / 2; width > 0; width /= 2) {
     for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
   }
@@ -24,4 +25,4 @@ template <class T, class Value>
   return sum_of_parts(parts);
 }
 
-}  // namespace simdrnn::SIMDRNN_ISA
+}  // namespace simdrnn
