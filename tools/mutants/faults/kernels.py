@@ -200,7 +200,7 @@ _BACKWARD = (
     ),
     Mutant(
         "recurrent-dropout-gradient-accumulates", BACKWARD + "through_h.hpp",
-        find="p.accumulate = !dropout_.on();",
+        find="p.accumulate = !drops;",
         plant="p.accumulate = true;",
         fault="flag",
         seen="with recurrent dropout gradients of earlier steps are counted again",

@@ -95,8 +95,8 @@ _CHECKS = (
 _OPTIONS = (
     Mutant(
         "zoneout-of-c-not-saved", SPEC + "options.py",
-        find="return states if any(self.zoneouts(states)) else 0",
-        plant="return states if self.zoneouts(states)[0] else 0",
+        find="return any(self.zoneouts(states))",
+        plant="return bool(self.zoneouts(states)[0])",
         fault="option ignored where it is the only one",
         seen="zoneout=(0.0, 0.3) cannot be recorded",
         tests=("options_draws",),
@@ -118,17 +118,9 @@ _OPTIONS = (
         tests=("arguments",),
     ),
     Mutant(
-        "dropouts-swapped-on-the-way", ENGINE + "compiled.py",
-        find="options.recurrent_dropout or 0.0,\n        options.candidate_dropout or 0.0,",
-        plant="options.candidate_dropout or 0.0,\n        options.recurrent_dropout or 0.0,",
-        fault="swapped by position",
-        seen="recurrent_dropout drops candidates",
-        tests=("options_draws",),
-    ),
-    Mutant(
         "one-epsilon-for-all-norms", ENGINE + "compiled.py",
-        find="(True, norm.carried, norm.epsilon)",
-        plant="(True, norm.carried, 1e-5)",
+        find='"layer_norm_epsilon": None if norm is None else norm.epsilon,',
+        plant='"layer_norm_epsilon": None if norm is None else 1e-5,',
         fault="wrong epsilon",
         seen='layer_norm="tf" differs from TensorFlow in the third digit',
         tests=("rows",),
@@ -240,8 +232,8 @@ _COMPOSED = (
     ),
     Mutant(
         "attention-of-the-first-layer", ENGINE + "composed.py",
-        find="d_attention += plan.turn(d_of_layer)",
-        plant="d_attention[...] = plan.turn(d_of_layer)",
+        find="gradients.attention += plan.turn(found.attention)",
+        plant="gradients.attention[...] = plan.turn(found.attention)",
         fault="lost accumulate",
         seen="gradients for attention are those of one layer",
         tests=("augru",),
@@ -307,8 +299,8 @@ _TAPES = (
     ),
     Mutant(
         "all-states-one-place-off", LAYERS + "states.py",
-        find="range(width - info.states + 1, width)",
-        plant="range(width - info.states, width - 1)",
+        find="kept[:, :, place] for place in layout.other_states",
+        plant="kept[:, :, place - 1] for place in layout.other_states",
         fault="off by one",
         seen="all_states gives a gate for c",
         tests=("all_states",),

@@ -107,6 +107,8 @@ _FILES = (
         plant="pass",
         fault="file CRC of a part",
         seen="files whose arrays have changed names load",
+        equivalent="what the sum would miss is refused all the same: names, shapes and dtypes when "
+        "parameters are taken, and arrays that change names change the order that is summed in",
     ),
     Mutant(
         "zip-members-may-overlap", SIMDRNN + "files/npz.py",
