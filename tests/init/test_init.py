@@ -218,7 +218,7 @@ def test_forget_bias_is_that_of_the_constructor(cell):
     assert_same_bits(layer.state_dict(), by_hand.state_dict())
 
 
-# sLSTM adds to what it keeps, and to its normaliser: tests/test_slstm.py.
+# sLSTM adds to what it keeps, and to its normaliser: tests/layers/test_slstm.py.
 @every("cell", [cell for cell in FORGETFUL if INFOS[cell].states < 4])
 @every("engine")
 def test_a_large_forget_bias_keeps_the_state(engine, cell, rng):

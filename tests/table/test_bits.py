@@ -11,7 +11,7 @@ import pytest
 from hashes import all_hashes, entries
 from problems import Words
 
-GOLDEN = json.loads((Path(__file__).parent / "data" / "bits.json").read_text(encoding="utf-8"))
+GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "bits.json").read_text(encoding="utf-8"))
 ENTRIES = entries()
 
 # All of them are for `tools/bits.py`; a share will do to see that a build is right.
