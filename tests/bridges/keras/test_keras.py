@@ -54,7 +54,7 @@ def test_checks_pass(backend, tmp_path):
     skip_without(backend)
     files = [str(HERE / f"checks_keras_{name}.py") for name in FILES[backend]]
     # Keras's variables have an __array__ of NumPy 1.
-    options = ["-q", "-p", "no:cacheprovider", "-W", "ignore:__array__ implementation"]
+    options = ["-q", "-n0", "-p", "no:cacheprovider", "-W", "ignore:__array__ implementation"]
 
     said = in_process(["-m", "pytest", *options, *files], backend, tmp_path)
 
