@@ -123,3 +123,17 @@ def test_relu_is_the_other_nonlinearity(engine, dtype, rng):
 
     assert_same_bits(tapes[0].output, tapes[1].output)
     assert_same_bits(*(tape.backward(tape.output).params for tape in tapes))
+
+
+def test_a_falling_activation_keeps_its_slope_between_the_clips(engine, dtype, rng):
+    layer = engine.RNN(2, H, dtype=dtype, seed=0, activation=("affine", -0.6, 0.1), gate_clip=0.4)
+    x, h = rng.standard_normal((1, 3, 2)).astype(dtype), np.zeros((1, 3, H), dtype)
+    tape = layer.record(x)
+
+    grads = tape.backward(np.ones_like(tape.output))
+
+    (argument,) = gates_by_hand(layer, x, h)
+    inside = np.abs(argument) < 0.4
+    assert 0 < inside.sum() < inside.size
+    want = -0.6 * inside.sum(axis=(0, 1))
+    assert_close(grads.params["bias_ih_l0"], want, rounding(dtype, 1, 3))

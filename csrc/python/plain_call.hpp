@@ -4,6 +4,7 @@
 // what is wrong.
 #pragma once
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "python/reader.hpp"
@@ -124,8 +125,9 @@ py::object plain_call(const Network<T>& network, const py::handle& x, const py::
   plain.call.steps = {steps, batch, nullptr, nullptr, nullptr};
   plain.call.x = {data_of<const T>(x), batch * shape.input_size, shape.input_size};
   using Sizes = std::vector<py::ssize_t>;
-  const Sizes of_state = single_step ? Sizes{batch, 0} : Sizes{shape.passes(), batch, 0};
-  if (!plain.take_states(state, static_cast<std::size_t>(network.info().states), of_state, shape)) {
+  Sizes of_state = single_step ? Sizes{batch, 0} : Sizes{shape.passes(), batch, 0};
+  if (!plain.take_states(state, static_cast<std::size_t>(network.info().states),
+                         std::move(of_state), shape)) {
     return py::none();
   }
   const Index width = shape.output_size();

@@ -99,6 +99,16 @@ def test_linear_gradients_of_nothing_are_zero(leading):
     np.testing.assert_array_equal(grads.params["bias"], np.zeros(6))
 
 
+def test_linear_bias_gradient_of_many_rows_loses_no_digits():
+    rows, layer = 300_000, Linear(1, 2, dtype="float32", seed=0)
+    tape = layer.record(np.zeros((rows, 1), "float32"))
+
+    grads = tape.backward(np.full((rows, 2), 0.1, "float32"))
+
+    want = rows * float(np.float32(0.1))
+    np.testing.assert_allclose(grads.params["bias"], want, atol=rounding("float32", 1, want))
+
+
 def test_linear_backward_may_be_called_again():
     layer, x, d_output = make_linear()
     tape = layer.record(x)

@@ -130,7 +130,7 @@ class Suite:
 
     def _run(self, tests: Sequence[str], variables: dict[str, str]) -> tuple[str, str] | None:
         """Run tests until the first failure; return how it ended, None if all passed."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--no-header", "--tb=line"]
+        command = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", "-rfE", "--no-header", "--tb=line"]
         process = subprocess.Popen(
             [*command, "-p", "no:cacheprovider", *tests], cwd=ROOT, env=variables, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

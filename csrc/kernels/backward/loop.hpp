@@ -45,7 +45,7 @@ class Backward : protected BackwardRows<V> {
   [[gnu::noinline]] void run() noexcept {
     dropout_.start(pass_);
     for (Index step = a_.end - 1; step >= a_.begin; --step) {
-      const Index n = this->begin_step(step);
+      const Index n = list_rows(step);
       if (n > 0) {
         through_cells(n);
         meet(a_.gang);
@@ -53,7 +53,7 @@ class Backward : protected BackwardRows<V> {
           through_operand(n);
           meet(a_.gang);
         }
-        recurrent_.run(t_, n, rows_, of_h_);
+        through_h(n);
       }
       this->leave_fresh();
     }
@@ -64,6 +64,19 @@ class Backward : protected BackwardRows<V> {
   using Rows::a_, Rows::pass_, Rows::scratch_;
   using Rows::noise_, Rows::dropout_, Rows::projection_, Rows::recurrent_;
   using Rows::rows_, Rows::units_, Rows::of_h_, Rows::t_;
+
+  [[gnu::always_inline]] Index list_rows(Index step) noexcept {
+    if constexpr (Options::kActs) return this->begin_step(step);
+    return Rows::list_rows(step, Cell::info);
+  }
+
+  [[gnu::always_inline]] void through_h(Index n) noexcept {
+    if constexpr (Options::kActs) {
+      recurrent_.run(t_, n, rows_, of_h_);
+    } else {
+      recurrent_.through(t_, n, rows_, of_h_, Cell::info, false);
+    }
+  }
 
   void through_cells(Index n) noexcept {
     for (Index r = 0; r < n; ++r) {

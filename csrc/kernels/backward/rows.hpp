@@ -53,8 +53,10 @@ class BackwardRows {
     return a_.saved + (t_ * pass_.batch + row.b) * pass_.layout.saved.width * pass_.hidden_size;
   }
 
-  // Lists the rows that took this step; hands the held outputs' gradients of the others on.
-  [[gnu::noinline]] Index begin_step(Index step) noexcept {
+  // Lists the rows that took this step; hands the held outputs' gradients of the others on. With
+  // options a call; the plain loops, whose small steps feel it, have it in line.
+  [[gnu::noinline]] Index begin_step(Index step) noexcept { return list_rows(step, info_); }
+  [[gnu::always_inline]] Index list_rows(Index step, const CellInfo& info) noexcept {
     t_ = time_of(pass_, step);
     const Index at = (a_.end - 1 - step) * pass_.batch;
     Index n = 0;
@@ -70,7 +72,7 @@ class BackwardRows {
       row.i = i;
       row.b = b;
       row.number = a_.position == nullptr ? at + b : a_.position[at + b];
-      states_before(a_, info_, step, b, row.state);
+      states_before(a_, info, step, b, row.state);
       row.seen_h = row.state[0];
       if (a_.d_x.data != nullptr) {
         d_x_from_[d_x_rows_] = a_.d_pre + row.number * a_.d_pre_stride;

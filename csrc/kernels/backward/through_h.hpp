@@ -19,12 +19,7 @@ class RecurrentGradient {
  public:
   [[gnu::noinline]] RecurrentGradient(const BackwardArgs<T>& args, const CellInfo& info,
                                       const Dropout& dropout, Scratch& scratch) noexcept
-      : a_(args),
-        pass_(args.pass),
-        info_(info),
-        dropout_(dropout),
-        joint_(joint_gates(info)),
-        apart_(info.second_sees_h ? 1 : info.separate) {
+      : a_(args), pass_(args.pass), info_(info), dropout_(dropout) {
     first_ = scratch.take<const T*>(pass_.count);
     second_ = scratch.take<const T*>(pass_.count);
     out_ = scratch.take<T*>(pass_.count);
@@ -35,51 +30,60 @@ class RecurrentGradient {
   // dL/dh_{t-1} += R^T d_pre, over the gates that see R h_{t-1}, for the n rows of the step;
   // `of_h` is this part of h.
   [[gnu::noinline]] void run(Index t, Index n, const Row* rows, Share of_h) noexcept {
-    if (joint_ + apart_ == 0) return;
+    through(t, n, rows, of_h, info_, true);
+  }
+
+  // The same in line, for the plain loops, whose small steps feel a call: they know the cell, and
+  // that options do not act, at compile time.
+  [[gnu::always_inline]] void through(Index t, Index n, const Row* rows, Share of_h,
+                                      const CellInfo& info, bool acts) noexcept {
+    const Index joint = joint_gates(info), apart = info.second_sees_h ? 1 : info.separate;
+    if (joint + apart == 0) return;
     t_ = t;
     of_h_ = of_h;
+    const bool drops = acts && dropout_.on();
+    const GradientLayout& at = pass_.layout.gradient;
     for (Index r = 0; r < n; ++r) {
-      out_[r] = dropout_.on() ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows[r].i * a_.padded;
-      const T* const d_pre = a_.d_pre + rows[r].number * a_.d_pre_stride;
-      first_[r] = d_pre + pass_.layout.gradient.of_h * pass_.hidden_size;
-      second_[r] = d_pre + pass_.layout.gradient.of_h_apart * pass_.hidden_size;
+      out_[r] = drops ? d_dropped_ + r * a_.padded : a_.d_state[0] + rows[r].i * a_.padded;
+      first_[r] = second_[r] = a_.d_pre + rows[r].number * a_.d_pre_stride;
+      if (acts) first_[r] += at.of_h * pass_.hidden_size;
+      if (acts || apart > 0) second_[r] += at.of_h_apart * pass_.hidden_size;
     }
-    if (pass_.heads > 1) return through_heads(n, rows);
-    if (dropout_.by_gate()) return through_gates(n, rows);
+    if (acts && pass_.heads > 1) return through_heads(n, rows);
+    if (acts && dropout_.by_gate()) return through_gates(n, rows);
     ProductArgs<T> p = product(n);
-    if (apart_ > 0) {
-      p.x_rows = first_;
-      p.x_depth = joint_ * pass_.hidden_size;
-      p.x_panels = pass_.weights.h_transposed[0];
+    p.x_rows = p.h_rows = first_;
+    p.x_panels = p.h_panels = pass_.weights.h_transposed[0];
+    if (apart > 0) {
+      p.x_depth = joint * pass_.hidden_size;
       p.h_rows = second_;
-      p.h_depth = apart_ * pass_.hidden_size;
+      p.h_depth = apart * pass_.hidden_size;
       p.h_panels = pass_.weights.h_transposed_separate;
     } else {
-      p.x_rows = p.h_rows = first_;
-      p.h_depth = joint_ * pass_.hidden_size;
-      p.x_panels = p.h_panels = pass_.weights.h_transposed[0];
+      p.h_depth = joint * pass_.hidden_size;
     }
-    p.accumulate = !dropout_.on();
+    p.accumulate = !drops;
     multiply_rows<V>(p);
-    add_masked(n, rows, 0);
+    if (acts) add_masked(n, rows, 0);
   }
 
  private:
   // The same where each gate saw an h of its own.
   void through_gates(Index n, const Row* rows) noexcept {
-    const Index seen = info_.phases == 2 ? joint_ : recurrent_gates(info_);
+    const Index joint = joint_gates(info_);
+    const Index seen = info_.phases == 2 ? joint : recurrent_gates(info_);
     for (Index g = 0; g < seen; ++g) {
       ProductArgs<T> p = product(n);
-      p.x_rows = p.h_rows = g < joint_ ? first_ : second_;
+      p.x_rows = p.h_rows = g < joint ? first_ : second_;
       p.h_depth = pass_.hidden_size;
-      p.h_first = (g < joint_ ? g : g - joint_) * pass_.hidden_size;
-      p.h_panel_depth = (g < joint_ ? joint_ : info_.separate) * pass_.hidden_size;
+      p.h_first = (g < joint ? g : g - joint) * pass_.hidden_size;
+      p.h_panel_depth = (g < joint ? joint : info_.separate) * pass_.hidden_size;
       p.x_panels = p.h_panels =
-          g < joint_ ? pass_.weights.h_transposed[0] : pass_.weights.h_transposed_separate;
+          g < joint ? pass_.weights.h_transposed[0] : pass_.weights.h_transposed_separate;
       multiply_rows<V>(p);
       add_masked(n, rows, g);
       // The next gate's gradients.
-      for (Index r = 0; r < n; ++r) (g < joint_ ? first_ : second_)[r] += pass_.hidden_size;
+      for (Index r = 0; r < n; ++r) (g < joint ? first_ : second_)[r] += pass_.hidden_size;
     }
   }
 
@@ -137,8 +141,6 @@ class RecurrentGradient {
   const PassArgs<T>& pass_;
   const CellInfo& info_;
   const Dropout& dropout_;
-  // Slots whose gradients go through R to h: the first ones, and some that stand apart from them.
-  Index joint_, apart_;
   Index t_ = 0;
   Share of_h_{};
   const T** first_ = nullptr;

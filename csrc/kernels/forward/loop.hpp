@@ -27,7 +27,7 @@ class Forward : protected ForwardRows<V> {
 
  public:
   explicit Forward(const ForwardArgs<T>& args) noexcept
-      : Rows(args, Cell::info, UnitVectors<Cell, V>(args.pass).count(), Options::kActs),
+      : Rows(args, Cell::info, UnitVectors<Cell, V>(args.pass).count(), Truth<Options::kActs>{}),
         vectors_(pass_),
         options_(pass_.options),
         heads_(pass_, scratch_) {
@@ -44,15 +44,7 @@ class Forward : protected ForwardRows<V> {
       if (a_.hoist_steps > 0) this->hoist(s, end);
       hoisted_row_ = 0;
       for (Index step = s; step < end; ++step) {
-        const Index n = this->begin_step(step);
-        if (n == 0) continue;
-        if constexpr (Options::kActs) {
-          prepare(n);
-          take_step(n);
-        } else {
-          products_and_cells(n);
-        }
-        this->end_step(n);
+        this->end_step(step_of_all(step));
       }
     }
   }
@@ -62,6 +54,21 @@ class Forward : protected ForwardRows<V> {
   using Rows::hoisted_, Rows::hoisted_stride_, Rows::hoisted_row_;
   using Rows::noise_, Rows::dropout_, Rows::projection_, Rows::dropped_rows_;
   using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::t_;
+
+  // Takes a step; returns how many rows did.
+  [[gnu::always_inline]] Index step_of_all(Index step) noexcept {
+    if constexpr (Options::kActs) {
+      const Index n = this->begin_step(step);
+      if (n == 0) return 0;
+      prepare(n);
+      take_step(n);
+      return n;
+    } else {
+      const Index n = this->list_rows(step, kInfo.states);
+      if (n > 0) products_and_cells(n);
+      return n;
+    }
+  }
 
   // A step of n real rows. Layer normalisation has another: forward/norm_loop.hpp.
   virtual void take_step(Index n) noexcept { products_and_cells(n); }

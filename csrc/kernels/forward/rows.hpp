@@ -17,35 +17,14 @@ class ForwardRows {
   using T = typename V::Scalar;
   static constexpr Index kLanes = V::kLanes;
 
-  // `vectors`: of hidden units; `acts`: whether options may act at all.
+  // `vectors`: of hidden units. Whether options may act at all decides whether this is a call: the
+  // plain loops' small steps feel one.
   [[gnu::noinline]] ForwardRows(const ForwardArgs<T>& args, const CellInfo& info, Index vectors,
-                                bool acts) noexcept
-      : a_(args),
-        pass_(args.pass),
-        info_(info),
-        scratch_(args.scratch),
-        noise_(pass_, info.states, args.padded, acts, scratch_),
-        dropout_(pass_, recurrent_gates(info), args.padded, acts, scratch_),
-        projection_(args, scratch_) {
-    if (dropout_.counted()) {
-      dropped_ = scratch_.template take<T>(pass_.count * dropout_.masks_per_row() * a_.padded);
-      dropped_rows_ = scratch_.template take<const T*>(pass_.count);
-    }
-    const Index hoisted_rows = a_.hoist_steps > 0 ? a_.hoist_steps * pass_.count : pass_.count;
-    x_rows_ = scratch_.template take<const T*>(hoisted_rows);
-    h_rows_ = scratch_.template take<const T*>(pass_.count);
-    slots_ = scratch_.template take<Index>(pass_.count);
-    for (int k = 1; k < info_.states; ++k) {
-      state_rows_[k] = scratch_.template take<const T*>(pass_.count);
-    }
-    if (a_.hoist_steps > 0) {
-      hoisted_out_ = scratch_.template take<T*>(hoisted_rows);
-      for (int p = 0; p < hoisted_phases(); ++p) {
-        hoisted_stride_[p] = vectors * phase_of(info_, p).gates * kLanes;
-        hoisted_[p] = scratch_.template take<T>(hoisted_rows * hoisted_stride_[p]);
-      }
-    }
-  }
+                                Truth<true>) noexcept
+      : ForwardRows(args, info, vectors, true) {}
+  [[gnu::always_inline]] ForwardRows(const ForwardArgs<T>& args, const CellInfo& info,
+                                     Index vectors, Truth<false>) noexcept
+      : ForwardRows(args, info, vectors, false) {}
 
   // Phases with a W x.
   int hoisted_phases() const noexcept { return info_.second_sees_h ? 1 : info_.phases; }
@@ -86,7 +65,9 @@ class ForwardRows {
   }
 
   // Lists the rows that take the step, and where their states are; fills the outputs of the others.
-  [[gnu::noinline]] Index begin_step(Index step) noexcept {
+  // With options a call; the plain loops, whose small steps feel it, have it in line.
+  [[gnu::noinline]] Index begin_step(Index step) noexcept { return list_rows(step, info_.states); }
+  [[gnu::always_inline]] Index list_rows(Index step, int states) noexcept {
     const Index t = time_of(pass_, step), hidden = pass_.hidden_size, h_size = pass_.h_size;
     t_ = t;
     Index n = 0;
@@ -100,7 +81,7 @@ class ForwardRows {
       if (flags & kStepReal) {
         if (a_.hoist_steps == 0) x_rows_[n] = row_at(pass_.x, t, b);
         h_rows_[n] = h;
-        for (int k = 1; k < info_.states; ++k) {
+        for (int k = 1; k < states; ++k) {
           state_rows_[k][n] = carried ? a_.state[k] + i * a_.padded : given[k] + b * hidden;
         }
         slots_[n++] = i;
@@ -166,6 +147,38 @@ class ForwardRows {
   Index hoisted_row_ = 0;  // first row of the current step
   const T** state_rows_[kMaxStates] = {};
   Index t_ = 0;  // of the step at hand
+
+ private:
+  [[gnu::always_inline]] ForwardRows(const ForwardArgs<T>& args, const CellInfo& info,
+                                     Index vectors, bool acts) noexcept
+      : a_(args),
+        pass_(args.pass),
+        info_(info),
+        scratch_(args.scratch),
+        noise_(pass_, info.states, args.padded, acts, scratch_),
+        dropout_(pass_, recurrent_gates(info), args.padded, acts, scratch_),
+        projection_(args, scratch_) {
+    if (dropout_.counted()) {
+      dropped_ = scratch_.template take<T>(pass_.count * dropout_.masks_per_row() * a_.padded);
+      dropped_rows_ = scratch_.template take<const T*>(pass_.count);
+    }
+    const Index hoisted_rows = a_.hoist_steps > 0 ? a_.hoist_steps * pass_.count : pass_.count;
+    x_rows_ = scratch_.template take<const T*>(hoisted_rows);
+    h_rows_ = scratch_.template take<const T*>(pass_.count);
+    slots_ = scratch_.template take<Index>(pass_.count);
+    for (int k = 1; k < info.states; ++k) {
+      state_rows_[k] = scratch_.template take<const T*>(pass_.count);
+    }
+    if (a_.hoist_steps > 0) lay_out_hoisted(hoisted_rows, vectors);
+  }
+
+  [[gnu::noinline]] void lay_out_hoisted(Index rows, Index vectors) noexcept {
+    hoisted_out_ = scratch_.template take<T*>(rows);
+    for (int p = 0; p < hoisted_phases(); ++p) {
+      hoisted_stride_[p] = vectors * phase_of(info_, p).gates * kLanes;
+      hoisted_[p] = scratch_.template take<T>(rows * hoisted_stride_[p]);
+    }
+  }
 };
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -14,6 +14,7 @@ _SIMD = (
         plant="static_cast<__mmask16>((1u << (n - 1)) - 1u)",
         fault="wrong mask of the tail",
         seen="the last unit is never written where H is no multiple of 16",
+        tests=("activations",),
     ),
     Mutant(
         "avx2-f64-tail-of-three", SIMD + "vec_avx2.hpp",
@@ -28,6 +29,7 @@ _SIMD = (
         plant="_mm256_blendv_ps(otherwise.v, above.v, _mm256_cmp_ps(x.v, bound.v, _CMP_GE_OQ))",
         fault="border: >= for >",
         seen="units that relu has switched off get gradients, on one instruction set",
+        tests=("activations",),
     ),
     Mutant(
         "avx512-f64-low-clip-lets-through", SIMD + "vec_avx512.hpp",
@@ -43,6 +45,7 @@ _SIMD = (
         "max(V(C::kLowest), min(V(C::kHighest), x));  // in this order of operands",
         fault="operands the other way round",
         seen="NaN in the input comes out as a number",
+        tests=("math",),
     ),
     Mutant(
         "tanh-limit-too-early", SIMD + "math.hpp",
@@ -50,6 +53,7 @@ _SIMD = (
         plant="x = max(V(T(-7)), min(V(T(7)), x));",
         fault="wrong constant",
         seen="tanh stops short of 1 for large arguments",
+        tests=("math",),
     ),
     Mutant(
         "log1p-forgets-what-rounding-lost", SIMD + "log.hpp",
@@ -57,6 +61,7 @@ _SIMD = (
         plant="V(T(0))",
         fault="dropped term",
         seen="log1p has no correct digits near 0",
+        tests=("math",),
     ),
     Mutant(
         "softplus-overflows", SIMD + "log.hpp",
@@ -64,6 +69,7 @@ _SIMD = (
         plant="log1p_to_one(exp(x))",
         fault="formula that holds on a part only",
         seen="softplus is wrong above 0",
+        tests=("math",),
     ),
     Mutant(
         "elu-slope-without-alpha", SIMD + "activations.hpp",
@@ -71,6 +77,7 @@ _SIMD = (
         plant="ON ? y + V(T(1)) : y + alpha);",
         fault="parameter left out",
         seen="wrong gradients for elu with an alpha of one's own",
+        tests=("activations",),
     ),
     Mutant(
         "scaled-tanh-slope-without-beta", SIMD + "activations.hpp",
@@ -78,6 +85,7 @@ _SIMD = (
         plant="fma(V(typename V::Scalar(0)) - y, y / alpha, alpha)",
         fault="parameter left out",
         seen="wrong gradients for scaled_tanh",
+        tests=("activations",),
     ),
     Mutant(
         "hard-sigmoid-slope-at-one", SIMD + "activations.hpp",
@@ -85,6 +93,7 @@ _SIMD = (
         plant="alpha",
         fault="border forgotten",
         seen="gates that hard_sigmoid has saturated at 1 still learn",
+        tests=("activations",),
     ),
 )  # fmt: skip
 
@@ -182,6 +191,7 @@ _CELLS = (
         plant="d_state[0] = ON ? d_next[0] * p.drop(z) : d_next[0] * z;  // the direct path",
         fault="multiplier on the wrong path",
         seen="wrong gradients with candidate_dropout",
+        tests=("differences",),
     ),
     Mutant(
         "gru-reset-before-saves-gates-swapped", CELLS + "gru.hpp",

@@ -14,6 +14,7 @@ _CHECKS = (
         plant="rows < 0",
         fault="wrong argument accepted silently",
         seen="lengths larger than T read memory behind x",
+        tests=("arguments",),
     ),
     Mutant(
         "chance-of-one", SIMDRNN + "validate.py",
@@ -21,6 +22,7 @@ _CHECKS = (
         plant="if not 0.0 <= number <= 1.0:",
         fault="border: <= for <",
         seen="zoneout=1.0 is taken, and states never change",
+        tests=("options_arguments",),
     ),
     Mutant(
         "arrays-cast-in-silence", SIMDRNN + "validate.py",
@@ -29,6 +31,7 @@ _CHECKS = (
         plant="return array.astype(dtype)",
         fault="dtype cast silent",
         seen="float64 input is rounded to float32 without a word",
+        tests=("arguments",),
     ),
     Mutant(
         "out-may-overlap", SIMDRNN + "validate.py",
@@ -36,6 +39,7 @@ _CHECKS = (
         plant="if out is array:",
         fault="check loosened",
         seen="out= over x overwrites what is still to be read",
+        tests=("arguments",),
     ),
     Mutant(
         "bool-counts-as-a-number", SIMDRNN + "validate.py",
@@ -43,6 +47,7 @@ _CHECKS = (
         plant="if not isinstance(value, numbers.Integral):",
         fault="wrong argument accepted silently",
         seen="hidden_size=True makes a layer of one unit",
+        tests=("arguments",),
     ),
     Mutant(
         "masked-arrays-unmasked", SIMDRNN + "validate.py",
@@ -51,6 +56,7 @@ _CHECKS = (
         plant="return value.data",
         fault="wrong argument accepted silently",
         seen="masked entries of x are computed with",
+        tests=("arguments",),
     ),
     Mutant(
         "reset-to-learned-goes-to-state", LAYERS + "arguments.py",
@@ -58,6 +64,7 @@ _CHECKS = (
         plant="return None",
         fault="wrong state at reset",
         seen='reset_state="learned" goes back to the given state',
+        tests=("learned_states",),
     ),
     Mutant(
         "zero-states-of-a-larger-batch", LAYERS + "arguments.py",
@@ -65,6 +72,7 @@ _CHECKS = (
         plant="if known < batch:",
         fault="stale cache",
         seen="a call with a smaller batch than the one before fails",
+        tests=("inputs_layers",),
     ),
     Mutant(
         "unbatched-lengths-lost", LAYERS + "arguments.py",
@@ -72,6 +80,7 @@ _CHECKS = (
         plant="None if lengths is None or rows is None else as_lengths(lengths, steps, rows),",
         fault="option ignored in one layout",
         seen="lengths= does nothing for unbatched input",
+        tests=("arguments",),
     ),
     Mutant(
         "out-of-reset-state-not-checked", LAYERS + "arguments.py",
@@ -79,6 +88,7 @@ _CHECKS = (
         plant="pass",
         fault="check loosened",
         seen="out= over reset_state overwrites what resets go to",
+        tests=("learned_states",),
     ),
 )  # fmt: skip
 
@@ -89,6 +99,7 @@ _OPTIONS = (
         plant="return states if self.zoneouts(states)[0] else 0",
         fault="option ignored where it is the only one",
         seen="zoneout=(0.0, 0.3) cannot be recorded",
+        tests=("options_draws",),
     ),
     Mutant(
         "cell-clip-without-a-cell", SPEC + "options.py",
@@ -96,6 +107,7 @@ _OPTIONS = (
         plant='"cell_clip": (True, "a cell with a c state"),',
         fault="wrong argument accepted silently",
         seen="cell_clip is taken by a GRU and does nothing",
+        tests=("options_arguments",),
     ),
     Mutant(
         "proj-clip-without-a-projection", SPEC + "options.py",
@@ -103,6 +115,7 @@ _OPTIONS = (
         plant="if False:",
         fault="wrong argument accepted silently",
         seen="proj_clip is taken without proj_size and does nothing",
+        tests=("arguments",),
     ),
     Mutant(
         "dropouts-swapped-on-the-way", ENGINE + "compiled.py",
@@ -110,6 +123,7 @@ _OPTIONS = (
         plant="options.candidate_dropout or 0.0,\n        options.recurrent_dropout or 0.0,",
         fault="swapped by position",
         seen="recurrent_dropout drops candidates",
+        tests=("options_draws",),
     ),
     Mutant(
         "one-epsilon-for-all-norms", ENGINE + "compiled.py",
@@ -117,6 +131,7 @@ _OPTIONS = (
         plant="(True, norm.carried, 1e-5)",
         fault="wrong epsilon",
         seen='layer_norm="tf" differs from TensorFlow in the third digit',
+        tests=("rows",),
     ),
     Mutant(
         "norm-biases-replace-the-layers", SPEC + "layer_norm.py",
@@ -124,6 +139,7 @@ _OPTIONS = (
         plant="return own if add else biases",
         fault="dropped bias",
         seen='the layer\'s biases do nothing with layer_norm="tf"',
+        tests=("layer_norm",),
     ),
     Mutant(
         "hard-sigmoid-of-another-package", SPEC + "activations.py",
@@ -131,6 +147,7 @@ _OPTIONS = (
         plant='"hard_sigmoid": (0.25, 0.5),',
         fault="wrong constant",
         seen="hard_sigmoid is not ONNX's",
+        tests=("activation_arguments",),
     ),
 )  # fmt: skip
 
@@ -141,6 +158,7 @@ _RANDOM = (
         plant="return seed & _KEY_MASK",
         fault="wrong dropout counter",
         seen="every batch is dropped out the same way",
+        tests=("dropout",),
     ),
     Mutant(
         "layers-draw-alike-in-numpy", ENGINE + "random_words.py",
@@ -148,6 +166,7 @@ _RANDOM = (
         plant="feature << 24",
         fault="wrong dropout counter",
         seen="the reference and composed networks drop the same units in all layers",
+        tests=("dropout",),
     ),
     Mutant(
         "recorded-calls-not-counted", LAYERS + "recurrent.py",
@@ -155,6 +174,7 @@ _RANDOM = (
         plant="pass",
         fault="wrong dropout counter",
         seen="every batch is dropped out the same way",
+        tests=("dropout",),
     ),
     Mutant(
         "weight-dropout-not-scaled", LAYERS + "weight_noise.py",
@@ -162,6 +182,7 @@ _RANDOM = (
         plant="pass",
         fault="wrong scale",
         seen="recurrent weights are smaller in training than at inference",
+        tests=("weight_noise",),
     ),
     Mutant(
         "weight-dropout-not-differentiated", LAYERS + "weight_noise.py",
@@ -169,6 +190,7 @@ _RANDOM = (
         plant="pass",
         fault="option ignored in backward only",
         seen="dropped weights are updated",
+        tests=("weight_noise",),
     ),
     Mutant(
         "weight-noise-alike-in-all-layers", LAYERS + "weight_noise.py",
@@ -176,6 +198,7 @@ _RANDOM = (
         plant="noise = _noise(array.shape, number, 0, deviation, key)",
         fault="seed ignored",
         seen="layers and directions of one shape get the same noise",
+        tests=("weight_noise",),
     ),
 )  # fmt: skip
 
@@ -190,6 +213,7 @@ _COMPOSED = (
         "dropped = self._dropout(run, layer) if layer else None",
         fault="off by one",
         seen="merge and dropout together: wrong gradients",
+        tests=("structure",),
     ),
     Mutant(
         "residual-added-at-padding", ENGINE + "composed.py",
@@ -197,6 +221,7 @@ _COMPOSED = (
         plant="joined = joined + below",
         fault="flag not read",
         seen="outputs at padding are not zero with residual=True",
+        tests=("structure",),
     ),
     Mutant(
         "residual-not-differentiated", ENGINE + "composed.py",
@@ -204,6 +229,7 @@ _COMPOSED = (
         plant="pass",
         fault="option ignored in backward only",
         seen="gradients take no short cut with residual=True",
+        tests=("structure",),
     ),
     Mutant(
         "composed-layers-draw-alike", ENGINE + "composed.py",
@@ -218,6 +244,7 @@ _COMPOSED = (
         plant="d_attention[...] = plan.turn(d_of_layer)",
         fault="lost accumulate",
         seen="gradients for attention are those of one layer",
+        tests=("augru",),
     ),
     Mutant(
         "turned-resets-on-the-same-side", ENGINE + "steps.py",
@@ -225,6 +252,7 @@ _COMPOSED = (
         plant="fresh[:] = within & reset",
         fault="off by one",
         seen="reversed networks are reset a step too early",
+        tests=("structure",),
     ),
     Mutant(
         "turned-rows-one-off", ENGINE + "steps.py",
@@ -232,6 +260,7 @@ _COMPOSED = (
         plant="np.where(times < lengths - 1, lengths - 1 - times, times)",
         fault="border",
         seen="keep_order=False leaves a row's last step where it was",
+        tests=("structure",),
     ),
     Mutant(
         "carried-states-miss-resets", ENGINE + "steps.py",
@@ -239,6 +268,7 @@ _COMPOSED = (
         plant="np.where(self.real[way], counts, -1)",
         fault="flag not read",
         seen="all_states shows old states after a reset at a masked step",
+        tests=("all_states",),
     ),
     Mutant(
         "merge-product-gradients-swapped", ENGINE + "merge.py",
@@ -246,6 +276,7 @@ _COMPOSED = (
         plant="np.multiply(d_joined, forward, out=d_forward)",
         fault="transposed merge",
         seen='wrong gradients with merge="mul"',
+        tests=("structure_gradients",),
     ),
     Mutant(
         "merge-mean-gradient-not-halved", ENGINE + "merge.py",
@@ -253,6 +284,7 @@ _COMPOSED = (
         plant="pass",
         fault="wrong scale",
         seen='gradients are twice too large with merge="ave"',
+        tests=("structure_gradients",),
     ),
 )  # fmt: skip
 
@@ -263,6 +295,7 @@ _TAPES = (
         plant="if False:",
         fault="check loosened",
         seen="backward after the optimiser's step gives gradients of nothing",
+        tests=("calls",),
     ),
     Mutant(
         "learned-reset-has-no-gradient", LAYERS + "recording.py",
@@ -270,6 +303,7 @@ _TAPES = (
         plant="pass",
         fault="path of a gradient left out",
         seen="learned states do not learn from resets",
+        tests=("differences",),
     ),
     Mutant(
         "all-states-one-place-off", LAYERS + "states.py",
@@ -277,6 +311,7 @@ _TAPES = (
         plant="range(width - info.states, width - 1)",
         fault="off by one",
         seen="all_states gives a gate for c",
+        tests=("all_states",),
     ),
     Mutant(
         "last-output-at-the-other-end", LAYERS + "states.py",
@@ -284,6 +319,7 @@ _TAPES = (
         plant="if not structure.reverse:\n        places",
         fault="direction",
         seen="tape.last_output of residual networks is the first one",
+        tests=("all_states",),
     ),
     Mutant(
         "checkpoint-border-too-many", ENGINE + "tape_sizes.py",
@@ -291,6 +327,7 @@ _TAPES = (
         plant="borders = steps // every",
         fault="checkpoint window off by one",
         seen="checkpoint_every fails where it divides T",
+        tests=("checkpoints",),
     ),
     Mutant(
         "budget-counted-without-the-tape", ENGINE + "tape_sizes.py",
@@ -298,6 +335,7 @@ _TAPES = (
         plant="return engine.backward_peak(run, every)",
         fault="memory counted short",
         seen="memory_budget is exceeded",
+        tests=("memory_budget",),
     ),
     Mutant(
         "learned-states-of-one-row", LAYERS + "passes.py",
@@ -305,6 +343,7 @@ _TAPES = (
         plant="d_use[index][:, 0].astype(np.float64)",
         fault="lost sum",
         seen="learned states learn from the first row of the batch only",
+        tests=("learned_states",),
     ),
 )  # fmt: skip
 
@@ -315,6 +354,7 @@ _FRESH = (
         plant="if self._token != self.network.token():",
         fault="stale packed weights",
         seen="training changes nothing",
+        tests=("weights",),
     ),
     Mutant(
         "packed-weights-of-another-isa", ENGINE + "packing.py",
@@ -336,6 +376,7 @@ _FRESH = (
         plant='np.asarray(values[name], dtype, order="C")',
         fault="missing copy",
         seen="training a layer changes its copies, which do not notice",
+        tests=("weights",),
     ),
     Mutant(
         "parameters-stay-writable", LAYERS + "parametrised.py",
@@ -345,6 +386,7 @@ _FRESH = (
         "                array.flags.writeable = False",
         fault="protection lost",
         seen="what an optimiser keeps of a step can change weights unnoticed",
+        tests=("weights",),
     ),
     Mutant(
         "unknown-names-loaded-in-silence", LAYERS + "parametrised.py",
@@ -352,6 +394,7 @@ _FRESH = (
         plant="if strict and keys.missing_keys:",
         fault="wrong argument accepted silently",
         seen="load_state_dict drops weights of a larger model",
+        tests=("inputs_parameters",),
     ),
 )  # fmt: skip
 
@@ -362,6 +405,7 @@ _STACK = (
         plant="pass",
         fault="wrong dropout counter",
         seen="dropout between a stack's layers is the same in every batch",
+        tests=("stack",),
     ),
     Mutant(
         "stack-gradient-of-other-dropout", STACK + "tape.py",
@@ -369,6 +413,7 @@ _STACK = (
         plant="dropped = call.multipliers(index, d_below)",
         fault="off by one",
         seen="wrong gradients in stacks with dropout",
+        tests=("stack",),
     ),
     Mutant(
         "concat-gradient-of-one-layer", STACK + "tape.py",
@@ -376,6 +421,7 @@ _STACK = (
         plant="d_x = d_x if d_skipped is None else d_skipped",
         fault="lost accumulate",
         seen='gradients for x miss layers with skip="concat"',
+        tests=("stack",),
     ),
     Mutant(
         "skip-gradient-at-padding", STACK + "skips.py",
@@ -383,6 +429,7 @@ _STACK = (
         plant="return d_joined, d_joined, {}",
         fault="lengths ignored backwards",
         seen="gradients of padding reach the layer below",
+        tests=("stack",),
     ),
     Mutant(
         "highway-gate-learns-backwards", STACK + "highway.py",
@@ -390,6 +437,7 @@ _STACK = (
         plant="(d_real * (kept.given - kept.made)).reshape(shape)",
         fault="sign of a gradient",
         seen="highway gates learn the wrong way",
+        tests=("stack_api",),
     ),
     Mutant(
         "highway-gate-shut-for-the-input", STACK + "highway.py",
@@ -397,6 +445,7 @@ _STACK = (
         plant="mixed = kept.gate * made + kept.gate * given",
         fault="swapped gate",
         seen="highways do not interpolate",
+        tests=("stack",),
     ),
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ _INIT = (
         plant="factor = factor * 1.0",
         fault="missing correction",
         seen="orthogonal matrices are not uniformly distributed",
+        tests=("init",),
     ),
     Mutant(
         "chrono-one-step-too-long", SIMDRNN + "init/biases.py",
@@ -20,6 +21,7 @@ _INIT = (
         plant="rng.uniform(1.0, float(self.t_max), hidden)",
         fault="border",
         seen="chrono remembers longer than t_max",
+        tests=("init_time_scales",),
     ),
     Mutant(
         "mirror-bias-of-the-same-sign", SIMDRNN + "init/biases.py",
@@ -27,6 +29,7 @@ _INIT = (
         plant="block.set_bias(cell.write, bias)",
         fault="sign",
         seen="chrono opens input gates that it should shut",
+        tests=("init",),
     ),
     Mutant(
         "initialisers-draw-alike", SIMDRNN + "init/base.py",
@@ -34,6 +37,7 @@ _INIT = (
         plant="rng = np.random.default_rng(streams[0])",
         fault="seed ignored",
         seen="weight_ih and weight_hh begin with the same numbers",
+        tests=("init",),
     ),
     Mutant(
         "glorot-fan-of-all-gates", SIMDRNN + "init/weights.py",
@@ -41,6 +45,7 @@ _INIT = (
         plant="[weights.reshape(-1, weights.shape[-1])]",
         fault="option ignored",
         seen="fused=False does nothing",
+        tests=("init",),
     ),
     Mutant(
         "forget-bias-twice", SIMDRNN + "spec/parameters.py",
@@ -48,6 +53,7 @@ _INIT = (
         plant="values[name][forget] = forget_bias",
         fault="bias counted twice",
         seen="forget_bias=1 is 2",
+        tests=("weights",),
     ),
 )  # fmt: skip
 
@@ -58,6 +64,7 @@ _PENALTIES = (
         plant="pairs = real[1:] & real[:-1]",
         fault="flag not read",
         seen="the jump at a reset is penalised",
+        tests=("regularizers",),
     ),
     Mutant(
         "l2-gradient-halved", SIMDRNN + "regularizers/weights.py",
@@ -65,6 +72,7 @@ _PENALTIES = (
         plant="factor * w)",
         fault="wrong scale",
         seen="l2's gradient is half of its value's",
+        tests=("regularizers",),
     ),
     Mutant(
         "wide-matrices-not-turned-back", SIMDRNN + "regularizers/weights.py",
@@ -72,6 +80,7 @@ _PENALTIES = (
         plant="if False:",
         fault="transposed",
         seen="orthogonality of wide matrices gets a gradient of another layout",
+        tests=("regularizers",),
     ),
     Mutant(
         "max-norm-per-row-always", SIMDRNN + "regularizers/constraints.py",
@@ -79,6 +88,7 @@ _PENALTIES = (
         plant="1",
         fault="option ignored",
         seen='per="unit" does what per="row" does',
+        tests=("regularizers",),
     ),
 )  # fmt: skip
 
@@ -89,6 +99,7 @@ _FILES = (
         plant="if found is None:",
         fault="file CRC unchecked",
         seen="damaged files load",
+        tests=("files_damaged",),
     ),
     Mutant(
         "checksum-without-names", SIMDRNN + "files/__init__.py",

@@ -14,6 +14,7 @@ _LOSSES = (
         plant="count = math.prod(positions)",
         fault="wrong count",
         seen="losses of padded batches are too small",
+        tests=("losses",),
     ),
     Mutant(
         "mse-gradient-halved", TRAINING + "losses.py",
@@ -21,6 +22,7 @@ _LOSSES = (
         plant="d_value / max(count, 1)",
         fault="wrong scale",
         seen="gradients of mse are half of what they are",
+        tests=("losses",),
     ),
     Mutant(
         "cross-entropy-learns-from-padding", TRAINING + "losses.py",
@@ -28,6 +30,7 @@ _LOSSES = (
         plant="pass",
         fault="mask ignored backwards",
         seen="padding pulls class 0 up",
+        tests=("losses",),
     ),
     Mutant(
         "logits-not-shifted", TRAINING + "losses.py",
@@ -35,6 +38,7 @@ _LOSSES = (
         plant="shifted = scores.copy()",
         fault="overflow",
         seen="large logits give NaN",
+        tests=("losses",),
     ),
     Mutant(
         "linear-bias-summed-in-float32", TRAINING + "modules.py",
@@ -56,6 +60,7 @@ _LOSSES = (
         plant="if high >= stop:",
         fault="wrong argument accepted silently",
         seen="token -1 is the last word",
+        tests=("inputs_modules",),
     ),
     Mutant(
         "embedding-keeps-the-callers-array", TRAINING + "modules.py",
@@ -63,6 +68,7 @@ _LOSSES = (
         plant="return EmbeddingTape(self(x), self, np.asarray(x))",
         fault="missing copy",
         seen="a reused batch buffer changes gradients",
+        tests=("modules",),
     ),
 )  # fmt: skip
 
@@ -73,6 +79,7 @@ _CLIPS = (
         plant="scale = limit / (norm + 1e-3)",
         fault="wrong epsilon",
         seen="clipped gradients are not PyTorch's",
+        tests=("clip",),
     ),
     Mutant(
         "clip-infinity-norm-one-sided", TRAINING + "clip.py",
@@ -80,6 +87,7 @@ _CLIPS = (
         plant="array.max()",
         fault="case left out",
         seen="large negative gradients are not clipped by norm_type=inf",
+        tests=("clip",),
     ),
     Mutant(
         "clip-norm-of-the-first-block", TRAINING + "clip.py",
@@ -87,6 +95,7 @@ _CLIPS = (
         plant="total = float(block.sum())",
         fault="lost accumulate",
         seen="norms of large gradients are those of their last part",
+        tests=("clip",),
     ),
     Mutant(
         "chunk-lengths-from-the-start", TRAINING + "truncated.py",
@@ -94,6 +103,7 @@ _CLIPS = (
         plant="np.clip(run.lengths, 0, stop - start)",
         fault="offset left out",
         seen="tbptt goes on behind the ends of rows",
+        tests=("truncated",),
     ),
     Mutant(
         "chunk-mask-lost-behind-a-reset", TRAINING + "truncated.py",
@@ -101,6 +111,7 @@ _CLIPS = (
         plant="mask=mask,",
         fault="two arguments at once",
         seen="tbptt consumes masked steps after a reset",
+        tests=("truncated",),
     ),
     Mutant(
         "chunk-gradient-over-a-reset", TRAINING + "chunk_tape.py",
@@ -108,6 +119,7 @@ _CLIPS = (
         plant="pass",
         fault="wrong state at reset",
         seen="gradients leak into the chunk before a reset",
+        tests=("truncated",),
     ),
     Mutant(
         "chunk-parameters-of-one-recording", TRAINING + "chunk_tape.py",
@@ -115,6 +127,7 @@ _CLIPS = (
         plant="pass",
         fault="lost accumulate",
         seen="weights do not learn from rows that were reset inside a chunk",
+        tests=("truncated",),
     ),
     Mutant(
         "gradcheck-skips-what-is-wrong", GRADCHECK + "probe.py",
@@ -122,6 +135,7 @@ _CLIPS = (
         plant="if not difference <= tolerance:",
         fault="error check loosened",
         seen="gradcheck takes wrong gradients for kinks",
+        tests=("gradcheck",),
     ),
     Mutant(
         "gradcheck-tolerates-much", GRADCHECK + "probe.py",
@@ -129,6 +143,7 @@ _CLIPS = (
         plant="tolerance = 1.5e6 * noise + abs(wide - near)",
         fault="error check loosened",
         seen="gradcheck passes gradients that are off in the fourth digit",
+        tests=("gradcheck",),
     ),
 )  # fmt: skip
 
@@ -139,6 +154,7 @@ _OPTIM = (
         plant="a /= math.sqrt(1.0 - beta2 ** (self._steps + 1))",
         fault="off by one",
         seen="Adam's first steps are too large",
+        tests=("optim",),
     ),
     Mutant(
         "adamw-decay-without-rate", OPTIM + "adam.py",
@@ -146,6 +162,7 @@ _OPTIM = (
         plant="p *= 1.0 - self._weight_decay",
         fault="factor left out",
         seen="AdamW takes weights to zero",
+        tests=("optim",),
     ),
     Mutant(
         "amsgrad-forgets-its-largest", OPTIM + "adam.py",
@@ -153,6 +170,7 @@ _OPTIM = (
         plant='np.maximum(state["max_exp_avg_sq"], square)',
         fault="state not kept",
         seen="amsgrad=True does nothing",
+        tests=("optim",),
     ),
     Mutant(
         "rmsprop-variance-the-other-way", OPTIM + "rmsprop.py",
@@ -160,6 +178,7 @@ _OPTIM = (
         plant="np.subtract(a, square, out=a)",
         fault="sign",
         seen="centered RMSprop diverges",
+        tests=("optim",),
     ),
     Mutant(
         "sgd-dampens-the-first-step", OPTIM + "sgd.py",
@@ -167,6 +186,7 @@ _OPTIM = (
         plant="if self._steps == 0:",
         fault="off by one",
         seen="SGD with dampening starts slower than PyTorch's",
+        tests=("optim",),
     ),
     Mutant(
         "nesterov-ignored", OPTIM + "sgd.py",
@@ -174,6 +194,7 @@ _OPTIM = (
         plant="g = buffer",
         fault="option ignored",
         seen="nesterov=True is plain momentum",
+        tests=("optim",),
     ),
     Mutant(
         "last-block-not-updated", OPTIM + "base.py",
@@ -181,6 +202,7 @@ _OPTIM = (
         plant="for start in range(0, max(p.size - _BLOCK, 1), _BLOCK):",
         fault="border of a block",
         seen="the last weights of large matrices do not learn",
+        tests=("optim",),
     ),
     Mutant(
         "loaded-optimiser-starts-again", OPTIM + "base.py",
@@ -188,6 +210,7 @@ _OPTIM = (
         plant="self._lr = lr",
         fault="state not restored",
         seen="Adam's bias correction is off after loading",
+        tests=("optim",),
     ),
     Mutant(
         "scattered-parameters-not-written-back", OPTIM + "base.py",
@@ -195,6 +218,7 @@ _OPTIM = (
         plant="pass",
         fault="missing copy",
         seen="arrays that are not contiguous do not learn",
+        tests=("optim",),
     ),
     Mutant(
         "reduction-that-returns-is-taken", OPTIM + "reduction.py",
@@ -202,6 +226,7 @@ _OPTIM = (
         plant="if False:",
         fault="error check loosened",
         seen="workers whose hook returns the mean train apart",
+        tests=("all_reduce",),
     ),
     Mutant(
         "gradients-overlap-in-the-buffer", OPTIM + "reduction.py",
@@ -209,6 +234,7 @@ _OPTIM = (
         plant="sizes[leaf.dtype] = max(start, math.prod(leaf.shape))",
         fault="wrong stride",
         seen="clipping mixes the gradients of parameters",
+        tests=("all_reduce",),
     ),
     Mutant(
         "parameter-listed-twice", OPTIM + "tree.py",
@@ -216,6 +242,7 @@ _OPTIM = (
         plant="if False:",
         fault="error check loosened",
         seen="a layer that is listed twice makes two steps at once",
+        tests=("optim",),
     ),
 )  # fmt: skip
 
