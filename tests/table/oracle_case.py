@@ -31,6 +31,12 @@ def using(isa: str) -> Iterator[None]:
         sr.isa.use(before)
 
 
+def instruction_set_of(row: Row) -> str:
+    """Return the row's instruction set, or the best there is where it is not: bits are the same."""
+    available = sr.isa.available()
+    return row["isa"] if row["isa"] in available else available[0]
+
+
 class Case:
     """A row, its problem, and what one thread makes of it on the row's instruction set."""
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import simdrnn as sr
 from closeness import assert_near, assert_same_bits
 from covering import Row
-from oracle_case import Case, using
+from oracle_case import Case, instruction_set_of, using
 from oracles_layout import layouts_change_no_bit, output_goes_where_it_is_to_go
 from oracles_rows import (
     flags_that_leave_nothing_out_change_no_bit,
@@ -32,7 +32,7 @@ def equals_the_reference(case: Case) -> None:
 
 def instruction_sets_agree(case: Case) -> None:
     for isa in sr.isa.available():
-        if isa != case.row["isa"] and (isa != "scalar" or case.of.quick):
+        if isa != sr.isa.active() and (isa != "scalar" or case.of.quick):
             with using(isa):
                 assert_same_bits(case.problem.results(), case.want, isa)
 
@@ -136,7 +136,7 @@ ORACLES = tuple(
 def failures(row: Row, oracles: tuple[Oracle, ...] = ORACLES) -> dict[str, Exception]:
     """Return what every oracle that applies and does not hold says: its name -> the error."""
     found: dict[str, Exception] = {}
-    with using(row["isa"]):
+    with using(instruction_set_of(row)):
         case = Case(row)
         for oracle in oracles:
             if oracle.applies(case):
