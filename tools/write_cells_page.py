@@ -20,7 +20,7 @@ _HEAD = """\
 # Cells
 
 Written by `tools/write_cells_page.py` from the docstrings of the NumPy twins and from the table of
-cells; a test checks that it is up to date. `docs/design.md` says how to add a cell.
+cells; a test checks that it is up to date. `docs/adding.md` says how to add a cell.
 
 x is the input of a step, h the hidden state before it and h' after it; I inputs, H hidden units.
 W is `weight_ih`, R is `weight_hh`, b_ih and b_hh are the biases; a_f is the block of H rows of gate

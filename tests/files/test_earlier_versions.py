@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import simdrnn as sr
 from helpers import as_tuple, assert_same_bits
+from simdrnn.layers.version_0_1_0 import fill
 
 DATA = Path(__file__).parents[1] / "data" / "version_0_1_0"
 # Layers and modules, each beside what it put out for `drawn_input`. Highway gates' last bits have
@@ -89,3 +91,17 @@ def test_safetensors_files_hold_the_parameters_they_held():
     pytest.importorskip("safetensors", reason="needs the [safetensors] extra")
     for path in sorted(DATA.glob("*.safetensors")):
         assert_same_bits(sr.load(path).state_dict(), sr.load(path.with_suffix(".npz")).state_dict())
+
+
+def test_options_that_came_later_leave_pickled_ones_their_names():
+    @dataclass(frozen=True, slots=True)
+    class Grown:
+        first: float | None = None
+        new: float | None = None
+        second: float | None = None
+        newer: tuple[float, ...] = field(default=(), repr=False)
+
+    made = Grown.__new__(Grown)
+    fill(made, ("first", "second"), [1.0, 2.0])
+
+    assert made == Grown(first=1.0, second=2.0)

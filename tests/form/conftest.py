@@ -1,4 +1,4 @@
-"""A copy of the sources with a cell added, built once for all tests that look at it."""
+"""Copies of the sources with what the examples add, built once for all tests that look at it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers_build import add_cell, build, copy_sources, leave_out_cells
+from helpers_build import add_cell, add_option, build, copy_sources, leave_out_cells
 
 
 @pytest.fixture(scope="session")
@@ -20,10 +20,29 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built_tree(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a copy of the copy, with few other cells."""
-    place = tmp_path_factory.mktemp("built") / "tree"
+def tree_with_option(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy of the copy with the option added, too."""
+    place = tmp_path_factory.mktemp("option") / "tree"
     shutil.copytree(tree, place)
+    add_option(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def built_tree(tree_with_option: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a copy with both, with few other cells."""
+    place = tmp_path_factory.mktemp("built") / "tree"
+    shutil.copytree(tree_with_option, place)
     leave_out_cells(place)
     build(place)
     return place
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where tests are shared out to processes, let one of them have all that look at the build."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        symbols = getattr(getattr(item, "callspec", None), "params", {}).get("built")
+        if "built_tree" in getattr(item, "fixturenames", ()) or symbols == ("scalar", "-O0"):
+            item.add_marker(pytest.mark.xdist_group("built"))

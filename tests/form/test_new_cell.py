@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import os
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
 from helpers import tolerance
-from helpers_build import EXAMPLE, NEW_FILES, NEW_LINES
+from helpers_build import CELL, NEW_FILES, NEW_LINES, contents, python
 from helpers_source import ROOT
 
 pytestmark = pytest.mark.skipif(
-    not (EXAMPLE.is_dir() and (ROOT / "csrc").is_dir()), reason="no sources beside the tests"
+    not (CELL.is_dir() and (ROOT / "csrc").is_dir()), reason="no sources beside the tests"
 )
-
-
-def python(tree: Path, *arguments: str) -> str:
-    """Run the interpreter on the package of the tree; return what it prints."""
-    environment = {name: v for name, v in os.environ.items() if not name.startswith("SIMDRNN_")}
-    environment |= {"PYTHONPATH": str(tree / "python"), "PYTHONSAFEPATH": "1"}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=environment,
-        cwd=tree,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def contents(tree: Path) -> dict[str, str]:
-    """Return the text of every source file of a tree."""
-    files = [p for p in tree.rglob("*") if p.suffix in {".cpp", ".hpp", ".py", ".pyi", ".txt"}]
-    return {
-        path.relative_to(tree).as_posix(): path.read_text(encoding="utf-8")
-        for path in files
-        if path.relative_to(tree).parts[0] in {"csrc", "python", "tools", "CMakeLists.txt"}
-    }
 
 
 def test_a_cell_is_two_files_and_two_lines(tree):
@@ -59,7 +29,7 @@ def test_a_cell_is_two_files_and_two_lines(tree):
 
 
 def test_the_example_says_what_is_done_here():
-    text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    text = (CELL / "README.md").read_text(encoding="utf-8")
 
     told = [*NEW_FILES.values(), *NEW_LINES, *(line.strip() for line, _ in NEW_LINES.values())]
     assert [part for part in told if f"`{part}`" not in text] == []

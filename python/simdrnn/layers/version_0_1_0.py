@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-__all__ = ["parametrised", "stack"]
+__all__ = ["fill", "parametrised", "stack"]
 
 # What was made of the arguments; the rest are attributes that people or their subclasses gave.
 _INNER = {
@@ -59,3 +60,14 @@ def stack(state: Mapping[str, Any]) -> dict[str, Any]:
         "recorded": state["_own_recorded"],
         "attributes": {name: one for name, one in state.items() if name not in _INNER},
     }
+
+
+def fill(made: Any, names: Sequence[str], values: Sequence[Any]) -> None:
+    """Fill a dataclass of which the values were pickled in the order that its fields had then.
+
+    What it has had since then is at its default: off.
+    """
+    for field in fields(made):
+        object.__setattr__(made, field.name, field.default)
+    for name, value in zip(names, values, strict=True):
+        object.__setattr__(made, name, value)
