@@ -123,6 +123,7 @@ def test_layers_follow_switches_back_and_forth(isa, cell):
         got, _ = layer(problem.x, problem.state, **problem.call)
 
         assert_same_bits(got, want, name)
+        assert sr.explain(layer, 4, 2).isa == name
 
 
 @every("cell", CELLS)

@@ -294,6 +294,7 @@ _OPTIONS = (
         plant="at_low.store(bounds);",
         fault="case left out",
         seen="gates with a falling activation and gate_clip get no gradient",
+        tests=("options_activations",),
     ),
     Mutant(
         "zoneout-of-c-draws-those-of-h", OPTIONS + "optioned.hpp",

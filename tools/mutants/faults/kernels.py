@@ -218,6 +218,7 @@ _BACKWARD = (
         plant="of_h_.end < head ? of_h_.end : head",
         fault="border of a thread's share",
         seen="heads on several threads: some gradients are made twice",
+        tests=("slstm",),
     ),
     Mutant(
         "operand-dropped-by-the-first-mask", BACKWARD + "loop.hpp",

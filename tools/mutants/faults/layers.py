@@ -229,6 +229,7 @@ _COMPOSED = (
         plant="key=run.key,",
         fault="wrong dropout counter",
         seen="with merge all layers drop the same units",
+        tests=("options_draws",),
     ),
     Mutant(
         "attention-of-the-first-layer", ENGINE + "composed.py",
@@ -354,6 +355,7 @@ _FRESH = (
         plant="if self._version != self.source.version:",
         fault="stale packed weights",
         seen="sr.isa.use() does not act on layers that have run",
+        tests=("dispatch",),
     ),
     Mutant(
         "watched-arrays-not-compared", ENGINE + "packing.py",

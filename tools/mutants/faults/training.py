@@ -46,6 +46,7 @@ _LOSSES = (
         plant="d_rows.sum(axis=0)",
         fault="precision",
         seen="bias gradients of large batches lose digits",
+        tests=("modules",),
     ),
     Mutant(
         "linear-gradient-of-new-weights", TRAINING + "modules.py",
@@ -53,6 +54,7 @@ _LOSSES = (
         plant="pass",
         fault="check loosened",
         seen="backward after the optimiser's step gives gradients of nothing",
+        tests=("optim",),
     ),
     Mutant(
         "embedding-indices-wrap", TRAINING + "modules.py",
