@@ -73,7 +73,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def pytest_collection_finish():
-    """Take the tests themselves, tens of thousands, out of what every garbage collection visits."""
+    """Take the tests themselves, thousands, out of what every garbage collection visits."""
     gc.collect()
     gc.freeze()
 
