@@ -23,17 +23,19 @@ enum StepFlag : std::uint8_t {
 // layout.
 template <class T>
 struct PackedWeights {
-  const T* x[kMaxPhases];             // W, for the forward product; or what second_sees_h has
-  const T* h[kMaxPhases];             // R
-  const T* bias[kMaxPhases];          // bias of the gates
-  const T* bias_separate;             // bias_hh of the separate gates
+  // What forward reads, and backward too where it is not packed otherwise.
+  const T* x[kMaxPhases];     // W, for the forward product; or what second_sees_h has
+  const T* h[kMaxPhases];     // R
+  const T* bias[kMaxPhases];  // bias of the gates
+  const T* bias_separate;     // bias_hh of the separate gates
+  const T* projection;        // W_hr
+  const T* parameters;        // of the cell itself, then of layer norm: (count, parameter_stride)
+  Index parameter_stride;
+  // What backward reads besides; null until it is packed.
   const T* h_transposed[kMaxPhases];  // R^T, for dL/dh
   const T* h_transposed_separate;     // its rows of the separate gates, or for second_sees_h
   const T* x_transposed;              // W^T, for dL/dx
-  const T* projection;                // W_hr
   const T* projection_transposed;     // W_hr^T
-  const T* parameters;  // of the cell itself, then of layer norm: (count, parameter_stride)
-  Index parameter_stride;
 };
 
 // A (T, B, width) array whose innermost stride is one element.
@@ -168,6 +170,29 @@ struct DropArgs {
   Index width;
 };
 
+// out[r][begin, end) = bias + x[r] times a packed matrix of `width` columns, each one chain of FMAs
+// in ascending k.
+template <class T>
+struct DenseArgs {
+  const T* x;
+  Index x_stride, rows, depth;
+  const T* panels;          // (depth, width), packed
+  const T* bias;            // width elements padded to full vectors, or null: 0
+  Index width, begin, end;  // `begin` is the start of a tile
+  T* out;
+  Index out_stride;
+};
+
+// A matrix (width, depth) and where it goes for DenseArgs, packed as it is and transposed.
+template <class T>
+struct DensePackArgs {
+  const T* matrix;
+  Index width, depth;
+  T* panels;      // for rows of `depth`: dense_elements(depth, width)
+  T* transposed;  // for rows of `width`: dense_elements(width, depth); or null
+  Index part, parts;
+};
+
 // Weights of one layer and direction as the user gave them, and where their packed form goes.
 template <class T>
 struct PackArgs {
@@ -178,11 +203,20 @@ struct PackArgs {
   const T* bias_hh;            // (recurrent_gates*H), or null
   const T* const* parameters;  // pointers to (H): the cell's own, null is 0; layer normalisation's
   Index parameter_count;
-  const T* weight_hr;        // (P, H), or null: P is H
-  Index projected_size;      // P, or 0
-  T* out;                    // packed_size elements, 64-byte aligned; null: only lay out
-  PackedWeights<T>* packed;  // filled with pointers into out
-  Index heads;               // weight_hh is (gates*H, H / heads)
+  const T* weight_hr;         // (P, H), or null: P is H
+  Index projected_size;       // P, or 0
+  T* out;                     // what forward reads, 64-byte aligned, or null: see below
+  T* out_backward;            // what backward reads besides, likewise; null: not wanted
+  PackedWeights<T>* packed;   // filled with pointers into these
+  Index heads;                // weight_hh is (gates*H, H / heads)
+  bool stream;                // whether what is written goes past the caches
+  Index part = 0, parts = 1;  // matrices are packed by this many threads, of which this is one
+};
+
+// Elements of both forms. With neither given they are only counted. With `out_backward` alone it is
+// made of what `packed` says was packed for forward, and weights are not read.
+struct PackedElements {
+  Index forward, backward;
 };
 
 }  // namespace simdrnn

@@ -77,6 +77,8 @@ struct CellDeclaration {
   // Whether R may be cut into blocks along its diagonal, one per head: units then see the h of
   // their head alone, and weight_hh is (gates*H, H / heads).
   bool heads = false;
+  // Whether its equations have a place for noise on the state: they ask p.noisy.
+  bool noisy = false;
   // The state that layer normalisation acts on, of a cell whose equations come in two halves for
   // that (see kernels/cells/lstm.hpp); -1: it acts on the pre-activations alone.
   int normalise = -1;

@@ -2,12 +2,13 @@
 #pragma once
 #include "abi/activation.hpp"
 #include "abi/args.hpp"
+#include "abi/training.hpp"
 
 namespace simdrnn {
 
 template <class T>
 struct CellKernels {
-  Index (*pack)(const PackArgs<T>&);  // returns how many elements the packed form takes
+  PackedElements (*pack)(const PackArgs<T>&);
   void (*forward)(const ForwardArgs<T>&);
   void (*backward)(const BackwardArgs<T>&);
   Index (*forward_scratch)(const ForwardArgs<T>&);  // bytes
@@ -22,6 +23,21 @@ struct ProductKernels {
   void (*outer)(const OuterArgs<T>&);
   void (*sum)(const SumArgs<T>&);
   void (*drop)(const DropArgs<T>&);
+  void (*dense)(const DenseArgs<T>&);
+  void (*pack_dense)(const DensePackArgs<T>&);
+};
+
+// What stands around layers in training: losses, and the steps of optimisers.
+template <class T>
+struct TrainingKernels {
+  void (*cross_entropy)(const CrossEntropyArgs<T>&);
+  void (*cross_entropy_gradient)(const CrossEntropyGradientArgs<T>&);
+  void (*column_sums)(const ColumnSumArgs<T>&);
+  double (*sum_of_squares)(const T*, Index);
+  void (*scale)(T*, Index, T);
+  void (*sgd)(const UpdateBlock<T>&, const SgdRule<T>&);
+  void (*adam)(const UpdateBlock<T>&, const AdamRule<T>&);
+  void (*rmsprop)(const UpdateBlock<T>&, const RmspropRule<T>&);
 };
 
 // Functions of one argument, over arrays, for the tests of csrc/simd.
@@ -45,6 +61,8 @@ struct KernelTable {
   const CellEntry* cells;
   ProductKernels<float> products_f32;
   ProductKernels<double> products_f64;
+  TrainingKernels<float> training_f32;
+  TrainingKernels<double> training_f64;
   MathKernels<float> math_f32;
   MathKernels<double> math_f64;
   double (*fma_chain_f32)(

@@ -33,7 +33,18 @@ struct Projection {
 };
 
 // What random words are drawn for. They never share a word: it is part of the counter.
-enum class Feature : std::uint32_t { kBetweenLayers, kInput, kRecurrent, kCandidate, kZoneout };
+enum class Feature : std::uint32_t {
+  kBetweenLayers,
+  kInput,
+  kRecurrent,
+  kCandidate,
+  kZoneout,  // of h; those of the other states follow
+  kStateNoise = 12
+};
+
+// What is drawn for a step's row is a row of numbers each (kernels/options/noise.hpp): for the
+// candidate, for the noise, and then for the states.
+inline constexpr int kRowsBeforeStates = 2;
 
 // Where the random words of a call come from; see kernels/options/noise.hpp.
 struct Draw {
@@ -60,6 +71,7 @@ struct CellOptions {
   bool dropout_by_gate;                        // every gate drops its own
   Chance<T> candidate_dropout;                 // of the candidate, at every step
   Chance<T> zoneout[kMaxStates];               // of keeping the old state, at every step
+  T state_noise;                               // its standard deviation; 0 is none
   LayerNorm<T> norm;
 };
 

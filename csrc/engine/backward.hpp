@@ -76,7 +76,7 @@ class BackwardPass : public LayerPass<T> {
       walk_stretch(begin, end, to);
       end = begin;
     }
-    if (steps == 0) weights_.clear(to.parameters[at]);
+    if (steps == 0 && !to.add) weights_.clear(to.parameters[at]);
     finish(to);
   }
 
@@ -108,7 +108,7 @@ class BackwardPass : public LayerPass<T> {
       this->run_threads(per_thread_, barrier_,
                         [&](int p, BackwardArgs<T>& a) { walk(p, a, begin, end, to); });
       this->run_all([&](int p) {
-        weights_.add(*sums_, seen_, p, rows, end == this->steps(), parameters);
+        weights_.add(*sums_, seen_, p, rows, end == this->steps() && !to.add, parameters);
         if (to.attention == nullptr) return;
         const T* const d_attention = sums_->d_pre() + weights_.attention();
         add_over_units(numbers, d_attention, sums_->stride(), this->hidden(), p, this->threads(),

@@ -74,7 +74,7 @@ struct ParameterViews {
 };
 
 // All that backward writes. What is there is overwritten, but for the trace, which is written at
-// real steps only.
+// real steps only, and for gradients of parameters that are to be added.
 template <class T>
 struct Gradients {
   Sequence<T> x;                              // null data: not wanted
@@ -83,6 +83,7 @@ struct Gradients {
   std::vector<T*> reset_states;               // empty: the call has none
   T* attention;                               // null where the cell takes none
   std::vector<T*> trace;  // by layer * D + direction, see kernels/backward/trace.hpp; or empty
+  bool add = false;       // to what `parameters` hold: their chains go on
 };
 
 template <class T>

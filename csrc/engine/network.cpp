@@ -1,10 +1,12 @@
 #include "engine/network.hpp"
 
 #include <algorithm>
+#include <new>
 #include <stdexcept>
+#include <utility>
 
-#include "engine/dispatch/dispatch.hpp"
 #include "engine/pass.hpp"
+#include "engine/products.hpp"
 
 namespace simdrnn {
 
@@ -13,11 +15,7 @@ namespace {
 const CellKernels<float>& kernels_of(const CellEntry& entry, float) { return entry.f32; }
 const CellKernels<double>& kernels_of(const CellEntry& entry, double) { return entry.f64; }
 
-const ProductKernels<float>& products_of(const KernelTable& t, float) { return t.products_f32; }
-const ProductKernels<double>& products_of(const KernelTable& t, double) { return t.products_f64; }
-
-int find_cell(const std::string& name) {
-  const KernelTable& table = dispatch::active();
+int find_cell(const KernelTable& table, const std::string& name) {
   for (int i = 0; i < table.cell_count; ++i) {
     if (name == table.cells[i].info.name) return i;
   }
@@ -26,14 +24,22 @@ int find_cell(const std::string& name) {
 
 }  // namespace
 
+void SpareMemory::give(Buffers buffers) noexcept {
+  auto* const offered = new (std::nothrow) Buffers(std::move(buffers));
+  Buffers* none = nullptr;
+  if (offered != nullptr && !kept_.compare_exchange_strong(none, offered)) delete offered;
+}
+
 template <class T>
-Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options)
+Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options,
+                    const KernelTable& isa)
     : shape_(shape),
       options_(options),
-      cell_(find_cell(shape.cell)),
-      info_(dispatch::active().cells[cell_].info),
-      layout_(row_layout(info_, options.cell.norm.on, options.cell.norm.carried, keeps_states())),
-      packed_(static_cast<std::size_t>(shape.passes())) {
+      table_(isa),
+      cell_(find_cell(isa, shape.cell)),
+      info_(isa.cells[cell_].info),
+      layout_(row_layout(info_, options.cell.norm.on, options.cell.norm.carried, keeps_states())) {
+  forward_.weights.resize(static_cast<std::size_t>(shape.passes()));
   if (projects() && !info_.projects) {
     throw std::invalid_argument("cell: '" + shape.cell + "' has no projection");
   }
@@ -44,46 +50,123 @@ Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options)
   }
 }
 
-// Weights are packed for one ISA; all of them for the same.
 template <class T>
-const KernelTable& Network<T>::table() const {
-  const KernelTable* table = packed_.front().table;
-  return table != nullptr ? *table : dispatch::active();
+Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options,
+                    const KernelTable& isa, std::span<const ParameterViews<const T>> weights,
+                    PackFor passes, std::shared_ptr<SpareMemories> spare)
+    : Network(shape, options, isa) {
+  if (static_cast<Index>(weights.size()) != shape.passes()) {
+    throw std::invalid_argument("parameters: expected " + std::to_string(shape.passes()) +
+                                ", one for each layer and direction, got " +
+                                std::to_string(weights.size()));
+  }
+  forward_.memory = memory_from(spare->forward);
+  std::unique_ptr<Packed> both;
+  if (passes == PackFor::kBoth) {
+    both = std::make_unique<Packed>();
+    both->memory = memory_from(spare->backward);
+  }
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    pack(static_cast<Index>(i), &weights[i], forward_.weights[i], &forward_.memory[i],
+         both == nullptr ? nullptr : &both->memory[i]);
+  }
+  if (both != nullptr) {
+    both->weights = forward_.weights;
+    both_.store(both.release());
+  }
+  spare_ = std::move(spare);
+}
+
+template <class T>
+Network<T>::~Network() {
+  const std::unique_ptr<Packed> both(both_.load());
+  if (spare_ == nullptr) return;
+  spare_->forward.give(std::move(forward_.memory));
+  if (both != nullptr) spare_->backward.give(std::move(both->memory));
+}
+
+template <class T>
+SpareMemory::Buffers Network<T>::memory_from(SpareMemory& spare) const {
+  SpareMemory::Buffers memory = spare.take();
+  memory.resize(static_cast<std::size_t>(shape_.passes()));
+  return memory;
+}
+
+template <class T>
+auto Network<T>::for_backward() const -> const Packed& {
+  Packed* found = both_.load(std::memory_order_acquire);
+  if (found != nullptr) return *found;
+  auto made = std::make_unique<Packed>();
+  made->memory = memory_from(spare_->backward);
+  made->weights = forward_.weights;
+  for (std::size_t i = 0; i < made->weights.size(); ++i) {
+    pack(static_cast<Index>(i), nullptr, made->weights[i], nullptr, &made->memory[i]);
+  }
+  // Of several threads that came here at the same time the first one's stays.
+  if (both_.compare_exchange_strong(found, made.get(), std::memory_order_acq_rel)) {
+    return *made.release();
+  }
+  return *found;
 }
 
 template <class T>
 const CellKernels<T>& Network<T>::kernels() const {
-  return kernels_of(table().cells[cell_], T());
+  return kernels_of(table_.cells[cell_], T());
 }
 
 template <class T>
 const ProductKernels<T>& Network<T>::products() const {
-  return products_of(table(), T());
+  return products_of(table_, T());
 }
 
 template <class T>
-void Network<T>::set_parameters(Index index, const ParameterViews<const T>& given) {
-  const KernelTable& isa = dispatch::active();
-  const auto pack = kernels_of(isa.cells[cell_], T()).pack;
-  Packed& packed = packed_.at(static_cast<std::size_t>(index));
+void Network<T>::pack(Index index, const ParameterViews<const T>* given, PackedWeights<T>& packed,
+                      AlignedBuffer* forward, AlignedBuffer* backward) const {
   PackArgs<T> args{.input_size = layer_input(index / shape_.directions),
                    .hidden_size = shape_.hidden_size,
-                   .weight_ih = given.weight_ih,
-                   .weight_hh = given.weight_hh,
-                   .bias_ih = given.bias_ih,
-                   .bias_hh = given.bias_hh,
-                   .parameters = given.cell_parameters.data(),
+                   .weight_ih = nullptr,
+                   .weight_hh = nullptr,
+                   .bias_ih = nullptr,
+                   .bias_hh = nullptr,
+                   .parameters = nullptr,
                    .parameter_count = parameter_count(),
-                   .weight_hr = given.weight_hr,
+                   .weight_hr = nullptr,
                    .projected_size = shape_.projected_size,
                    .out = nullptr,
-                   .packed = &packed.weights,
-                   .heads = heads()};
-  const Index size = pack(args);
-  packed.memory.reserve(static_cast<std::size_t>(size) * sizeof(T));
-  args.out = static_cast<T*>(packed.memory.data());
-  pack(args);
-  packed.table = &isa;
+                   .out_backward = nullptr,
+                   .packed = &packed,
+                   .heads = heads(),
+                   .stream = false};
+  if (given != nullptr) {
+    args.weight_ih = given->weight_ih;
+    args.weight_hh = given->weight_hh;
+    args.bias_ih = given->bias_ih;
+    args.bias_hh = given->bias_hh;
+    args.parameters = given->cell_parameters.data();
+    args.weight_hr = given->weight_hr;
+  }
+  const PackedElements size = kernels().pack(args);
+  std::size_t bytes = 0;
+  const auto room = [&](AlignedBuffer* memory, Index elements) -> T* {
+    if (memory == nullptr) return nullptr;
+    const std::size_t needed = static_cast<std::size_t>(elements) * sizeof(T);
+    memory->reserve(needed);
+    bytes += needed;
+    return static_cast<T*>(memory->data());
+  };
+  args.out = room(forward, size.forward);
+  args.out_backward = room(backward, size.backward);
+  args.stream = streams(bytes);
+  const int parts = team::at_most(packing_threads(bytes));
+  const PackedWeights<T> before = packed;
+  team::run(parts, [&](int part) {
+    PackArgs<T> own = args;
+    PackedWeights<T> same = before;  // every part finds the same places
+    own.part = part;
+    own.parts = parts;
+    if (part > 0) own.packed = &same;
+    kernels().pack(own);
+  });
 }
 
 template <class T>
@@ -97,9 +180,9 @@ bool Network<T>::acts(const Call<T>& call) const {
   const CellOptions<T>& cell = options_.cell;
   const T off = static_cast<T>(__builtin_inf());
   const bool clips = cell.limits.gate < off || cell.limits.cell < off || cell.limits.hidden < off;
-  const bool drops = cell.recurrent_dropout.on || cell.candidate_dropout.on;
+  const bool draws = cell.recurrent_dropout.on || cell.candidate_dropout.on || cell.state_noise > 0;
   const bool always = clips || cell.own_activations || cell.norm.on || keeps_states() || projects();
-  return always || (drops && call.training);
+  return always || (draws && call.training);
 }
 
 template <class T>
@@ -144,7 +227,10 @@ Plan Network<T>::plan(const Call<T>& call, bool forward) const {
 template <class T>
 std::size_t Network<T>::packed_bytes() const {
   std::size_t total = 0;
-  for (const Packed& packed : packed_) total += packed.memory.bytes();
+  for (const AlignedBuffer& memory : forward_.memory) total += memory.bytes();
+  const Packed* const both = both_.load(std::memory_order_acquire);
+  if (both == nullptr) return total;
+  for (const AlignedBuffer& memory : both->memory) total += memory.bytes();
   return total;
 }
 

@@ -1,8 +1,15 @@
 // A stack of recurrent layers: packed weights, and the forward and backward passes over them.
 //
-// forward and backward may run at the same time on several threads; set_parameters may not run
-// beside them.
+// Weights are packed once, into a network that nobody has seen yet; from then on it is only read,
+// by any number of threads. Other weights, or other instruction sets, are other networks.
+//
+// What backward reads besides, the matrices transposed, is packed with the rest for a call that is
+// recorded. Else the first backward makes it of what was packed for forward: so it needs no
+// weights, which may have changed by then, and is the same whoever makes it.
 #pragma once
+#include <atomic>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,13 +46,50 @@ struct NetworkOptions {
 template <class T>
 struct CallContext;  // engine/pass.hpp
 
+// The memory of packed weights that nobody needs any more, kept for those that come next: fresh
+// pages cost more than packing does. One set at most; it is taken and given without a lock, so no
+// fork finds one held.
+class SpareMemory {
+ public:
+  using Buffers = std::vector<AlignedBuffer>;  // one for each layer and direction
+
+  SpareMemory() = default;
+  SpareMemory(const SpareMemory&) = delete;
+  SpareMemory& operator=(const SpareMemory&) = delete;
+  ~SpareMemory() { delete kept_.load(); }
+
+  // Empty if there is none.
+  [[nodiscard]] Buffers take() {
+    const std::unique_ptr<Buffers> kept(kept_.exchange(nullptr));
+    return kept == nullptr ? Buffers() : std::move(*kept);
+  }
+  void give(Buffers buffers) noexcept;
+
+ private:
+  std::atomic<Buffers*> kept_{nullptr};
+};
+
+// What is packed at once.
+enum class PackFor { kForward, kBoth };
+
+// Such memory of a network's versions, for each of the two forms.
+struct SpareMemories {
+  SpareMemory forward, backward;
+};
+
 template <class T>
 class Network {
  public:
-  Network(const NetworkShape& shape, const NetworkOptions<T>& options);
-
-  // index = layer * D + direction. The weights are packed for the ISA active now.
-  void set_parameters(Index index, const ParameterViews<const T>& given);
+  // Without weights: it answers what no weight changes.
+  Network(const NetworkShape& shape, const NetworkOptions<T>& options, const KernelTable& isa);
+  // With these, by layer * D + direction, packed for that ISA; from and to `spare`, which versions
+  // of one network share, their memory comes and goes.
+  Network(const NetworkShape& shape, const NetworkOptions<T>& options, const KernelTable& isa,
+          std::span<const ParameterViews<const T>> weights, PackFor passes = PackFor::kBoth,
+          std::shared_ptr<SpareMemories> spare = std::make_shared<SpareMemories>());
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+  ~Network();
 
   void forward(const Call<T>& call, const TapeViews<T>& tape,
                const std::vector<T*>& final_states) const;
@@ -64,8 +108,9 @@ class Network {
   // How the engine would cut forward or backward of such a call. (Which threads are there to share
   // hidden units is asked anew at every call.)
   [[nodiscard]] Plan plan(const Call<T>& call, bool forward) const;
+  // Of what is packed by now.
   [[nodiscard]] std::size_t packed_bytes() const;
-  [[nodiscard]] const KernelTable& table() const;
+  [[nodiscard]] const KernelTable& table() const { return table_; }
   [[nodiscard]] const ProductKernels<T>& products() const;
 
   [[nodiscard]] Index layer_input(Index layer) const {
@@ -106,13 +151,16 @@ class Network {
   }
 
  private:
-  struct Packed {
-    AlignedBuffer memory;
-    PackedWeights<T> weights{};
-    const KernelTable* table = nullptr;
-  };
   template <class>
   friend class LayerPass;
+  template <class>
+  friend struct CallContext;
+
+  // One layer and direction after the other: pointers into their memory.
+  struct Packed {
+    std::vector<PackedWeights<T>> weights;
+    SpareMemory::Buffers memory;
+  };
 
   [[nodiscard]] std::size_t forward_bytes(const Call<T>& call, bool recording) const;
   // Of the plan that will run: another plan of the same call may need more.
@@ -125,12 +173,24 @@ class Network {
   [[nodiscard]] bool acts(const Call<T>& call) const;
   [[nodiscard]] const CellKernels<T>& kernels() const;
 
+  // With `given`, for forward, and for backward too if `backward` is not null; without, for
+  // backward of what `packed` has for forward.
+  void pack(Index index, const ParameterViews<const T>* given, PackedWeights<T>& packed,
+            AlignedBuffer* forward, AlignedBuffer* backward) const;
+  // The weights for both passes.
+  [[nodiscard]] const Packed& for_backward() const;
+  [[nodiscard]] SpareMemory::Buffers memory_from(SpareMemory& spare) const;
+
   NetworkShape shape_;
   NetworkOptions<T> options_;
+  const KernelTable& table_;
   int cell_ = 0;  // index in the table
   CellInfo info_;
   RowLayout layout_;
-  std::vector<Packed> packed_;
+  Packed forward_;
+  // Filled once, by whoever is the first to put one there; no lock, which a fork could find held.
+  mutable std::atomic<Packed*> both_{nullptr};
+  std::shared_ptr<SpareMemories> spare_;
 };
 
 }  // namespace simdrnn

@@ -1,6 +1,7 @@
 // One layer and direction of one call: what forward and backward share.
 #pragma once
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "engine/flush_denormals.hpp"
@@ -13,10 +14,12 @@ namespace simdrnn {
 template <class T>
 struct CallContext {
   Plan plan;
-  Index turn = 0;                      // see PassArgs
-  std::vector<std::uint8_t> flags[2];  // by direction; empty where every step is real
+  std::span<const PackedWeights<T>> weights;  // by layer * D + direction; for backward it says so
+  Index turn = 0;                             // see PassArgs
+  std::vector<std::uint8_t> flags[2];         // by direction; empty where every step is real
 
-  CallContext(const Network<T>& network, const Call<T>& call, bool forward, bool may_gang = true) {
+  CallContext(const Network<T>& network, const Call<T>& call, bool forward, bool may_gang = true)
+      : weights(network.forward_.weights) {
     const NetworkShape& shape = network.shape();
     const CellInfo& info = network.info();
     std::vector<Index> counts;
@@ -55,9 +58,10 @@ struct CallContext {
 
   // For a call that runs: who only asks for a plan or a size leaves the thread's turn as it is.
   void take_turn(Index steps) {
-    thread_local Index steps_before = 0;
-    turn = steps_before;
-    steps_before = (steps_before + steps) % 2;
+    std::ptrdiff_t* const before = steps_of_this_thread();
+    if (before == nullptr) return;
+    turn = *before;
+    *before = (*before + steps) % 2;
   }
 };
 
@@ -77,7 +81,6 @@ class LayerPass {
 
   // The layer's packed weights, limits and flags, for the rows of thread p.
   PassArgs<T> pass_args(int p) const {
-    const auto& packed = network_.packed_[static_cast<std::size_t>(index())];
     const auto& shape = network_.shape_;
     PassArgs<T> pass{};
     pass.steps = call_.steps.steps;
@@ -99,7 +102,7 @@ class LayerPass {
       pass.after_reset[k] =
           call_.reset_states.empty() ? pass.initial[k] : of_layer(call_.reset_states[k], k);
     }
-    pass.weights = packed.weights;
+    pass.weights = context_.weights[static_cast<std::size_t>(index())];
     pass.options = network_.options_.cell;
     if (network_.projects()) {  // zoneout of h acts behind it
       pass.projection = {shape.projected_size, pass.options.zoneout[0]};

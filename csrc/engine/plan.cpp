@@ -3,12 +3,18 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/threads/team.hpp"
+
 namespace simdrnn {
 
 namespace {
 
-// Waking a thread costs about a microsecond and a cold cache: give it at least this much to do.
-constexpr double kFlopsPerThread = 4e6;
+// Waking a thread costs about a microsecond and a cold cache, and up to 40 us where it sleeps: give
+// it at least this much to do. Threads that a library keeps awake beside us begin at once: a GRU
+// (20,8,64,64) in a PyTorch program takes 139 us on one thread and 97 on two.
+constexpr double kFlopsPerThread = 4e6, kFlopsPerAwakeThread = 1e6;
+
+double flops_per_thread() { return team::on_openmp() ? kFlopsPerAwakeThread : kFlopsPerThread; }
 
 // With fewer rows than this a step cannot hide the latency and weight traffic of its input product,
 // so that product is formed for several steps at once.
@@ -36,6 +42,11 @@ constexpr double kFlopsPerChunk = 1e6;
 
 // Above this share of each a gang is as fast as rows on separate threads would be.
 constexpr double kFlopsWorthMeeting = 5e4;
+// Two directions need not wait for each other at all, so they go side by side up to here. One row,
+// two threads, ms in a gang and side by side: LSTM 4 x 128, 589 steps, 16.2 and 12.0; GRU 2 x 160,
+// 300 steps, 4.0 and 2.9; LSTM 200 2.5 and 2.3; 256 4.1 and 4.0; 320, whose weights no longer stay
+// in the second-level cache, 3.6 and 3.8.
+constexpr double kFlopsWorthMeetingOfDirections = 3e5;
 
 // Weights beyond these do not stay in a core's second-level cache, or in the last level beside the
 // rest of the call. They are then read again at every step, by each thread all of them, or by a
@@ -85,9 +96,7 @@ double recurrent_flops(const PlanInput& in) {
 }
 
 // How many threads have enough to do in one layer and direction to be worth waking.
-int useful_threads(const PlanInput& in) {
-  return static_cast<int>(std::clamp(total_flops(in) / kFlopsPerThread, 1.0, 1e6));
-}
+int threads_worth_waking(const PlanInput& in) { return useful_threads(total_flops(in)); }
 
 // Layers or directions that may run at the same time.
 Index passes(const PlanInput& in) {
@@ -136,9 +145,10 @@ Choice choose_gang(const PlanInput& in, int threads) {
 // of them: where they find no work in it, or would meet for little.
 bool better_side_by_side(const PlanInput& in, int gang, Index groups) {
   if (passes(in) < 2 || in.largest_gang < 2 || in.thread_limit < 2) return false;
-  if (total_flops(in) < kFlopsPerThread) return false;
+  if (total_flops(in) < flops_per_thread()) return false;
   if (gang > passes(in) || groups > 1) return false;
-  const bool worth_meeting = recurrent_flops(in) / gang > kFlopsWorthMeeting;
+  const double least = in.directions == 2 ? kFlopsWorthMeetingOfDirections : kFlopsWorthMeeting;
+  const bool worth_meeting = recurrent_flops(in) / gang > least;
   if (gang > 1 && (worth_meeting || passes(in) % gang != 0)) return false;
   // A pipeline is as long as its chunks and layers together: few chunks leave threads without work.
   return in.directions == 2 || in.steps >= 4 * in.layers * pipeline_chunk(in);
@@ -197,12 +207,31 @@ void share_rows(const PlanInput& in, Index groups, Plan& plan) {
 
 bool worth_sharing(const PlanInput& in) {
   const auto at_once = static_cast<double>(std::min<Index>(2, passes(in)));
-  return total_flops(in) * at_once >= 2 * kFlopsPerThread;
+  return worth_sharing(total_flops(in) * at_once);
+}
+
+Index hoisted_steps(Index rows, Index steps) {
+  if (rows >= kFusedRows || steps < 2) return 0;  // one step has nothing to share W with
+  return std::min(steps, kHoistedRows / std::max<Index>(1, rows));
+}
+
+bool worth_sharing(double flops) { return flops >= 2 * flops_per_thread(); }
+
+int useful_threads(double flops) {
+  return static_cast<int>(std::clamp(flops / flops_per_thread(), 1.0, 1e6));
+}
+
+double region_flops(int threads) { return kFlopsPerRegion * threads; }
+
+int packing_threads(std::size_t bytes) {
+  // One thread packs 20 GB of them a second: a tenth of a millisecond, three wakings.
+  constexpr std::size_t kBytesPerThread = std::size_t{1} << 21, kMost = 1 << 20;
+  return static_cast<int>(std::clamp<std::size_t>(bytes / kBytesPerThread, 1, kMost));
 }
 
 Plan make_plan(const PlanInput& in) {
   Plan plan{};
-  const int useful = std::max(1, std::min(in.thread_limit, useful_threads(in)));
+  const int useful = std::max(1, std::min(in.thread_limit, threads_worth_waking(in)));
   const Choice choice = choose_gang(in, useful);
   plan.gang = choice.gang;
   const Index most = std::min<Index>(useful, in.batch);
@@ -228,12 +257,11 @@ Plan make_plan(const PlanInput& in) {
                           : plan.threads();
 
   const Index rows = std::max<Index>(1, in.batch / groups);
-  const bool hoisted = rows < kFusedRows && in.steps > 1;  // one step has nothing to share W with
-  plan.hoist_steps = hoisted ? std::min(in.steps, kHoistedRows / rows) : 0;
+  plan.hoist_steps = hoisted_steps(rows, in.steps);
   const double step_flops =
       flops_per_row_step(in) * static_cast<double>(std::max<Index>(1, in.batch));
   const Index steps = std::max<Index>(1, in.steps);
-  plan.forward_chunk = std::min(steps, at_least_one(kFlopsPerRegion * useful / step_flops));
+  plan.forward_chunk = std::min(steps, at_least_one(region_flops(useful) / step_flops));
   if (plan.schedule == Schedule::kLayers) plan.forward_chunk = pipeline_chunk(in);
   // Of uneven rows one group's may be the only ones left in the last chunks: longer ones even out.
   const Index kept = groups > 1 && uneven(in) ? 4 * kBackwardRows : kBackwardRows;

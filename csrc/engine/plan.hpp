@@ -1,6 +1,7 @@
 // How a call is cut into work: a pure function of shapes and thread limit, so that it can be tested
 // without running anything. Nothing here changes a bit of any result.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <vector>
@@ -80,7 +81,20 @@ struct Plan {
 
 Plan make_plan(const PlanInput& input);
 
+// For how many of `steps` steps one thread forms the input products of so many rows at once; 0:
+// with each step.
+Index hoisted_steps(Index rows, Index steps);
+
 // Whether there is work for a second thread.
 bool worth_sharing(const PlanInput& input);
+
+// The same for so many FLOPs of anything; how many threads they keep busy; and how many FLOPs may
+// pass, on so many threads, before the next look at Ctrl-C.
+bool worth_sharing(double flops);
+int useful_threads(double flops);
+double region_flops(int threads);
+
+// How many threads may pack weights that are so large packed.
+int packing_threads(std::size_t bytes);
 
 }  // namespace simdrnn

@@ -159,6 +159,7 @@ void Network<T>::backward(const Call<T>& call, const TapeViews<const T>& tape,
     return backward(without_steps(call), tape, d_output, d_final_states, gradients);
   }
   CallContext<T> context(*this, call, false);
+  context.weights = for_backward().weights;
   context.take_turn(call.steps.steps);
   const Index steps = call.steps.steps, batch = call.steps.batch;
   const auto pass_at = [&](Index layer, Index direction) {

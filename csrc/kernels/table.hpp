@@ -3,6 +3,7 @@
 #include "abi/kernel_table.hpp"
 #include "kernels/cells/all.hpp"
 #include "kernels/choose_loop.hpp"
+#include "kernels/gemm/dense.hpp"
 #include "kernels/gemm/outer.hpp"
 #include "kernels/gemm/pack.hpp"
 #include "kernels/options/noise.hpp"
@@ -10,6 +11,9 @@
 #include "kernels/simd/log.hpp"
 #include "kernels/simd/math.hpp"
 #include "kernels/simd/partial.hpp"
+#include "kernels/training/cross_entropy.hpp"
+#include "kernels/training/sums.hpp"
+#include "kernels/training/update.hpp"
 
 #define SIMDRNN_STRING_(x) #x
 #define SIMDRNN_STRING(x) SIMDRNN_STRING_(x)
@@ -59,7 +63,21 @@ constexpr CellKernels<typename V::Scalar> kernels_of() noexcept {
 
 template <class V>
 constexpr ProductKernels<typename V::Scalar> products_of() noexcept {
-  return {V::kLanes, kTileRows, kTileVectors * V::kLanes, outer<V>, sum<V>, drop<V>};
+  return {V::kLanes, kTileRows,    kTileVectors * V::kLanes, outer<V>, sum<V>, drop<V>,
+          dense<V>,  pack_dense<V>};
+}
+
+template <class V>
+constexpr TrainingKernels<typename V::Scalar> training_of() noexcept {
+  using T = typename V::Scalar;
+  return {.cross_entropy = cross_entropy<V>,
+          .cross_entropy_gradient = cross_entropy_gradient<V>,
+          .column_sums = column_sums<T>,
+          .sum_of_squares = sum_of_squares<T>,
+          .scale = scale<T>,
+          .sgd = sgd<T>,
+          .adam = adam<T>,
+          .rmsprop = rmsprop<T>};
 }
 
 template <class V>
@@ -91,6 +109,8 @@ inline constexpr KernelTable kTable{
     .cells = Entries<AllCells>::list,
     .products_f32 = products_of<Vec<float>>(),
     .products_f64 = products_of<Vec<double>>(),
+    .training_f32 = training_of<Vec<float>>(),
+    .training_f64 = training_of<Vec<double>>(),
     .math_f32 = math_of<Vec<float>>(),
     .math_f64 = math_of<Vec<double>>(),
     .fma_chain_f32 = fma_chain<Vec<float>>,

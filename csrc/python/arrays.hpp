@@ -42,6 +42,11 @@ T* pointer_to(py::array& array) {
   }
 }
 
+template <class T>
+bool is_aligned(const py::array& array) {
+  return reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) == 0;
+}
+
 // A (T, B, width) array of any strides but the last, which is one element.
 template <class T>
 Sequence<T> sequence(const py::handle& object, const char* name, Index steps, Index batch,
@@ -57,7 +62,7 @@ Sequence<T> sequence(const py::handle& object, const char* name, Index steps, In
   const bool contiguous_rows =
       array.size() == 0 || array.shape(2) <= 1 || array.strides(2) == kSize;
   if (!contiguous_rows || array.strides(0) % kSize != 0 || array.strides(1) % kSize != 0 ||
-      reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0) {
+      !is_aligned<T>(array)) {
     reject(name, "aligned elements with unit inner stride");
   }
   return {pointer_to<T>(array), array.strides(0) / kSize, array.strides(1) / kSize};
@@ -68,8 +73,8 @@ template <class T>
 T* elements(const py::handle& object, const char* name, Index size) {
   if (object.is_none()) return nullptr;
   py::array array = array_of<T>(object, name);
-  if (array.size() != size || (array.flags() & py::array::c_style) == 0) {
-    reject(name, std::to_string(size) + " C-contiguous elements");
+  if (array.size() != size || (array.flags() & py::array::c_style) == 0 || !is_aligned<T>(array)) {
+    reject(name, std::to_string(size) + " C-contiguous, aligned elements");
   }
   return pointer_to<T>(array);
 }

@@ -8,6 +8,7 @@
 
 #include "abi/activation.hpp"
 #include "abi/row_layout.hpp"
+#include "engine/cross_entropy.hpp"
 #include "engine/dispatch/dispatch.hpp"
 #include "engine/memory.hpp"
 #include "engine/threads/team.hpp"
@@ -63,6 +64,7 @@ py::list cells() {
     entry["step_inputs"] = info.attention ? 1 : 0;
     entry["state_names"] = info.state_names;
     entry["heads"] = info.heads;
+    entry["noisy"] = info.noisy;
     entry["normalise"] = info.normalise;
     list.append(entry);
   }
@@ -86,6 +88,33 @@ py::dict saved_layout(const std::string& cell, bool norm, bool norm_carried, boo
   throw std::invalid_argument("cell: '" + cell + "' is not in this build");
 }
 
+void set_threading(const std::string& name) {
+  for (std::size_t i = 0; i < team::kThreadingNames.size(); ++i) {
+    if (name == team::kThreadingNames[i]) return team::use(static_cast<team::Threading>(i));
+  }
+  throw std::invalid_argument("threading: expected one of those in threading_names, got \"" + name +
+                              "\"");
+}
+
+// The names of the ISAs as Python has them: made when the module is, and only read afterwards.
+struct IsaName {
+  std::string text;
+  PyObject* object;
+};
+std::vector<IsaName>& isa_names() {
+  static auto* const names = new std::vector<IsaName>;
+  return *names;
+}
+
+// Asked at every call of a layer: so neither the binding's dispatcher nor a new string.
+PyObject* active_isa(PyObject*, PyObject*) {
+  const char* const name = dispatch::active().isa;
+  for (const IsaName& known : isa_names()) {
+    if (known.text == name) return Py_NewRef(known.object);
+  }
+  return PyUnicode_FromString(name);
+}
+
 std::vector<std::string> activations() {
   return {std::begin(kActivationNames), std::end(kActivationNames)};
 }
@@ -99,17 +128,37 @@ void register_info(py::module_& m) {
   m.def("activations", &activations, "Names of the activations.");
   m.def("compiled_isas", &dispatch::compiled, "Names of the ISAs in this build, best first.");
   m.def("available_isas", &dispatch::available, "Those that this CPU can run, best first.");
-  m.def("active_isa", [] { return dispatch::active().isa; }, "Name of the ISA in use.");
+  for (const std::string& name : dispatch::compiled()) {
+    isa_names().push_back({name, PyUnicode_InternFromString(name.c_str())});
+  }
+  static PyMethodDef active[] = {
+      {"active_isa", &active_isa, METH_NOARGS, "Name of the ISA in use."},
+      {nullptr, nullptr, 0, nullptr}};
+  if (PyModule_AddFunctions(m.ptr(), active) != 0) throw py::error_already_set();
   m.def("use_isa", &dispatch::use, py::arg("name"),
         "Switch to another ISA; ValueError naming the choices if it is not available.");
   m.def("thread_limit", &team::limit, "How many threads a call may use now.");
   m.def("set_thread_limit", &team::set_limit, py::arg("threads"),
         "Limit the threads of calls; 0 leaves it to OpenMP.");
-  m.def("release_memory", &release_workspaces,
-        "Give back the working memory kept between calls; returns its bytes.");
+  m.def("set_threading", &set_threading, py::arg("threading"),
+        "Choose what runs the parts of calls: one of threading_names.");
+  m.attr("threading_names") = py::tuple(py::cast(team::kThreadingNames));
+  m.def(
+      "threading", [] { return team::kThreadingNames[static_cast<std::size_t>(team::used())]; },
+      "What was chosen to run the parts of calls.");
+  m.def("thread_runtime", &team::runtime, "What would run the parts of a call now.");
+  m.def("adopt_openmp", &team::adopt_openmp, py::arg("library"),
+        "Use the OpenMP runtime of a loaded library, or of any where the name is empty; whether "
+        "there is one.");
+  m.def("keep_company", &team::keep_company, py::arg("library"),
+        "The same, and let auto mean OpenMP.");
+  (void)release_workspaces();  // so that no fork finds another thread making the registry
+  m.def(
+      "release_memory", [] { return release_workspaces() + release_losses(); },
+      "Give back the memory kept between calls; returns its bytes.");
+  m.attr("has_openmp") = team::has_openmp();
   m.attr("compiler") = SIMDRNN_COMPILER;
   m.attr("flags") = SIMDRNN_FLAGS;
-  m.attr("thread_runtime") = team::runtime();
 }
 
 }  // namespace simdrnn::python

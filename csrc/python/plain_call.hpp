@@ -111,10 +111,10 @@ struct PlainCall {
 };
 
 // A call of a layer, or one step of a single cell: x and states then have no T and no L*D, and h is
-// all that is put out. None if any argument needs a closer look.
+// all that is put out. 0 threads: as many as may be used. None if any argument needs a closer look.
 template <class T>
 py::object plain_call(const Network<T>& network, const py::handle& x, const py::handle& state,
-                      bool single_step) {
+                      int threads, bool single_step) {
   const NetworkShape& shape = network.shape();
   const py::ssize_t dimensions = single_step ? 2 : 3;
   if (network.info().attention || !is_plain<T>(x, dimensions)) return py::none();
@@ -122,6 +122,7 @@ py::object plain_call(const Network<T>& network, const py::handle& x, const py::
   if (size[dimensions - 1] != shape.input_size) return py::none();
   const Index steps = single_step ? 1 : size[0], batch = size[dimensions - 2];
   PlainCall<T> plain;
+  plain.call.threads = threads;
   plain.call.steps = {steps, batch, nullptr, nullptr, nullptr};
   plain.call.x = {data_of<const T>(x), batch * shape.input_size, shape.input_size};
   using Sizes = std::vector<py::ssize_t>;

@@ -2,10 +2,11 @@
 // come with every call. See buffer_call.hpp.
 #include "python/pooled_network.hpp"
 
+#include <pybind11/stl.h>
+
 #include <cstdio>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #include <string>
 #include <unordered_map>
 
@@ -22,6 +23,8 @@ class SharedNetwork {
   virtual ~SharedNetwork() = default;
   virtual void run(const BufferCall& call) = 0;
   virtual std::size_t release() = 0;
+  virtual void lock() = 0;  // see NetworkPool
+  virtual void unlock() = 0;
 };
 
 template <class T>
@@ -33,6 +36,8 @@ class SharedNetworkOf final : public SharedNetwork {
         reader_(pool_.model()) {}
 
   std::size_t release() override { return pool_.release(); }
+  void lock() override { pool_.lock(); }
+  void unlock() override { pool_.unlock(); }
 
   void run(const BufferCall& call) override {
     Buffers arguments("arguments", call, has_, call.arguments, call.argument_count);
@@ -63,15 +68,16 @@ class SharedNetworkOf final : public SharedNetwork {
     const auto output = results.sequence<T>(names::output, one.call.steps, width());
     const auto finals = results.arrays<T>(names::states, reader_.state_sizes(one.call));
     TapeViews<T> tape;
-    if (arguments.field(kPass) == kRecordPass) {
+    const bool recorded = arguments.field(kPass) == kRecordPass;
+    if (recorded) {
       tape = reader_.tape(results, one.call, output);
     } else {
       tape.hidden.push_back(output);
     }
     arguments.finish();
     results.finish();
-    const auto lease = pool_.lease(one.parameters);
-    lease.network().forward(one.call, tape, finals);
+    pool_.with(one.parameters, recorded ? PackFor::kBoth : PackFor::kForward)
+        ->forward(one.call, tape, finals);
   }
 
   void backward(const One& one, Buffers& arguments, Buffers& results) {
@@ -90,8 +96,8 @@ class SharedNetworkOf final : public SharedNetwork {
     const Gradients<T> gradients = reader_.gradients(results, one.call);
     arguments.finish();
     results.finish();
-    const auto lease = pool_.lease(one.parameters);
-    lease.network().backward(one.call, tape, d_output, d_finals, gradients);
+    pool_.with(one.parameters, PackFor::kBoth)
+        ->backward(one.call, tape, d_output, d_finals, gradients);
   }
 
   const int has_;
@@ -105,12 +111,11 @@ class Registry {
  public:
   template <class Make>
   void add(std::int64_t number, const Make& make) {
-    const std::unique_lock lock(mutex_);
-    auto& network = networks_[number];
-    if (network == nullptr) network = make();
+    const std::scoped_lock lock(mutex_);
+    if (!networks_.contains(number)) networks_.emplace(number, make());
   }
   SharedNetwork& at(std::int64_t number) {
-    const std::shared_lock lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     const auto found = networks_.find(number);
     if (found == networks_.end()) {
       throw std::invalid_argument("network: expected one that this process has made, got number " +
@@ -119,14 +124,24 @@ class Registry {
     return *found->second;
   }
   std::size_t release() {
-    const std::shared_lock lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     std::size_t bytes = 0;
     for (const auto& entry : networks_) bytes += entry.second->release();
     return bytes;
   }
 
+  // Nobody is in here, or in one of the pools, while the process forks.
+  void lock() {
+    mutex_.lock();
+    for (const auto& entry : networks_) entry.second->lock();
+  }
+  void unlock() {
+    for (const auto& entry : networks_) entry.second->unlock();
+    mutex_.unlock();
+  }
+
  private:
-  std::shared_mutex mutex_;
+  std::mutex mutex_;
   std::unordered_map<std::int64_t, std::unique_ptr<SharedNetwork>> networks_;
 };
 
@@ -171,7 +186,7 @@ void run_arrays(const std::vector<std::int64_t>& fields, const py::sequence& arg
                 const py::sequence& results) {
   const std::vector<Buffer> in = buffers_of(arguments, "arguments", false);
   const std::vector<Buffer> out = buffers_of(results, "results", true);
-  const py::gil_scoped_release unlocked;
+  const WithoutGil unlocked;
   run({fields.data(), fields.size(), in.data(), in.size(), out.data(), out.size()});
 }
 
@@ -194,6 +209,9 @@ void share_as(py::module_& m, const char* name) {
 }  // namespace
 
 void register_shared(py::module_& m) {
+  // Here, so that no fork finds another thread making the registry.
+  (void)system::at_fork([] { registry().lock(); }, [] { registry().unlock(); },
+                        [] { registry().unlock(); });
   share_as<float>(m, "share_network_f32");
   share_as<double>(m, "share_network_f64");
   m.def("run_arrays", &run_arrays, py::arg("fields"), py::arg("arguments"), py::arg("results"),

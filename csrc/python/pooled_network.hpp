@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/dispatch/dispatch.hpp"
@@ -23,65 +24,41 @@ struct Parameters {
 
 template <class T>
 class NetworkPool {
+  // One set of parameters, and the network that they are packed in: both are only read.
   struct Entry {
-    Network<T> network;
-    std::vector<T> parameters;         // what is packed
-    const T* address = nullptr;        // where it was
-    const KernelTable* isa = nullptr;  // what it is packed for; null: for nothing yet
-    int users = 0;
+    Entry(const Network<T>& model, const KernelTable& table, const Parameters<T>& given,
+          PackFor passes, std::vector<T> used_before, std::shared_ptr<SpareMemories> spare)
+        : parameters(all_of(given, std::move(used_before))),
+          address(given.arrays.front().data()),
+          isa(&table),
+          network(model.shape(), model.options(), table, given.views, passes, std::move(spare)) {}
+
+    std::vector<T> parameters;
+    const T* const address;  // where they were
+    const KernelTable* const isa;
+    const Network<T> network;
     std::uint64_t last_use = 0;
   };
 
  public:
   NetworkPool(const NetworkShape& shape, const NetworkOptions<T>& options)
-      : model_(shape, options) {}
+      : model_(shape, options, dispatch::active()) {}
 
   // For questions whose answer no parameter changes.
   [[nodiscard]] const Network<T>& model() const { return model_; }
 
-  // A network that holds the given parameters, for reading, as long as the lease lives.
-  class Lease {
-   public:
-    Lease(NetworkPool& pool, Entry& entry) : pool_(pool), entry_(entry) {}
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    ~Lease() {
-      const std::scoped_lock lock(pool_.mutex_);
-      --entry_.users;
+  // A network that holds the given parameters, as long as somebody holds it; `passes`: what it is
+  // to be packed for if it is not there.
+  std::shared_ptr<const Network<T>> with(const Parameters<T>& given, PackFor passes) {
+    const KernelTable& isa = dispatch::active();
+    for (const auto& entry : look_alike(isa, given)) {  // comparing everything takes a while
+      if (agree<Compare::kAll>(*entry, given)) return used(entry);
     }
-    [[nodiscard]] const Network<T>& network() const { return entry_.network; }
-
-   private:
-    NetworkPool& pool_;
-    Entry& entry_;
-  };
-
-  Lease lease(const Parameters<T>& given) {
-    const KernelTable* const isa = &dispatch::active();
-    std::unique_lock lock(mutex_);
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      Entry& entry = *entries_[i];
-      if (entry.isa != isa || !agree<Compare::kEnds>(entry, given)) continue;
-      take(entry);
-      lock.unlock();  // comparing everything takes a while
-      if (agree<Compare::kAll>(entry, given)) return Lease(*this, entry);
-      lock.lock();
-      --entry.users;
-    }
-    Entry& entry = choose(given);
-    take(entry);
-    entry.isa = nullptr;  // so nobody else takes it until it is packed
-    lock.unlock();
-    try {
-      pack(entry, given);
-    } catch (...) {
-      lock.lock();
-      --entry.users;
-      throw;
-    }
-    lock.lock();
-    entry.isa = isa;
-    return Lease(*this, entry);
+    const auto entry =
+        std::make_shared<Entry>(model_, isa, given, passes, make_room(given), spare_);
+    const std::scoped_lock lock(mutex_);
+    entries_.push_back(entry);
+    return used_locked(entry);
   }
 
   // Forgets what nobody uses; returns how many bytes that were.
@@ -89,12 +66,18 @@ class NetworkPool {
     const std::scoped_lock lock(mutex_);
     std::size_t bytes = 0;
     std::erase_if(entries_, [&](const auto& entry) {
-      if (entry->users > 0) return false;
+      if (entry.use_count() > 1) return false;
       bytes += entry->network.packed_bytes() + entry->parameters.size() * sizeof(T);
       return true;
     });
+    (void)spare_->forward.take();
+    (void)spare_->backward.take();
     return bytes;
   }
+
+  // Around a fork: a child in which another thread held this would wait for ever.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
 
  private:
   // As many sets of parameters as are kept of networks that are otherwise the same.
@@ -120,39 +103,62 @@ class NetworkPool {
     return true;
   }
 
-  void take(Entry& entry) {
-    ++entry.users;
-    entry.last_use = ++clock_;
-  }
-
-  // The entry to pack anew. Of those nobody uses, one whose parameters were at the same place is
-  // best: in training they change at every step, and mostly stay where they are.
-  Entry& choose(const Parameters<T>& given) {
-    Entry* oldest = nullptr;
-    for (const auto& entry : entries_) {
-      if (entry->users > 0) continue;
-      if (entry->address == given.arrays.front().data()) return *entry;
-      if (oldest == nullptr || entry->last_use < oldest->last_use) oldest = entry.get();
-    }
-    if (oldest != nullptr && entries_.size() >= kMostKept) return *oldest;
-    entries_.push_back(std::make_unique<Entry>(
-        Entry{Network<T>(model_.shape(), model_.options()), {}, nullptr, nullptr, 0, 0}));
-    return *entries_.back();
-  }
-
-  static void pack(Entry& entry, const Parameters<T>& given) {
-    entry.parameters.clear();
+  static std::vector<T> all_of(const Parameters<T>& given, std::vector<T> all) {
+    std::size_t size = 0;
+    for (const std::span<const T> values : given.arrays) size += values.size();
+    all.clear();
+    all.reserve(size);
     for (const std::span<const T> values : given.arrays) {
-      entry.parameters.insert(entry.parameters.end(), values.begin(), values.end());
+      all.insert(all.end(), values.begin(), values.end());
     }
-    entry.address = given.arrays.front().data();
-    Index index = 0;
-    for (const auto& views : given.views) entry.network.set_parameters(index++, views);
+    return all;
+  }
+
+  // The entries that may hold the given parameters, packed for that ISA.
+  std::vector<std::shared_ptr<Entry>> look_alike(const KernelTable& isa,
+                                                 const Parameters<T>& given) {
+    const std::scoped_lock lock(mutex_);
+    std::vector<std::shared_ptr<Entry>> found;
+    for (const auto& entry : entries_) {
+      if (entry->isa == &isa && agree<Compare::kEnds>(*entry, given)) found.push_back(entry);
+    }
+    return found;
+  }
+
+  std::shared_ptr<const Network<T>> used(const std::shared_ptr<Entry>& entry) {
+    const std::scoped_lock lock(mutex_);
+    return used_locked(entry);
+  }
+  std::shared_ptr<const Network<T>> used_locked(const std::shared_ptr<Entry>& entry) {
+    entry->last_use = ++clock_;
+    return {entry, &entry->network};
+  }
+
+  // Drops an entry that nobody uses, for one that is to be packed: its memory is used again, and
+  // what is returned. Best is one whose parameters were at the same place: in training they change
+  // at every step, and mostly stay where they are.
+  std::vector<T> make_room(const Parameters<T>& given) {
+    const std::scoped_lock lock(mutex_);
+    auto dropped = entries_.end();
+    for (auto at = entries_.begin(); at != entries_.end(); ++at) {
+      if (at->use_count() > 1) continue;
+      if ((*at)->address == given.arrays.front().data()) {
+        dropped = at;
+        break;
+      }
+      if (entries_.size() < kMostKept) continue;
+      if (dropped == entries_.end() || (*at)->last_use < (*dropped)->last_use) dropped = at;
+    }
+    if (dropped == entries_.end()) return {};
+    std::vector<T> memory = std::move((*dropped)->parameters);
+    entries_.erase(dropped);
+    return memory;
   }
 
   const Network<T> model_;
+  const std::shared_ptr<SpareMemories> spare_ = std::make_shared<SpareMemories>();
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<std::shared_ptr<Entry>> entries_;
   std::uint64_t clock_ = 0;
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/network.hpp"
+#include "python/gil.hpp"
 #include "python/sources.hpp"
 
 namespace simdrnn::python {
@@ -26,7 +27,7 @@ class SignalPoll {
     const auto now = Clock::now();
     if (now < next_) return;
     next_ = now + kPeriod;
-    const py::gil_scoped_acquire locked;
+    const WithGil locked;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   }
 
@@ -38,21 +39,28 @@ class SignalPoll {
 
 // Without the GIL as long as this lives, where a call is long enough: giving it up costs more than
 // a step of a small network.
-template <class T>
 class Unlocked {
  public:
-  Unlocked(const Network<T>& network, const Call<T>& call) {
-    constexpr double kMultiplications = 1 << 19;  // about 10 us
-    const NetworkShape& s = network.shape();
-    const auto work = static_cast<double>(call.steps.steps * call.steps.batch) *
-                      static_cast<double>(network.info().gate_count * s.hidden_size) *
-                      static_cast<double>(s.input_size + s.h_size());
-    if (work * static_cast<double>(s.passes()) > kMultiplications) released_.emplace();
+  explicit Unlocked(double multiplications) {
+    constexpr double kLongCall = 1 << 19;  // about 10 us
+    if (multiplications > kLongCall) released_.emplace();
   }
+  template <class T>
+  Unlocked(const Network<T>& network, const Call<T>& call)
+      : Unlocked(multiplications(network, call)) {}
   explicit operator bool() const { return released_.has_value(); }
 
  private:
-  std::optional<py::gil_scoped_release> released_;
+  template <class T>
+  static double multiplications(const Network<T>& network, const Call<T>& call) {
+    const NetworkShape& s = network.shape();
+    const auto of_pass = static_cast<double>(call.steps.steps * call.steps.batch) *
+                         static_cast<double>(network.info().gate_count * s.hidden_size) *
+                         static_cast<double>(s.input_size + s.h_size());
+    return of_pass * static_cast<double>(s.passes());
+  }
+
+  std::optional<WithoutGil> released_;
 };
 
 template <class T>
@@ -134,6 +142,7 @@ class Reader {
       d.reset_states = from.template arrays<T>(names::reset_states, state_sizes(call));
     }
     d.attention = attention<T>(from, call.steps);
+    d.add = from.given(names::add);
     if (from.given(names::trace)) {
       const Index width = 2 * shape_.h_size() + (info_.states - 1) * shape_.hidden_size;
       d.trace = from.template pieces<T>(names::trace, shape_.passes(),

@@ -14,7 +14,12 @@
 namespace simdrnn::python {
 
 // Beside those of GivenBuffer: what no call says, since its network has it or not.
-enum HasArray { kHasBiases = 1 << 16, kHasProjection = 1 << 17, kHasTrace = 1 << 18 };
+enum HasArray {
+  kHasBiases = 1 << 16,
+  kHasProjection = 1 << 17,
+  kHasTrace = 1 << 18,
+  kAdds = 1 << 19
+};
 
 // A field of the classes in simdrnn.engine.protocol, and the bit that says of buffers whether they
 // have it; 0 where they always do.
@@ -24,7 +29,10 @@ class Name {
   // The same as a Python string, made once.
   [[nodiscard]] PyObject* key() const {
     PyObject* found = key_.load(std::memory_order_relaxed);
-    if (found == nullptr) key_.store(found = PyUnicode_InternFromString(text));
+    if (found != nullptr) return found;
+    found = PyUnicode_InternFromString(text);
+    if (found == nullptr) throw py::error_already_set();
+    key_.store(found);
     return found;
   }
   const char* const text;
@@ -45,7 +53,7 @@ inline const Name weight_ih("weight_ih"), weight_hh("weight_hh");
 inline const Name weight_hr("weight_hr", kHasProjection);
 inline const Name bias_ih("bias_ih", kHasBiases), bias_hh("bias_hh", kHasBiases);
 inline const Name cell_parameters("cell_parameters"), parameters("parameters");
-inline const Name d_x("x", kWantedInput), trace("trace", kHasTrace);
+inline const Name d_x("x", kWantedInput), trace("trace", kHasTrace), add("add", kAdds);
 }  // namespace names
 
 // What an object of simdrnn.engine.protocol has.

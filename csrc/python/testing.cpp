@@ -9,6 +9,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "engine/plan.hpp"
 #include "engine/threads/team.hpp"
 #include "python/arrays.hpp"
+#include "python/gil.hpp"
 #include "python/options.hpp"
 #include "python/register.hpp"
 
@@ -69,6 +71,20 @@ py::array activation(const std::string& name, double alpha, double beta, const p
                                   x);
 }
 
+// Options as the engine has them: plain data, so that a program without Python can have the same.
+template <class T>
+py::bytes bytes_of_options(const py::dict& options) {
+  static_assert(std::is_trivially_copyable_v<NetworkOptions<T>>);
+  const NetworkOptions<T> made = options_of<T>(options);
+  return {reinterpret_cast<const char*>(&made), sizeof made};
+}
+
+py::bytes options_bytes(const py::dict& options, const std::string& dtype) {
+  if (dtype == "float32") return bytes_of_options<float>(options);
+  if (dtype == "float64") return bytes_of_options<double>(options);
+  throw std::invalid_argument("dtype: expected float32 or float64, got " + dtype);
+}
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
@@ -84,7 +100,7 @@ double fma_peak(const std::string& dtype, double seconds, int threads) {
   const auto chain = dtype == "float32" ? table.fma_chain_f32 : table.fma_chain_f64;
   // A few hundred microseconds: long enough to time, short enough to repeat.
   constexpr Index kRounds = 200000;
-  const py::gil_scoped_release unlocked;
+  const WithoutGil unlocked;
   double best = 0;
   const auto begin = Clock::now();
   do {
@@ -100,7 +116,7 @@ double fma_peak(const std::string& dtype, double seconds, int threads) {
 // Runs `rounds` times a job of each of the sizes in turn; returns how many parts were not called
 // exactly once.
 Index miscounted_parts(const std::vector<int>& sizes, Index rounds) {
-  const py::gil_scoped_release unlocked;
+  const WithoutGil unlocked;
   Index wrong = 0;
   for (Index round = 0; round < rounds; ++round) {
     const int parts = sizes[static_cast<std::size_t>(round) % sizes.size()];
@@ -157,6 +173,8 @@ void register_testing(py::module_& m) {
       "activation", &activation, py::arg("name"), py::arg("alpha"), py::arg("beta"), py::arg("x"),
       py::arg("slope"),
       "An activation of the elements of x; or, with slope, its slope where x are its values.");
+  testing.def("options_bytes", &options_bytes, py::arg("options"), py::arg("dtype"),
+              "The options of a network as its memory holds them; see tools/bits_driver.");
   testing.def("fma_peak", &fma_peak, py::arg("dtype"), py::arg("seconds"), py::arg("threads"),
               "The best GFLOP/s that FMAs on registers reach within that time.");
   testing.def("miscounted_parts", &miscounted_parts, py::arg("sizes"), py::arg("rounds"),

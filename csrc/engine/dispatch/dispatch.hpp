@@ -13,7 +13,9 @@ std::vector<std::string> available();  // compiled in, and supported by CPU and 
 
 const KernelTable& active();
 
-// Throws std::invalid_argument naming the choices when `name` is unknown or cannot run here.
+// These throw std::invalid_argument naming the choices when `name` is unknown or cannot run here,
+// and std::runtime_error where none can.
+const KernelTable& named(const std::string& name);
 void use(const std::string& name);
 
 }  // namespace simdrnn::dispatch

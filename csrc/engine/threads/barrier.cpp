@@ -1,9 +1,8 @@
 // Where the parts of a gang meet, and what a wait says about the machine.
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 
+#include "engine/system/system.hpp"
 #include "engine/threads/inside.hpp"
 #include "engine/threads/team.hpp"
 
@@ -34,6 +33,11 @@ bool gangs_stall() {
   return Clock::now().time_since_epoch().count() < stalled_until.load(std::memory_order_relaxed);
 }
 
+void forget_stalls() {
+  stall_pause.store(0, std::memory_order_relaxed);
+  stalled_until.store(0, std::memory_order_relaxed);
+}
+
 void Barrier::meet() {
   const std::uint32_t round = round_.load(std::memory_order_relaxed);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == parties_) {
@@ -51,7 +55,7 @@ void Barrier::meet() {
     if (spin < kPatience) {
       relax();
     } else {
-      sched_yield();
+      system::yield_cpu();
     }
     if (spin == stalled) note_stall();
   }

@@ -4,20 +4,15 @@
 // next NumPy or PyTorch operation wants, hang after fork, and cannot be told otherwise from here.
 // Ours spin for microseconds, then sleep, and whoever is awake takes the next part, so a thread the
 // system has put aside holds nobody up. docs/design.md has the measurements.
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-
 #include <chrono>
-#include <mutex>
-#include <system_error>
+#include <exception>
+#include <new>
 #include <thread>
-#include <vector>
 
+#include "engine/system/system.hpp"
 #include "engine/threads/inside.hpp"
-#include "engine/threads/team.hpp"
 
-namespace simdrnn::team {
+namespace simdrnn::team::pool {
 
 namespace {
 
@@ -47,7 +42,7 @@ class Pool {
     return workers_;
   }
 
-  void run(int parts, const std::function<void(int)>& body) {
+  void run(int parts, const Body& body) {
     body_ = &body;
     const auto count = static_cast<std::uint32_t>(parts);
     unfinished_.store(count, std::memory_order_relaxed);
@@ -57,7 +52,7 @@ class Pool {
     // round.
     round_.store(round, std::memory_order_seq_cst);
     if (asleep_.load(std::memory_order_seq_cst) > 0) {
-      leave_callers_cpu();
+      others_.leave_callers_cpu();
       round_.notify_all();
     }
     take_parts(round);
@@ -67,41 +62,21 @@ class Pool {
   }
 
  private:
-  void add_workers(int wanted) {
+  void add_workers(int wanted) noexcept {
     if (workers_ >= wanted) return;
-    // Signals are for the threads of the program, not for ours.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const system::SignalsBlocked blocked;  // they are for the threads of the program, not for ours
     const std::uint32_t round = round_.load(std::memory_order_relaxed);
+    others_.forget_cpu();
     try {
+      others_.reserve(static_cast<std::size_t>(wanted));  // once one runs, nothing may fail
       for (; workers_ < wanted; ++workers_) {
         std::thread worker([this, round] { work(round); });
-        handles_.push_back(worker.native_handle());
+        others_.add(worker);
         worker.detach();
       }
-      left_cpu_ = -1;
-    } catch (const std::system_error&) {
-      // No more threads to be had: those there are, and the caller, do all parts.
-    }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
-
-  // Lets the workers run where the caller may, but not on the CPU it is on now. A system may wake a
-  // thread on the CPU of the one that wakes it, although others are idle (Linux does in a virtual
-  // machine whose other CPUs its host has put to rest): it would then wait for its turn, and the
-  // caller for it, for milliseconds.
-  void leave_callers_cpu() {
-    const int cpu = sched_getcpu();
-    if (cpu < 0 || cpu == left_cpu_) return;
-    left_cpu_ = cpu;
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-    if (CPU_COUNT(&allowed) < 2 || !CPU_ISSET(cpu, &allowed)) return;
-    CPU_CLR(cpu, &allowed);
-    for (const pthread_t worker : handles_) {
-      pthread_setaffinity_np(worker, sizeof allowed, &allowed);
+    } catch (const std::exception&) {
+      // No more threads to be had, or no memory for them: those there are, and the caller, do all
+      // parts.
     }
   }
 
@@ -133,58 +108,45 @@ class Pool {
   }
 
   int workers_ = 0;
-  std::vector<pthread_t> handles_;
-  int left_cpu_ = -1;  // the CPU that workers keep away from
-  const std::function<void(int)>* body_ = nullptr;
+  system::Workers others_;  // the same, to be moved
+  const Body* body_ = nullptr;
   std::atomic<std::uint32_t> round_{0};
   std::atomic<std::uint32_t> unfinished_{0};
   std::atomic<std::uint64_t> ticket_{0};  // round << 32 | parts left to take
   std::atomic<int> asleep_{0};            // or about to be
 };
 
-std::atomic<bool> busy{false};
 std::atomic<Pool*> pool{nullptr};  // never deleted: its threads may outlive static destructors
 
-// A forked child has no workers, whatever the pool believes: it starts with a new one when it needs
-// it.
-void in_child() {
-  pool.store(nullptr, std::memory_order_relaxed);
-  busy.store(false, std::memory_order_relaxed);
-}
-
-Pool& the_pool() {
-  static std::once_flag once;
-  std::call_once(once, [] { pthread_atfork(nullptr, nullptr, in_child); });
+// None where there is no memory for one.
+Pool* the_pool() noexcept {
   Pool* existing = pool.load(std::memory_order_acquire);
   if (existing == nullptr) {
-    existing = new Pool();
+    existing = new (std::nothrow) Pool();
     pool.store(existing, std::memory_order_release);
   }
-  return *existing;
+  return existing;
 }
 
 }  // namespace
 
-void run(int parts, const std::function<void(int)>& body) {
-  if (parts > 1 && !inside_openmp() && !busy.exchange(true, std::memory_order_acquire)) {
-    the_pool().gather(parts - 1);
-    the_pool().run(parts, body);
-    busy.store(false, std::memory_order_release);
-    return;
-  }
-  for (int part = 0; part < parts; ++part) body(part);
+bool run(int parts, const Body& body) {
+  Pool* const mine = the_pool();
+  if (mine == nullptr) return false;
+  mine->gather(parts - 1);
+  mine->run(parts, body);
+  return true;
 }
 
-bool run_together(int parts, const std::function<void(int)>& body) {
-  if (inside_openmp() || busy.exchange(true, std::memory_order_acquire)) return false;
+bool run_together(int parts, const Body& body) {
+  Pool* const mine = the_pool();
   // With a worker for each part but the caller's, every part finds a thread: one that is in a part,
   // and may be waiting there, takes no other.
-  const bool enough = the_pool().gather(parts - 1) >= parts - 1;
-  if (enough) the_pool().run(parts, body);
-  busy.store(false, std::memory_order_release);
-  return enough;
+  if (mine == nullptr || mine->gather(parts - 1) < parts - 1) return false;
+  mine->run(parts, body);
+  return true;
 }
 
-const char* runtime() { return "own pool, counted by OpenMP"; }
+void forget() { pool.store(nullptr, std::memory_order_relaxed); }
 
-}  // namespace simdrnn::team
+}  // namespace simdrnn::team::pool

@@ -2,6 +2,7 @@
 // and its twin in python/simdrnn/reference/.
 #pragma once
 #include "kernels/cells/augru.hpp"
+#include "kernels/cells/ctrnn.hpp"
 #include "kernels/cells/elman.hpp"
 #include "kernels/cells/fast_grnn.hpp"
 #include "kernels/cells/fast_rnn.hpp"

@@ -11,13 +11,13 @@
 namespace simdrnn::SIMDRNN_ISA {
 
 struct ElmanTanh {
-  static constexpr CellInfo info =
-      described({.name = "rnn_tanh", .layer = "RNN", .gates = {{"h", kTanh}}, .common = true});
+  static constexpr CellInfo info = described(
+      {.name = "rnn_tanh", .layer = "RNN", .gates = {{"h", kTanh}}, .common = true, .noisy = true});
 
   template <class V, class P>
   static void forward(const Lanes<V, 1>& pre, const Lanes<V, 1>&, const P& p, Lanes<V, 1>& next,
                       Lanes<V, 0>&) noexcept {
-    next[0] = p(pre[0], 0);
+    next[0] = p(p.noisy(pre[0], V(typename V::Scalar(1))), 0);
   }
 
   template <class V, class P>
@@ -33,7 +33,7 @@ SIMDRNN_CELL(ElmanTanh);
 
 struct ElmanRelu : ElmanTanh {
   static constexpr CellInfo info =
-      described({.name = "rnn_relu", .gates = {{"h", kRelu}}, .common = true});
+      described({.name = "rnn_relu", .gates = {{"h", kRelu}}, .common = true, .noisy = true});
 };
 
 SIMDRNN_CELL(ElmanRelu);

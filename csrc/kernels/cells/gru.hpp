@@ -27,8 +27,9 @@ struct Gru {
        .common = true});
 
   template <class V, class P>
-  static void forward(const Lanes<V, 4>& pre, const Lanes<V, 1>& state, const P& p,
-                      Lanes<V, 1>& next, Lanes<V, 4>& saved) noexcept {
+  [[gnu::always_inline]] static void forward(const Lanes<V, 4>& pre, const Lanes<V, 1>& state,
+                                             const P& p, Lanes<V, 1>& next,
+                                             Lanes<V, 4>& saved) noexcept {
     const V r = p(pre[kReset], kReset);
     const V z = p(pre[kUpdate], kUpdate);
     const V n = p(fma(r, pre[kNewRecurrent], pre[kNew]), kNew);

@@ -6,6 +6,8 @@
 //
 //   peepholes: i, f = sigmoid(pre_i + p_i * c), sigmoid(pre_f + p_f * c)
 //              o = sigmoid(pre_o + p_o * c')          the new c, as it is carried
+//   i * g and o * tanh(c') cost one division each: see sigmoid_times_tanh in simd/math.hpp
+//
 //   coupled:   f = 1 - i (ONNX `input_forget`), or i = 1 - f (TensorFlow Lite's CIFG): three gates
 //
 // Source: Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; peepholes: Gers &
@@ -52,8 +54,9 @@ struct LstmOf {
   static constexpr int kParams = info.cell_parameters;
 
   template <class V, class P>
-  static void forward(const Lanes<V, kGates + kParams>& pre, const Lanes<V, 2>& state, const P& p,
-                      Lanes<V, 2>& next, Lanes<V, kSaved>& saved) noexcept {
+  [[gnu::always_inline]] static void forward(const Lanes<V, kGates + kParams>& pre,
+                                             const Lanes<V, 2>& state, const P& p,
+                                             Lanes<V, 2>& next, Lanes<V, kSaved>& saved) noexcept {
     const V c = p.clip_cell(update(pre, state, p, saved));
     next = {hidden(pre, c, p, saved), c};
     saved[kOutput + 1] = c;
@@ -64,16 +67,25 @@ struct LstmOf {
   [[gnu::always_inline]] static V update(const Lanes<V, kGates + kParams>& pre,
                                          const Lanes<V, 2>& state, const P& p,
                                          Lanes<V, kSaved>& saved) noexcept {
-    const V c = state[kCell];
-    V gates[kUpdates];
-#pragma GCC unroll 2
-    for (int u = 0; u < kUpdates; ++u) {
-      V argument = pre[u];
-      if constexpr (kPeephole) argument = fma(pre[kGates + u], c, argument);
-      saved[u] = gates[u] = p(argument, u);
+    const V c = state[kCell], one(typename V::Scalar(1));
+    V first = pre[0];
+    if constexpr (kPeephole) first = fma(pre[kGates], c, first);
+    if constexpr (kForgets) {
+      const V f = saved[0] = p(first, 0);
+      const V g = saved[kNew] = p(pre[kNew], kNew);
+      return fma(f, c, (one - f) * p.drop(g));
+    } else {
+      const auto entering = p.gated(first, 0, pre[kNew], kNew);
+      saved[0] = entering.gate;
+      saved[kNew] = entering.value;
+      V f = one - entering.gate;
+      if constexpr (kBoth) {
+        V argument = pre[1];
+        if constexpr (kPeephole) argument = fma(pre[kGates + 1], c, argument);
+        f = saved[1] = p(argument, 1);
+      }
+      return fma(f, c, p.drop(entering.product));
     }
-    const V g = saved[kNew] = p(pre[kNew], kNew);
-    return fma(forget(gates), c, input(gates) * p.drop(g));
   }
 
   // h, of c as it is squashed.
@@ -82,8 +94,9 @@ struct LstmOf {
                                          Lanes<V, kSaved>& saved) noexcept {
     V argument = pre[kOutput];
     if constexpr (kPeephole) argument = fma(pre[kGates + kUpdates], c, argument);
-    const V o = saved[kOutput] = p(argument, kOutput);
-    return o * p.squash(c, kSquash);
+    const auto shown = p.gated_squash(argument, kOutput, c, kSquash);
+    saved[kOutput] = shown.gate;
+    return shown.product;
   }
 
   template <class V, class P>

@@ -151,9 +151,45 @@ class Forward : protected ForwardRows<V> {
       if (hoisted) {
         t.init = hoisted_[kPhase] + (hoisted_row_ + row) * hoisted_stride_[kPhase] + first;
       }
+      if constexpr (!Options::kActs && kInfo.phases == 1 && kManyRegisters) {
+        if (n == 1 && in_registers<kPhase>(q, end, wide, t)) return;
+      }
       tile_of<kPhase>(wide ? P::kUnitVectors : end - q, rows, wide)(t, out);
       epilogue<kPhase>(q, end - q, row, rows, out);
       row += rows;
+    }
+  }
+
+  // One row's sums from registers into the cell, where all of the tile's vectors are full; false,
+  // and nothing done, where one is not.
+  template <int kPhase>
+  [[gnu::always_inline]] bool in_registers(Index q, Index end, bool wide,
+                                           const TileArgs<T>& t) noexcept {
+    if (kLanes > 1 && vectors_.left(end - 1) < kLanes) return false;
+    if (wide) {
+      in_registers<kPhase, kWideTiles>(q, t);
+    } else if (end - q == Phase<Cell, kPhase>::kUnitVectors) {
+      in_registers<kPhase, 1>(q, t);
+    } else {
+      return false;
+    }
+    return true;
+  }
+  template <int kPhase, int J>
+  [[gnu::noinline]] void in_registers(Index q, const TileArgs<T>& t) noexcept {
+    using P = Phase<Cell, kPhase>;
+    constexpr int kVectors = P::kUnitVectors * P::kGates;
+    constexpr int kApart = P::kUneven ? P::kSeparate : 0;
+    V sums[J][1][kVectors + kApart];
+    sum_up<kVectors, kApart, P::kUneven ? P::kInputOnly : 0>(t, sums);
+#pragma GCC unroll 8
+    for (int u = 0; u < J * P::kUnitVectors; ++u) {
+      Pre<kPhase> pre;
+#pragma GCC unroll 8
+      for (int g = 0; g < P::kSlots; ++g) {
+        pre[g] = sums[u / P::kUnitVectors][0][u % P::kUnitVectors * P::kSlots + g];
+      }
+      cell<kPhase, true>(0, vectors_.first(q + u), kLanes, pre);
     }
   }
 
@@ -208,11 +244,19 @@ class Forward : protected ForwardRows<V> {
     }
   }
 
+  // What a cell takes of the sums of a unit, and behind them its own parameters and attention.
+  template <int kPhase>
+  using Pre = Lanes<V, Phase<Cell, kPhase>::kSlots + kInfo.cell_parameters + kInfo.attention>;
+
   template <int kPhase, bool kFull>
   [[gnu::always_inline]] void cell(Index row, Index unit, Index n, const T* tile) noexcept {
+    Pre<kPhase> pre;
+    for (int g = 0; g < Phase<Cell, kPhase>::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
+    cell<kPhase, kFull>(row, unit, n, pre);
+  }
+  template <int kPhase, bool kFull>
+  [[gnu::always_inline]] void cell(Index row, Index unit, Index n, Pre<kPhase>& pre) noexcept {
     using P = Phase<Cell, kPhase>;
-    Lanes<V, P::kSlots + kInfo.cell_parameters + kInfo.attention> pre;
-    for (int g = 0; g < P::kSlots; ++g) pre[g] = V::load(tile + g * kLanes);
     load_parameters(pass_.weights, kInfo.cell_parameters, unit, pre, P::kSlots);
     if constexpr (kInfo.attention) {
       pre[P::kSlots + kInfo.cell_parameters] = attention<V>(pass_, t_, pass_.rows[slots_[row]]);

@@ -11,6 +11,7 @@
 #pragma once
 #include "abi/args.hpp"
 #include "kernels/gemm/tile.hpp"
+#include "kernels/gemm/transpose.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
 
@@ -71,67 +72,115 @@ constexpr Index vectors_of(Index width) noexcept {
   return ceil_div(width, V::kLanes);
 }
 
-// Packs gates [first, first + gates) of a (all gates * H, K) matrix, or of a bias (K = 1).
+// Gates of a (all gates * H, K) matrix, or of a bias (K = 1).
 template <class V>
-void pack_gates(const typename V::Scalar* from, Index first, Index gates, Index hidden, Index depth,
-                int unit_vectors, Index heads, typename V::Scalar* to) noexcept {
-  constexpr Index kLanes = V::kLanes;
-  const Index head = hidden / heads, head_vectors = vectors_of<V>(head);
-  const Index vectors = heads * head_vectors;
-  for (Index q = 0; q < vectors; q += unit_vectors) {
-    const Index width = unit_vectors < vectors - q ? unit_vectors : vectors - q;
-    const Index step = width * gates * kLanes;
-    for (Index u = 0; u < width; ++u) {
-      for (Index g = 0; g < gates; ++g) {
-        for (Index lane = 0; lane < kLanes; ++lane) {
-          const Index within = (q + u) % head_vectors * kLanes + lane;
-          const Index unit = (q + u) / head_vectors * head + within;
-          typename V::Scalar* column = to + (u * gates + g) * kLanes + lane;
-          if (within < head) {
-            const typename V::Scalar* row = from + ((first + g) * hidden + unit) * depth;
-            for (Index k = 0; k < depth; ++k) column[k * step] = row[k];
-          } else {
-            for (Index k = 0; k < depth; ++k) column[k * step] = 0;
-          }
-        }
-      }
+struct GateRows {
+  const typename V::Scalar* from;
+  Index first, gates;  // of the matrix's blocks of H rows
+  Index hidden, depth, heads;
+  bool stream = false;        // past the caches
+  Index part = 0, parts = 1;  // its tiles are cut into so many parts, of which this is one
+};
+
+// Where a gate's rows go as they are, and at which row they begin.
+template <class V>
+struct GatePanels {
+  RowPanels<V> panels;
+  Index first_row = 0;
+};
+
+// The vectors of a tile: their rows of the matrix, the gates they are of (of heads each has gates
+// of its own, numbered head by head), and where in the packed form the tile begins.
+template <class V>
+struct GateTile {
+  Rows<V> rows[kTileVectors];
+  Index gate[kTileVectors];
+  Index count, at;
+  [[nodiscard]] Index step() const noexcept { return count * V::kLanes; }  // from k to k + 1
+};
+
+template <class V>
+GateTile<V> gate_tile(const GateRows<V>& m, Index unit_vectors, Index tile) noexcept {
+  const Index head = m.hidden / m.heads, head_vectors = vectors_of<V>(head);
+  const Index q = tile * unit_vectors, vectors = m.heads * head_vectors;
+  const Index width = unit_vectors < vectors - q ? unit_vectors : vectors - q;
+  GateTile<V> found;
+  found.count = 0;
+  found.at = q * m.gates * V::kLanes * m.depth;
+  for (Index u = 0; u < width; ++u) {
+    const Index of_head = (q + u) / head_vectors;
+    const Index within = (q + u) % head_vectors * V::kLanes;
+    const Index unit = of_head * head + within;
+    const Index units = head - within < V::kLanes ? head - within : V::kLanes;
+    for (Index g = 0; g < m.gates; ++g, ++found.count) {
+      const Index row = (m.first + g) * m.hidden + unit;
+      const auto* const from = m.from == nullptr ? nullptr : m.from + row * m.depth;
+      found.rows[found.count] = {from, m.depth, units, unit};
+      found.gate[found.count] = of_head * m.gates + g;
     }
-    to += step * depth;
+  }
+  return found;
+}
+
+// Calls act(tile, panels) for each tile of this part. `panels_of(gate)` says where that gate's rows
+// go beside the tile.
+template <class V, class PanelsOf, class Act>
+[[gnu::always_inline]] inline void each_gate_tile(const GateRows<V>& m, int unit_vectors,
+                                                  PanelsOf panels_of, Act act) noexcept {
+  const Index vectors = m.heads * vectors_of<V>(m.hidden / m.heads);
+  const Index tiles = ceil_div(vectors, unit_vectors);
+  for (Index i = tiles * m.part / m.parts; i < tiles * (m.part + 1) / m.parts; ++i) {
+    GateTile<V> tile = gate_tile(m, unit_vectors, i);
+    RowPanels<V> panels[kTileVectors];
+    for (Index v = 0; v < tile.count; ++v) {
+      const GatePanels<V> besides = panels_of(tile.gate[v]);
+      tile.rows[v].first += besides.first_row;
+      panels[v] = besides.panels;
+    }
+    act(tile, panels);
   }
 }
 
-// Packs a (depth, width) matrix whose rows are the k steps.
-template <class V>
-void pack_rows(const typename V::Scalar* from, Index depth, Index width,
-               typename V::Scalar* to) noexcept {
-  constexpr Index kTile = kTileVectors * V::kLanes;
-  for (Index first = 0; first < width; first += kTile) {
-    const Index columns = kTile < width - first ? kTile : width - first;
-    const Index padded = round_up(columns, V::kLanes);
-    for (Index k = 0; k < depth; ++k, to += padded) {
-      const typename V::Scalar* row = from + k * width + first;
-      for (Index c = 0; c < columns; ++c) to[c] = row[c];
-      for (Index c = columns; c < padded; ++c) to[c] = 0;
+// Packs gates for the forward product, and their rows as `panels_of` says.
+template <class V, class PanelsOf>
+void pack_gates(const GateRows<V>& m, int unit_vectors, PanelsOf panels_of,
+                typename V::Scalar* to) noexcept {
+  const auto pack = [&](const GateTile<V>& tile, const RowPanels<V>* panels) noexcept {
+    if constexpr (V::kLanes > 1 && kLineVectors<V> > 1) {
+      if (m.stream) return stream_tile<V>(tile.rows, panels, tile.count, m.depth, to + tile.at);
     }
-  }
+    for (Index v = 0; v < tile.count; ++v) {
+      auto* const lanes = to + tile.at + v * V::kLanes;
+      m.stream ? rows_to_lanes<V, true>(tile.rows[v], m.depth, tile.step(), lanes, panels[v])
+               : rows_to_lanes<V, false>(tile.rows[v], m.depth, tile.step(), lanes, panels[v]);
+    }
+  };
+  each_gate_tile<V>(m, unit_vectors, panels_of, pack);
+}
+
+// The same where all is packed but for the panels.
+template <class V, class PanelsOf>
+void panels_of_packed(const GateRows<V>& m, int unit_vectors, PanelsOf panels_of,
+                      const typename V::Scalar* packed) noexcept {
+  const auto pack = [&](const GateTile<V>& tile, const RowPanels<V>* panels) noexcept {
+    for (Index v = 0; v < tile.count; ++v) {
+      const auto* const lanes = packed + tile.at + v * V::kLanes;
+      m.stream ? lanes_to_panels<V, true>(lanes, m.depth, tile.step(), tile.rows[v], panels[v])
+               : lanes_to_panels<V, false>(lanes, m.depth, tile.step(), tile.rows[v], panels[v]);
+    }
+  };
+  each_gate_tile<V>(m, unit_vectors, panels_of, pack);
+}
+
+template <class V>
+void pack_gates(const GateRows<V>& m, int unit_vectors, typename V::Scalar* to) noexcept {
+  pack_gates<V>(m, unit_vectors, [](Index) { return GatePanels<V>{}; }, to);
 }
 
 // Elements of one head's block of one gate's R, transposed.
 template <class V>
 constexpr Index head_panel(Index head) noexcept {
   return round_up(head, V::kLanes) * head;
-}
-
-// Packs R head by head, each gate by gate.
-template <class V>
-void pack_heads(const PackArgs<typename V::Scalar>& a, Index gates,
-                typename V::Scalar* to) noexcept {
-  const Index head = a.hidden_size / a.heads;
-  for (Index j = 0; j < a.heads; ++j) {
-    for (Index g = 0; g < gates; ++g, to += head_panel<V>(head)) {
-      pack_rows<V>(a.weight_hh + (g * a.hidden_size + j * head) * head, head, head, to);
-    }
-  }
 }
 
 // Hands out pieces of one buffer, or only counts when there is none.
@@ -165,103 +214,170 @@ void sum_biases(const PackArgs<T>& a, const CellInfo& info, int phase, T* sum) n
   }
 }
 
+template <class T>
+struct BiasPieces {
+  T* sum;  // in the user's order
+  T* packed;
+  T* separate;
+};
+
 template <class V>
-void pack_phase(const PackArgs<typename V::Scalar>& a, const CellInfo& info, int phase,
-                Pieces<typename V::Scalar>& pieces) noexcept {
-  using T = typename V::Scalar;
+void pack_biases(const PackArgs<typename V::Scalar>& a, const CellInfo& info, int phase,
+                 const BiasPieces<typename V::Scalar>& to) noexcept {
   const PhaseShape p = phase_of(info, phase);
-  const Index hidden = a.hidden_size, input = p.sees_hidden ? hidden : a.input_size;
-  const Index h_size = a.projected_size > 0 ? a.projected_size : hidden;
-  const Index depth = h_size / a.heads;
-  const Index lanes = a.heads * vectors_of<V>(hidden / a.heads) * V::kLanes;
-  const Index h_lanes = a.heads * vectors_of<V>(depth) * V::kLanes;
-  // What the backward product takes apart from the rest, and which block of weight_hh it begins at.
-  const int apart_gates = p.sees_hidden ? 1 : p.separate;
-  const int first_apart = p.sees_hidden ? p.first_recurrent - 1 : p.joint;
-  T* x = pieces.take(lanes * p.gates * input);
-  T* h = pieces.take(lanes * p.recurrent * depth);
-  T* bias = pieces.take(lanes * p.gates);
-  T* transposed = pieces.take(h_lanes * p.joint * (hidden / a.heads));
-  T* apart = pieces.take(h_lanes * apart_gates * hidden);
-  T* bias_separate = pieces.take(lanes * p.separate);
-  T* sum = pieces.take(p.gates * hidden);  // bias in the user's order
-  if (pieces.base == nullptr) return;
-  if (p.sees_hidden) {
-    pack_gates<V>(a.weight_hh, first_apart, 1, hidden, hidden, p.unit_vectors, a.heads, x);
+  const Index hidden = a.hidden_size;
+  sum_biases(a, info, phase, to.sum);
+  pack_gates<V>({to.sum, 0, p.gates, hidden, 1, a.heads}, p.unit_vectors, to.packed);
+  if (p.separate > 0 && a.bias_hh != nullptr) {
+    pack_gates<V>({a.bias_hh, p.joint, p.separate, hidden, 1, 1}, p.unit_vectors, to.separate);
   } else {
-    pack_gates<V>(a.weight_ih, p.first, p.gates, hidden, input, p.unit_vectors, a.heads, x);
+    const Index lanes = a.heads * vectors_of<V>(hidden / a.heads) * V::kLanes;
+    for (Index i = 0; i < lanes * p.separate; ++i) to.separate[i] = 0;
   }
-  pack_gates<V>(a.weight_hh, p.first_recurrent, p.recurrent, hidden, depth, p.unit_vectors, a.heads,
-                h);
-  sum_biases(a, info, phase, sum);
-  pack_gates<V>(sum, 0, p.gates, hidden, 1, p.unit_vectors, a.heads, bias);
-  const Index block = hidden * h_size;
-  if (a.heads > 1) {
-    pack_heads<V>(a, p.gates, transposed);
-  } else if (p.joint > 0) {
-    pack_rows<V>(a.weight_hh + p.first_recurrent * block, p.joint * hidden, h_size, transposed);
+}
+
+// Matrices of this many bytes, packed for both ways by pack_dense, are written past the caches.
+// (Cells are told by the engine, which knows how large the last cache is.)
+constexpr Index kStreamBytes = Index{4} << 20;
+
+// One layer and direction on its way into its packed forms.
+template <class V>
+class Packer {
+  using T = typename V::Scalar;
+
+ public:
+  Packer(const PackArgs<T>& args, const CellInfo& info) noexcept
+      : a_(args), info_(info), forward_{args.out, 0}, backward_{args.out_backward, 0} {}
+
+  PackedElements run() noexcept {
+    const Index depth = input_blocks(info_) * a_.hidden_size;
+    T* const x = backward_.take(vectors_of<V>(a_.input_size) * V::kLanes * depth);
+    if (wanted()) a_.packed->x_transposed = x;
+    for (int phase = 0; phase < info_.phases; ++phase) pack_phase(phase, {x, depth, a_.input_size});
+    if (a_.projected_size > 0) pack_projection();
+    pack_parameters();
+    V::finish_streams();
+    return {forward_.used, backward_.used};
   }
-  if (apart_gates > 0) {
-    pack_rows<V>(a.weight_hh + first_apart * block, apart_gates * hidden, h_size, apart);
+
+ private:
+  [[nodiscard]] bool anew() const noexcept { return a_.out != nullptr; }
+  [[nodiscard]] bool wanted() const noexcept { return a_.out_backward != nullptr; }
+
+  // A matrix, which goes to `place` unless it is there, and besides to its gates' panels.
+  template <class PanelsOf>
+  void pack(GateRows<V> m, int unit_vectors, PanelsOf panels_of, const T*& place,
+            T* to) const noexcept {
+    m.stream = a_.stream;
+    m.part = a_.part;
+    m.parts = a_.parts;
+    if (anew()) {
+      place = to;
+      pack_gates<V>(m, unit_vectors, panels_of, to);
+    } else if (wanted()) {
+      m.from = nullptr;
+      panels_of_packed<V>(m, unit_vectors, panels_of, place);
+    }
   }
-  if (p.separate > 0) {
-    if (a.bias_hh != nullptr) {
-      pack_gates<V>(a.bias_hh, p.joint, p.separate, hidden, 1, p.unit_vectors, 1, bias_separate);
+
+  void pack_phase(int phase, const RowPanels<V>& x_transposed) noexcept {
+    const PhaseShape p = phase_of(info_, phase);
+    const Index hidden = a_.hidden_size, input = p.sees_hidden ? hidden : a_.input_size;
+    const Index h_size = a_.projected_size > 0 ? a_.projected_size : hidden;
+    const Index depth = h_size / a_.heads, head = hidden / a_.heads;
+    const Index lanes = a_.heads * vectors_of<V>(head) * V::kLanes;
+    const Index h_lanes = a_.heads * vectors_of<V>(depth) * V::kLanes;
+    // What the backward product takes apart from the rest, and at which block of weight_hh it
+    // begins.
+    const int apart_gates = p.sees_hidden ? 1 : p.separate;
+    const int first_apart = p.sees_hidden ? p.first_recurrent - 1 : p.joint;
+    T* const x = forward_.take(lanes * p.gates * input);
+    T* const h = forward_.take(lanes * p.recurrent * depth);
+    T* const transposed = backward_.take(h_lanes * p.joint * head);
+    T* const apart = backward_.take(h_lanes * apart_gates * hidden);
+    if (wanted()) {
+      a_.packed->h_transposed[phase] = transposed;
+      a_.packed->h_transposed_separate = apart;
+    }
+    const RowPanels<V> apart_panels{apart, apart_gates * hidden, h_size};
+    if (p.sees_hidden) {
+      pack(
+          {a_.weight_hh, first_apart, 1, hidden, hidden, a_.heads}, p.unit_vectors,
+          [&](Index) { return GatePanels<V>{apart_panels, 0}; }, a_.packed->x[phase], x);
     } else {
-      for (Index i = 0; i < lanes * p.separate; ++i) bias_separate[i] = 0;
+      pack(
+          {a_.weight_ih, p.first, p.gates, hidden, input, a_.heads}, p.unit_vectors,
+          [&](Index g) { return GatePanels<V>{x_transposed, (p.first + g % p.gates) * hidden}; },
+          a_.packed->x[phase], x);
     }
+    pack(
+        {a_.weight_hh, p.first_recurrent, p.recurrent, hidden, depth, a_.heads}, p.unit_vectors,
+        [&](Index g) {
+          if (a_.heads > 1) return head_panels(transposed, head, g, p.recurrent);
+          if (g >= p.joint) return GatePanels<V>{apart_panels, (g - p.joint) * hidden};
+          return GatePanels<V>{{transposed, p.joint * hidden, h_size}, g * hidden};
+        },
+        a_.packed->h[phase], h);
+    pack_biases(phase, lanes);
   }
-  a.packed->x[phase] = x;
-  a.packed->h[phase] = h;
-  a.packed->bias[phase] = bias;
-  a.packed->h_transposed[phase] = transposed;
-  a.packed->h_transposed_separate = apart;
-  a.packed->bias_separate = bias_separate;
-}
 
-// W_hr for the product with the cell's h, whose k steps are its columns, and W_hr^T.
-template <class V>
-void pack_projection(const PackArgs<typename V::Scalar>& a,
-                     Pieces<typename V::Scalar>& pieces) noexcept {
-  const Index hidden = a.hidden_size, size = a.projected_size;
-  if (size == 0) return;
-  auto* forward = pieces.take(vectors_of<V>(size) * V::kLanes * hidden);
-  auto* transposed = pieces.take(vectors_of<V>(hidden) * V::kLanes * size);
-  if (pieces.base == nullptr) return;
-  pack_gates<V>(a.weight_hr, 0, 1, size, hidden, kTileVectors, 1, forward);
-  pack_rows<V>(a.weight_hr, size, hidden, transposed);
-  a.packed->projection = forward;
-  a.packed->projection_transposed = transposed;
-}
-
-template <class V>
-[[gnu::noinline]] Index pack_cell(const PackArgs<typename V::Scalar>& a,
-                                  const CellInfo& info) noexcept {
-  Pieces<typename V::Scalar> pieces{a.out, 0};
-  for (int phase = 0; phase < info.phases; ++phase) pack_phase<V>(a, info, phase, pieces);
-  const Index depth = input_blocks(info) * a.hidden_size;
-  auto* x = pieces.take(vectors_of<V>(a.input_size) * V::kLanes * depth);
-  if (pieces.base != nullptr) {
-    pack_rows<V>(a.weight_ih, depth, a.input_size, x);
-    a.packed->x_transposed = x;
+  // A head's block of a gate's R, by itself: its rows are numbered from the head's first unit.
+  static GatePanels<V> head_panels(T* transposed, Index head, Index gate, Index gates) noexcept {
+    if (transposed == nullptr) return {};
+    return {{transposed + gate * head_panel<V>(head), head, head}, -(gate / gates) * head};
   }
-  pack_projection<V>(a, pieces);
-  const Index stride = vectors_of<V>(a.hidden_size) * V::kLanes;
-  auto* parameters = pieces.take(a.parameter_count * stride);
-  if (pieces.base != nullptr) {
-    a.packed->parameters = parameters;
-    a.packed->parameter_stride = stride;
-    for (Index i = 0; i < a.parameter_count * stride; ++i) {
+
+  void pack_biases(int phase, Index lanes) noexcept {
+    const PhaseShape p = phase_of(info_, phase);
+    T* const packed = forward_.take(lanes * p.gates);
+    T* const separate = forward_.take(lanes * p.separate);
+    T* const sum = forward_.take(p.gates * a_.hidden_size);
+    if (!anew()) return;
+    a_.packed->bias[phase] = packed;
+    a_.packed->bias_separate = separate;
+    if (a_.part == 0)
+      simdrnn::SIMDRNN_ISA::pack_biases<V>(a_, info_, phase, {sum, packed, separate});
+  }
+
+  // W_hr for the product with the cell's h, whose k steps are its columns, and W_hr^T.
+  void pack_projection() noexcept {
+    const Index hidden = a_.hidden_size, size = a_.projected_size;
+    T* const forward = forward_.take(vectors_of<V>(size) * V::kLanes * hidden);
+    T* const transposed = backward_.take(vectors_of<V>(hidden) * V::kLanes * size);
+    if (wanted()) a_.packed->projection_transposed = transposed;
+    const RowPanels<V> panels{transposed, size, hidden};
+    pack(
+        {a_.weight_hr, 0, 1, size, hidden, 1}, kTileVectors,
+        [&](Index) { return GatePanels<V>{panels, 0}; }, a_.packed->projection, forward);
+  }
+
+  // Of the cell itself, and of layer normalisation.
+  void pack_parameters() noexcept {
+    const Index stride = vectors_of<V>(a_.hidden_size) * V::kLanes;
+    T* const parameters = forward_.take(a_.parameter_count * stride);
+    if (!anew()) return;
+    a_.packed->parameters = parameters;
+    a_.packed->parameter_stride = stride;
+    for (Index i = 0; a_.part == 0 && i < a_.parameter_count * stride; ++i) {
       const Index unit = i % stride;
-      const auto* const parameter = a.parameters[i / stride];
-      parameters[i] = parameter != nullptr && unit < a.hidden_size ? parameter[unit] : 0;
+      const T* const parameter = a_.parameters[i / stride];
+      parameters[i] = parameter != nullptr && unit < a_.hidden_size ? parameter[unit] : 0;
     }
   }
-  return pieces.used;
+
+  const PackArgs<T>& a_;
+  const CellInfo& info_;
+  Pieces<T> forward_, backward_;
+};
+
+template <class V>
+[[gnu::noinline]] PackedElements pack_cell(const PackArgs<typename V::Scalar>& a,
+                                           const CellInfo& info) noexcept {
+  return Packer<V>(a, info).run();
 }
 
 template <class V, class Cell>
-Index pack(const PackArgs<typename V::Scalar>& a) noexcept {
+PackedElements pack(const PackArgs<typename V::Scalar>& a) noexcept {
   return pack_cell<V>(a, Cell::info);
 }
 

@@ -17,6 +17,10 @@ inline constexpr int kTileVectors = 4;
 // the FMA.
 inline constexpr int kWideTiles = 2;
 
+// Whether a row's sums can stay in registers while the cell works on them. With 16 registers the
+// cell needs them all: one row of 32 units was 2 % slower so.
+inline constexpr bool kManyRegisters = kTileRows > 3;
+
 // Left operands are given as pointers to rows, so that any subset of a batch, of any layout, is one
 // block.
 template <class T>
@@ -64,13 +68,13 @@ template <int kVectors, int kSeparate, class V, int J, int M, int kSlots>
   }
 }
 
-// Computes J neighbouring tiles of M rows into out[j][m][slot][lane]. The last kInputOnly vectors
-// have no recurrent part: the recurrent panel is narrower by them.
-template <class V, int kVectors, int kSeparate, int kInputOnly, int M, int J>
-void tile(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexcept {
-  constexpr int kSlots = kVectors + kSeparate;
+// The sums of J neighbouring tiles of M rows. The last kInputOnly vectors have no recurrent part:
+// the recurrent panel is narrower by them.
+template <int kVectors, int kSeparate, int kInputOnly, class V, int J, int M, int kSlots>
+[[gnu::always_inline]] inline void sum_up(const TileArgs<typename V::Scalar>& a,
+                                          V (&acc)[J][M][kSlots]) noexcept {
   constexpr int kLanes = V::kLanes;
-  V acc[J][M][kSlots];
+  static_assert(kSlots == kVectors + kSeparate);
 #pragma GCC unroll 8
   for (int j = 0; j < J; ++j) {
 #pragma GCC unroll 8
@@ -92,6 +96,15 @@ void tile(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexce
     constexpr int kRecurrent = kVectors - kInputOnly;
     accumulate<kRecurrent, 0>(acc, a.h_rows, a.h_depth, a.h_panel, kRecurrent * kLanes);
   }
+}
+
+// The same into out[j][m][slot][lane].
+template <class V, int kVectors, int kSeparate, int kInputOnly, int M, int J>
+void tile(const TileArgs<typename V::Scalar>& a, typename V::Scalar* out) noexcept {
+  constexpr int kSlots = kVectors + kSeparate;
+  constexpr int kLanes = V::kLanes;
+  V acc[J][M][kSlots];
+  sum_up<kVectors, kSeparate, kInputOnly>(a, acc);
 #pragma GCC unroll 8
   for (int j = 0; j < J; ++j) {
 #pragma GCC unroll 8

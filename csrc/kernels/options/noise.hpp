@@ -7,6 +7,7 @@
 #pragma once
 #include "abi/args.hpp"
 #include "kernels/gemm/pack.hpp"
+#include "kernels/options/gaussian.hpp"
 #include "kernels/steps.hpp"
 
 namespace simdrnn::SIMDRNN_ISA {
@@ -71,6 +72,22 @@ template <class T>
   }
 }
 
+// Normal numbers of the units [begin, end), each times `deviation`, to out[unit - begin].
+template <class V>
+[[gnu::noinline]] void draw_normals(const Draw& draw, Index t, Index b,
+                                    typename V::Scalar deviation, Index begin, Index end,
+                                    typename V::Scalar* out) noexcept {
+  std::uint32_t words[kWords];
+  typename V::Scalar numbers[kWords];
+  for (Index first = begin / 4 * 4; first < end; first += kWords) {
+    random_words(draw, Feature::kStateNoise, t, b, first, words);
+    normals<V>(words, deviation, numbers);
+    const Index from = begin > first ? begin - first : 0;
+    const Index to = end - first < kWords ? end - first : kWords;
+    for (Index i = from; i < to; ++i) out[first + i - begin] = numbers[i];
+  }
+}
+
 // Dropout of one row, in whole: see DropArgs.
 template <class V>
 void drop(const DropArgs<typename V::Scalar>& a) noexcept {
@@ -90,7 +107,8 @@ inline constexpr Feature zoneout_of(int state) noexcept {
                               static_cast<std::uint32_t>(state));
 }
 
-// The multipliers of a step's rows: (1 + states) padded rows each, for Optioned::enter.
+// What is random about a step's rows: kRowsBeforeStates + states padded rows each, for
+// Optioned::enter.
 template <class V>
 class StepNoise {
   using T = typename V::Scalar;
@@ -108,25 +126,35 @@ class StepNoise {
   }
 
   const T* row(Index n, Index unit) const noexcept {
-    return rows_ == nullptr ? nullptr : rows_ + n * (1 + states_) * padded_ + unit;
+    return rows_ == nullptr ? nullptr : rows_ + n * kept_rows() * padded_ + unit;
   }
   Index stride() const noexcept { return padded_; }
 
  private:
+  Index kept_rows() const noexcept { return kRowsBeforeStates + states_; }
+
   [[gnu::noinline]] void lay_out(Scratch& scratch) noexcept {
     const CellOptions<T>& o = pass_.options;
-    bool any = o.candidate_dropout.on;
+    bool any = o.candidate_dropout.on || o.state_noise > T(0);
     for (int k = 0; k < states_; ++k) any = any || o.zoneout[k].on;
     if (any && pass_.draw.training) {
-      rows_ = scratch.take<T>(pass_.count * (1 + states_) * padded_);
+      rows_ = scratch.take<T>(pass_.count * kept_rows() * padded_);
     }
   }
 
   [[gnu::noinline]] void draw(Index n, Index t, Index b, Index begin, Index end) noexcept {
     const CellOptions<T>& o = pass_.options;
-    T* to = rows_ + n * (1 + states_) * padded_;
-    draw_row(pass_.draw, Feature::kCandidate, t, b, o.candidate_dropout, T(0),
-             o.candidate_dropout.scale, begin, end, to + begin);
+    T* to = rows_ + n * kept_rows() * padded_;
+    if (o.candidate_dropout.on) {
+      draw_row(pass_.draw, Feature::kCandidate, t, b, o.candidate_dropout, T(0),
+               o.candidate_dropout.scale, begin, end, to + begin);
+    } else {
+      for (Index unit = begin; unit < end; ++unit) to[unit] = T(1);
+    }
+    to += padded_;
+    if (o.state_noise > T(0)) {
+      draw_normals<V>(pass_.draw, t, b, o.state_noise, begin, end, to + begin);
+    }
     for (int k = 0; k < states_; ++k) {
       to += padded_;
       if (!o.zoneout[k].on) continue;

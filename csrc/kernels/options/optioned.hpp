@@ -9,6 +9,8 @@
 //                      Semeniuta et al. 2016, arXiv:1603.05118
 //   zoneout            units keep their old state at random, at inference on average: Krueger et
 //                      al. 2016, arXiv:1606.01305. h is made of the new c, not of the kept one.
+//   state_noise        Gaussian noise on a state that leaks with rate a, sqrt(2 a) times its
+//                      deviation, anew at every step: Song et al. 2016, PLoS Comput. Biol. 12(2)
 //
 // Derivatives are the true ones, 0 where a clip is reached. A slope is a function of the
 // activation's value y alone: its argument was clipped where y is the activation of a bound.
@@ -31,7 +33,8 @@ class Optioned {
         minus_cell_(-options.limits.cell),
         hidden_(options.limits.hidden),
         minus_hidden_(-options.limits.hidden),
-        candidate_(T(1)) {
+        candidate_(T(1)),
+        noise_(T(0)) {
     const bool clips = options.limits.gate < T(__builtin_inf());
     for (int slot = 0; slot < kMaxActivations; ++slot) {
       const T none = T(__builtin_nan(""));  // no comparison with it is true
@@ -52,6 +55,13 @@ class Optioned {
   V operator()(V x, int gate) const noexcept {
     return activate(options_.activations[gate], max(minus_gate_, min(gate_, x)));
   }
+  Gated<V> gated(V x, int gate, V y, int candidate) const noexcept {
+    return gated_squash(x, gate, max(minus_gate_, min(gate_, y)), candidate);
+  }
+  Gated<V> gated_squash(V x, int gate, V c, int slot) const noexcept {
+    return activate_both(options_.activations[gate], max(minus_gate_, min(gate_, x)),
+                         options_.activations[slot], c);
+  }
   V slope(V y, int gate) const noexcept {
     return zero_unless_between(V(low_[gate]), y, V(high_[gate]),
                                SIMDRNN_ISA::slope(options_.activations[gate], y));
@@ -61,6 +71,12 @@ class Optioned {
     return SIMDRNN_ISA::slope(options_.activations[slot], y);
   }
   V drop(V candidate) const noexcept { return candidate * candidate_; }
+  // A state behind its update, with the step's noise. `leak`: the drive's share in the update.
+  V noisy(V state, V leak) const noexcept {
+    return noisy_ ? fma(sqrt(leak + leak), noise_, state) : state;
+  }
+  // The derivative of what is added to it for its leak.
+  V noise_slope(V leak) const noexcept { return noisy_ ? noise_ / sqrt(leak + leak) : V(T(0)); }
   V clip_cell(V c) const noexcept { return max(minus_cell_, min(cell_, c)); }
   V through_cell_clip(V c, V d_c) const noexcept {
     return zero_unless_between(minus_cell_, c, cell_, d_c);
@@ -71,8 +87,10 @@ class Optioned {
   void enter(const T* noise, Index stride) noexcept {
     if (noise == nullptr) return;
     candidate_ = V::load(noise);
+    noisy_ = options_.state_noise > T(0);
+    if (noisy_) noise_ = V::load(noise + stride);
     for (int k = 0; k < kMaxStates; ++k) {
-      if (options_.zoneout[k].on) update_[k] = V::load(noise + (k + 1) * stride);
+      if (options_.zoneout[k].on) update_[k] = V::load(noise + (k + kRowsBeforeStates) * stride);
     }
   }
 
@@ -106,6 +124,8 @@ class Optioned {
   const CellOptions<T>& options_;
   V gate_, minus_gate_, cell_, minus_cell_, hidden_, minus_hidden_;
   V candidate_;             // multiplies the candidate
+  V noise_;                 // on the state: its deviation times a standard normal number
+  bool noisy_ = false;      // whether any was drawn
   V update_[kMaxStates];    // the new state's share
   T low_[kMaxActivations];  // the activations' values at the clip's bounds
   T high_[kMaxActivations];

@@ -25,6 +25,15 @@ template <class V>
   }
 }
 template <class V>
+[[gnu::always_inline]] inline Gated<V> gated_by_default(ActivationKind gate, V x,
+                                                        ActivationKind value, V y) noexcept {
+  if (gate == ActivationKind::kSigmoid && value == ActivationKind::kTanh) {
+    return sigmoid_times_tanh(x, y);
+  }
+  const V a = by_default(gate, x), b = by_default(value, y);
+  return {a, b, a * b};
+}
+template <class V>
 [[gnu::always_inline]] inline V slope_by_default(ActivationKind kind, V y) noexcept {
   switch (kind) {
     case ActivationKind::kSigmoid:
@@ -54,6 +63,14 @@ struct Plain {
 
   V operator()(V x, int gate) const noexcept { return by_default(kInfo.activations[gate], x); }
   V slope(V y, int gate) const noexcept { return slope_by_default(kInfo.activations[gate], y); }
+  // Two activations and their product, the first of a gate, the second of a candidate or of a
+  // state that makes h: an LSTM has a division for two so.
+  Gated<V> gated(V x, int gate, V y, int candidate) const noexcept {
+    return gated_by_default(kInfo.activations[gate], x, kInfo.activations[candidate], y);
+  }
+  Gated<V> gated_squash(V x, int gate, V c, int place) const noexcept {
+    return gated(x, gate, c, place);
+  }
   // What makes h of a state. `place` is its place behind the gates.
   V squash(V c, int place) const noexcept { return by_default(kInfo.activations[place], c); }
   V squash_slope(V y, int place) const noexcept {
@@ -61,6 +78,9 @@ struct Plain {
   }
   // The candidate on its way into the state, and a gradient on its way back.
   V drop(V candidate) const noexcept { return candidate; }
+  // Noise on the state, and its derivative for the state's leak.
+  V noisy(V state, V) const noexcept { return state; }
+  V noise_slope(V) const noexcept { return V(typename V::Scalar(0)); }
   V clip_cell(V c) const noexcept { return c; }
   V through_cell_clip(V, V d_c) const noexcept { return d_c; }
 

@@ -166,6 +166,18 @@ template <class V>
   return x;
 }
 
+// Two of them and their product, as sigmoid_times_tanh has it.
+template <class V>
+[[gnu::noinline]] Gated<V> activate_both(const Activation<typename V::Scalar>& gate, V x,
+                                         const Activation<typename V::Scalar>& value,
+                                         V y) noexcept {
+  if (gate.kind == ActivationKind::kSigmoid && value.kind == ActivationKind::kTanh) {
+    return sigmoid_times_tanh(x, y);
+  }
+  const V a = activate(gate, x), b = activate(value, y);
+  return {a, b, a * b};
+}
+
 template <class V>
 [[gnu::noinline]] V slope(const Activation<typename V::Scalar>& activation, V y) noexcept {
   using T = typename V::Scalar;

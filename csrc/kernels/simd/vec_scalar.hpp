@@ -23,16 +23,24 @@ struct Vec {
   static Vec load(const T* p) noexcept { return Vec(*p); }
   static Vec load(const T*, Index) noexcept { return Vec(T(0)); }  // n < 1
   void store(T* p) const noexcept { *p = v; }
+  void stream(T* p) const noexcept { *p = v; }
+  static void finish_streams() noexcept {}
   void store(T*, Index) const noexcept {}
 
   friend Vec operator+(Vec a, Vec b) noexcept { return Vec(a.v + b.v); }
   friend Vec operator-(Vec a, Vec b) noexcept { return Vec(a.v - b.v); }
   friend Vec operator*(Vec a, Vec b) noexcept { return Vec(a.v * b.v); }
   friend Vec operator/(Vec a, Vec b) noexcept { return Vec(a.v / b.v); }
+  // Of floats by way of double, whose second rounding changes no square root.
+  friend Vec sqrt(Vec a) noexcept { return Vec(T(__builtin_sqrt(double(a.v)))); }
   friend Vec min(Vec a, Vec b) noexcept { return Vec(a.v < b.v ? a.v : b.v); }
   friend Vec max(Vec a, Vec b) noexcept { return Vec(a.v > b.v ? a.v : b.v); }
   friend Vec zero_unless_between(Vec low, Vec x, Vec high, Vec value) noexcept {
     return Vec(x.v <= low.v || x.v >= high.v ? T(0) : value.v);
+  }
+  friend Vec minus_magnitude(Vec x) noexcept { return Vec(T(__builtin_copysign(x.v, T(-1)))); }
+  friend Vec with_sign_of(Vec size, Vec x) noexcept {
+    return Vec(T(__builtin_copysign(size.v, x.v)));
   }
   friend Vec if_above(Vec x, Vec bound, Vec above, Vec otherwise) noexcept {
     if (x.v != x.v) return x;
@@ -54,6 +62,15 @@ inline Vec<float> scale_by_shifted(Vec<float> shifted) noexcept {
 inline Vec<double> scale_by_shifted(Vec<double> shifted) noexcept {
   const auto bits = __builtin_bit_cast(std::uint64_t, shifted.v);
   return Vec<double>(__builtin_bit_cast(double, (bits << 52) + 0x3ff0000000000000u));  // 1.0
+}
+
+inline Vec<float> entry_of_eight(const float (&twice)[16], Vec<float> shifted) noexcept {
+  return Vec<float>(twice[__builtin_bit_cast(std::uint32_t, shifted.v) & 7u]);
+}
+inline Vec<float> scale_by_eighths(Vec<float> x, Vec<float> shifted) noexcept {
+  const auto bits = __builtin_bit_cast(std::uint32_t, x.v);
+  return Vec<float>(
+      __builtin_bit_cast(float, bits + (__builtin_bit_cast(std::uint32_t, shifted.v) << 20)));
 }
 
 // x = f * 2^e with f from sqrt(1/2) up to sqrt(2). Adding the distance from sqrt(1/2) to 1 carries

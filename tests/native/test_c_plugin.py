@@ -1,0 +1,121 @@
+"""examples/c_plugin: a program in C on the installed static library has the numbers of Python."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import simdrnn as sr
+from helpers_native import ROOT, installed, needed, run
+from simdrnn.dialects import Chain
+
+EXAMPLE = ROOT / "examples" / "c_plugin"
+
+pytestmark = pytest.mark.skipif(not EXAMPLE.is_dir(), reason="examples are not beside the tests")
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """Build the example as its README says; return the program."""
+    folder = tmp_path_factory.mktemp("plugin")
+    (cmake,) = needed("cmake")
+    needed("cc", "c++")
+    prefix = installed(folder / "installed")
+    run(cmake, "-S", EXAMPLE, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run(cmake, "--build", folder / "build")
+    return folder / "build" / "plugin"
+
+
+def test_it_has_the_numbers_of_python(plugin, tmp_path):
+    model = Chain([sr.LSTM(2, 16, num_layers=2, seed=0), sr.Linear(16, 3, seed=1), "tanh"])
+    model.save(tmp_path / "model.simdrnn")
+    x = np.random.default_rng(0).standard_normal((1000, 1, 2)).astype("float32")
+    expected, _ = model(x)
+
+    for block in ("1", "64", "1000"):
+        done = run(plugin, tmp_path / "model.simdrnn", block, input=x.tobytes())
+        assert done.stdout == expected.tobytes()
+
+
+def test_it_needs_no_python(plugin):
+    ldd = shutil.which("ldd")
+    if ldd is None:
+        pytest.skip("needs ldd")
+
+    assert b"python" not in run(ldd, plugin).stdout
+
+
+def test_it_says_what_is_wrong_with_a_file(plugin, tmp_path):
+    (tmp_path / "model.simdrnn").write_bytes(b"music")
+
+    done = subprocess.run([plugin, tmp_path / "model.simdrnn"], capture_output=True, check=False)
+
+    assert done.returncode == 1
+    assert b"it ends before its header" in done.stderr
+
+
+def test_the_header_is_plain_c99_and_cpp(tmp_path):
+    (compiler,) = needed("cc")
+    (tmp_path / "a.c").write_text('#include "simdrnn/simdrnn.h"\nint main(void) { return 0; }\n')
+    strict = ["-std=c99", "-pedantic-errors", "-Wall", "-Wextra", "-Werror"]
+
+    run(compiler, *strict, "-fsyntax-only", f"-I{sr.get_include()}", tmp_path / "a.c")
+    run(compiler, "-std=c++11", *strict[1:], "-fsyntax-only", "-x", "c++",
+        f"-I{sr.get_include()}", tmp_path / "a.c")  # fmt: skip
+
+
+# Allocations are counted by functions in the place of the library's own.
+COUNTING = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include "simdrnn/simdrnn.h"
+extern void *__libc_malloc(size_t);
+static long counted;
+void *malloc(size_t size) { ++counted; return __libc_malloc(size); }
+int main(int count, char **arguments) {
+  simdrnn_model *model;
+  simdrnn_stream *stream;
+  simdrnn_info info;
+  float x[64] = {0}, y[64], state[4096];
+  int64_t row = 0;
+  long before;
+  if (count != 2 || simdrnn_model_open(arguments[1], &model) != SIMDRNN_OK) return 1;
+  if (simdrnn_stream_open(model, 2, 1, &stream) != SIMDRNN_OK) return 1;
+  simdrnn_stream_info(stream, &info, NULL);
+  if (info.state_size > 4096 || info.input_size > 8 || info.output_size > 8) return 1;
+  before = counted;
+  for (int t = 0; t < 1000; ++t) {
+    simdrnn_call_f32 call = {x, y, 3, &row, 1, NULL};
+    if (simdrnn_step_f32(stream, x, y) != SIMDRNN_OK) return 1;
+    if (simdrnn_feed_f32(stream, 4, x, y) != SIMDRNN_OK) return 1;
+    if (simdrnn_run_f32(stream, &call) != SIMDRNN_OK) return 1;
+    if (simdrnn_reset(stream, &row, 1) != SIMDRNN_OK) return 1;
+    if (simdrnn_state_get_f32(stream, 1, state) != SIMDRNN_OK) return 1;
+    if (simdrnn_state_set_f32(stream, 0, state) != SIMDRNN_OK) return 1;
+    if (simdrnn_step_f32(stream, NULL, y) == SIMDRNN_OK) return 1;
+  }
+  printf("%ld", counted - before);
+  simdrnn_stream_close(stream);
+  simdrnn_model_close(model);
+  return 0;
+}
+"""
+
+
+def test_nothing_is_allocated_while_streaming(tmp_path):
+    compiler, _ = needed("cc", "c++")
+    prefix = installed(tmp_path / "installed")
+    (library,) = prefix.rglob("libsimdrnn.a")
+    source, program = tmp_path / "counting.c", tmp_path / "counting"
+    source.write_text(COUNTING)
+    Chain([sr.GRU(3, 32, num_layers=2, seed=0), sr.Linear(32, 4, seed=1), "softmax"]).save(
+        tmp_path / "model.simdrnn"
+    )
+
+    run(compiler, "-std=gnu99", source, f"-I{prefix}/include", library, "-o", program,
+        "-lstdc++", "-lm", "-ldl", "-lpthread", "-lgomp")  # fmt: skip
+
+    assert run(program, tmp_path / "model.simdrnn").stdout == b"0"
