@@ -22,10 +22,12 @@ from simdrnn.layers.compiled import COMPILED, GRU, LSTM, RNN, GRUCell, LSTMCell,
 from simdrnn.layers.gradients import Gradients
 from simdrnn.layers.tape import Tape
 from simdrnn.runtime import (
+    get_include,
     get_num_threads,
     release_memory,
     set_flush_denormals,
     set_num_threads,
+    set_threading,
     show_config,
 )
 
@@ -33,26 +35,41 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
+    "AttentionDecoder",
+    "AttentionGradients",
+    "DecoderState",
+    "Dropout",
     "Embedding",
     "GRUCell",
     "Gradients",
+    "Hypotheses",
     "LSTMCell",
     "Linear",
+    "Model",
+    "Pooling",
     "RNNCell",
     "Stack",
+    "Stream",
     "Tape",
+    "Trainer",
     "__version__",
+    "accumulate",
+    "beam_search",
     "clip_grad_norm_",
     "clip_grad_value_",
     "diagnose",
     "dialects",
     "explain",
+    "generate",
+    "get_include",
     "get_num_threads",
     "gradcheck",
     "init",
     "isa",
     "list_cells",
     "load",
+    "losses",
     "mse",
     "optim",
     "parity_report",
@@ -61,20 +78,31 @@ __all__ = [
     "release_memory",
     "set_flush_denormals",
     "set_num_threads",
+    "set_threading",
     "show_config",
     "softmax_cross_entropy",
     "tbptt",
 ]
 
 if TYPE_CHECKING:
-    from simdrnn import dialects, init, optim, reference, regularizers
+    from simdrnn import dialects, init, losses, optim, reference, regularizers
+    from simdrnn.attention.attention import Attention
+    from simdrnn.attention.beam import Hypotheses, beam_search
+    from simdrnn.attention.decoder import AttentionDecoder
+    from simdrnn.attention.decoder_run import DecoderState
+    from simdrnn.attention.tape import AttentionGradients
     from simdrnn.diagnosis import diagnose
     from simdrnn.files.loading import load
     from simdrnn.layers.explanation import explain
     from simdrnn.layers.from_table import list_cells
+    from simdrnn.layers.streaming import Stream
+    from simdrnn.model import Model, Pooling, Trainer
     from simdrnn.parity import parity_report
     from simdrnn.stack.stack import Stack
+    from simdrnn.training.accumulation import accumulate
     from simdrnn.training.clip import clip_grad_norm_, clip_grad_value_
+    from simdrnn.training.dropout import Dropout
+    from simdrnn.training.generation import generate
     from simdrnn.training.gradcheck.check import gradcheck
     from simdrnn.training.losses import mse, softmax_cross_entropy
     from simdrnn.training.modules import Embedding, Linear
@@ -85,15 +113,28 @@ __path__.append(f"{__path__[0]}/former_places")
 
 # What many programs never ask for: modules, and objects with the modules they are in. These have
 # other names than the objects, which importing a module of that name would hide.
-_MODULES = {"dialects", "init", "optim", "reference", "regularizers"}
+_MODULES = {"dialects", "init", "losses", "optim", "reference", "regularizers"}
 _OBJECTS = {
+    "Dropout": "training.dropout",
+    "Attention": "attention.attention",
+    "AttentionDecoder": "attention.decoder",
+    "AttentionGradients": "attention.tape",
+    "DecoderState": "attention.decoder_run",
     "Embedding": "training.modules",
+    "Hypotheses": "attention.beam",
     "Linear": "training.modules",
+    "Model": "model.model",
+    "Pooling": "model.pooling",
     "Stack": "stack.stack",
+    "Stream": "layers.streaming",
+    "Trainer": "model.trainer",
+    "accumulate": "training.accumulation",
+    "beam_search": "attention.beam",
     "clip_grad_norm_": "training.clip",
     "clip_grad_value_": "training.clip",
     "diagnose": "diagnosis",
     "explain": "layers.explanation",
+    "generate": "training.generation",
     "gradcheck": "training.gradcheck.check",
     "list_cells": "layers.from_table",
     "load": "files.loading",

@@ -37,7 +37,8 @@ def active() -> str:
 def use(name: str) -> None:
     """Switch to another instruction set, for all layers and threads.
 
-    Weights are packed again at a layer's next call. Not to be called while a layer runs.
+    Weights are packed again at a layer's next call. Calls that have begun, and tapes, go on as
+    they began.
 
     Parameters
     ----------

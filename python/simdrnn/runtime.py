@@ -16,12 +16,30 @@ from simdrnn.validate import MOST_THREADS, as_bool, as_count
 
 __all__ = [
     "config",
+    "get_include",
     "get_num_threads",
+    "keep_company",
     "release_memory",
     "set_flush_denormals",
     "set_num_threads",
+    "set_threading",
     "show_config",
 ]
+
+
+def get_include() -> str:
+    """Return the folder that a C compiler finds ``simdrnn/simdrnn.h`` in; see ``docs/c_api.md``.
+
+    Examples
+    --------
+    >>> import simdrnn as sr
+    >>> from pathlib import Path
+    >>> (Path(sr.get_include()) / "simdrnn" / "simdrnn.h").is_file()
+    True
+    """
+    from pathlib import Path  # which importing the library does without
+
+    return str(Path(__file__).parent / "include")
 
 
 def set_num_threads(n: int | None) -> None:
@@ -55,21 +73,87 @@ def get_num_threads() -> int:
 
 
 def _choose_at_import() -> None:
-    """Obey ``SIMDRNN_NUM_THREADS``, or fail the import."""
+    """Obey ``SIMDRNN_NUM_THREADS`` and ``SIMDRNN_THREADING``, or fail the import."""
     text = os.environ.get("SIMDRNN_NUM_THREADS")
-    if not text:
-        return
-    if not text.isdecimal() or int(text) < 1:
-        raise ImportError(f"SIMDRNN_NUM_THREADS: expected a positive integer, got {text!r}")
-    set_num_threads(int(text))
+    if text:
+        if not text.isdecimal() or int(text) < 1:
+            raise ImportError(f"SIMDRNN_NUM_THREADS: expected a positive integer, got {text!r}")
+        set_num_threads(int(text))
+    threading = os.environ.get("SIMDRNN_THREADING")
+    if threading:
+        if threading not in _core.threading_names:
+            raise ImportError(
+                f"SIMDRNN_THREADING: expected one of {_core.threading_names}, got {threading!r}"
+            )
+        set_threading(threading)
+
+
+def set_threading(threading: str) -> None:
+    """Choose whose threads run the parts of every later call; results never depend on it.
+
+    Parameters
+    ----------
+    threading : ``"pool"``: threads of our own, which sleep 50 us after a call. ``"openmp"``: those
+        of the OpenMP runtime that another library has brought into the process (PyTorch's after
+        `simdrnn.torch` is imported), or else of the one that we are linked to. ``"auto"``: OpenMP
+        as soon as `simdrnn.torch` is imported, whose threads are awake beside ours and are asked
+        for as many; the pool otherwise.
+
+    Notes
+    -----
+    ``SIMDRNN_THREADING`` chooses at import. A forked child always has a pool of its own, since no
+    OpenMP runtime outlives a fork. Inside another library's OpenMP region, and while another thread
+    is in a call, a call runs on its own thread.
+
+    Raises
+    ------
+    TypeError, ValueError : `threading` is none of these, or OpenMP in a build without.
+
+    Examples
+    --------
+    >>> import simdrnn as sr
+    >>> from simdrnn.runtime import config
+    >>> sr.set_threading("pool")
+    >>> config()["threading"], config()["thread_runtime"]
+    ('pool', 'own pool, counted by OpenMP')
+    >>> sr.set_threading("auto")
+    """
+    if not isinstance(threading, str):
+        raise TypeError(f"threading: expected a str, got {type(threading).__name__}")
+    if threading not in _core.threading_names:
+        raise ValueError(f"threading: expected one of {_core.threading_names}, got {threading!r}")
+    if threading == "openmp":
+        if not _core.has_openmp:
+            raise ValueError(
+                'threading: expected "auto" or "pool": this build has no OpenMP '
+                '(SIMDRNN_OPENMP=OFF), got "openmp"'
+            )
+        _core.adopt_openmp("")
+    _core.set_threading(threading)
+
+
+def keep_company(library: str) -> bool:
+    """Say that a library works beside us on OpenMP threads: ``"auto"`` then means its runtime.
+
+    Parameters
+    ----------
+    library : the file that the process has loaded it from.
+
+    Returns
+    -------
+    bool : whether it has an OpenMP runtime; if not, nothing changes.
+    """
+    return _core.keep_company(library)
 
 
 def release_memory() -> int:
-    """Give the working memory that is kept between calls back to the system.
+    """Give the memory that is kept between calls back to the system.
 
     Every thread that calls layers keeps one buffer, as large as its largest call needed but at most
     64 MiB, because mapping fresh memory takes longer than a small network. Buffers of threads that
-    are in a call at the moment are left alone. Packed weights belong to their layers and stay.
+    are in a call at the moment are left alone. For the same reason memory of large arrays that are
+    gone (tapes, results of `Linear` and `Embedding`, gradients of losses) is kept for the next, at
+    most 256 MiB of it, and as much of one loss. Packed weights belong to their layers and stay.
 
     Returns
     -------
@@ -85,7 +169,7 @@ def release_memory() -> int:
     >>> sr.release_memory()
     0
     """
-    return _core.release_memory()
+    return _core.release_memory() + _core.release_kept_arrays()
 
 
 def set_flush_denormals(on: bool) -> None:
@@ -124,7 +208,8 @@ def config() -> dict[str, str | int | list[str]]:
         "isas_compiled": isa.compiled(),
         "isas_detected": isa.available(),
         "isa_active": isa.active(),
-        "thread_runtime": _core.thread_runtime,
+        "threading": _core.threading(),
+        "thread_runtime": _core.thread_runtime(),
         "num_threads": get_num_threads(),
     }
 

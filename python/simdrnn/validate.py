@@ -27,7 +27,9 @@ __all__ = [
     "as_positive_number",
     "as_probability",
     "as_seed",
+    "as_threads",
     "check_choice",
+    "check_distinct_elements",
     "check_out",
     "check_shape",
     "dense",
@@ -207,7 +209,9 @@ def _addressable(array: Array) -> bool:
     if flags.c_contiguous:
         return True
     size = array.itemsize
-    return array.strides[-1] == size and all(stride % size == 0 for stride in array.strides)
+    if array.strides[-1] != size and array.shape[-1] > 1:
+        return False
+    return all(stride % size == 0 for stride in array.strides)
 
 
 def readable(array: Array) -> Array:
@@ -221,7 +225,56 @@ def dense(array: Array) -> Array:
     return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
 
 
-def as_lengths(value: object, steps: int, batch: int | None) -> Array:
+def repeats_memory(array: Array) -> bool:
+    """Tell whether two elements of an array share memory, as in views that stride tricks make.
+
+    Examples
+    --------
+    >>> memory = np.zeros(20, "float32")
+    >>> rows = np.lib.stride_tricks.as_strided(memory, (6, 3, 5), (8, 12, 4))
+    >>> repeats_memory(rows), repeats_memory(rows[:, :1, :2])
+    (True, False)
+    """
+    if array.size < 2 or array.flags.c_contiguous or array.flags.f_contiguous:
+        return False
+    if 0 in array.strides and any(
+        stride == 0 and count > 1 for stride, count in zip(array.strides, array.shape, strict=True)
+    ):
+        return True
+    axes = sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1)
+    extent = array.itemsize
+    for stride, count in axes:  # each leaps over all that the smaller ones reach
+        if stride < extent:
+            break
+        extent += stride * (count - 1)
+    else:
+        return False
+    # That was enough, but is not needed: so see where every run of neighbours begins.
+    run = array.itemsize
+    if axes[0][0] == run:
+        run *= axes.pop(0)[1]
+    places = np.zeros(1, np.int64)
+    for stride, count in axes:
+        places = (places[:, None] + stride * np.arange(count)).reshape(len(places) * count)
+    places.sort()
+    return bool((np.diff(places) < run).any())
+
+
+def check_distinct_elements(name: str, array: Array) -> None:
+    """Raise if elements of an array that is written to share memory."""
+    if repeats_memory(array):
+        raise ValueError(
+            f"{name}: expected elements that share no memory, got shape {array.shape} with strides "
+            f"{array.strides}"
+        )
+
+
+def as_threads(value: object) -> int:
+    """Return how many threads a call may use, 0 for as many as the engine likes."""
+    return 0 if value is None else min(as_positive("num_threads", value), MOST_THREADS)
+
+
+def as_lengths(value: object, steps: int, batch: int | None, letter: str = "T") -> Array:
     """Return lengths as a fresh (B,) int64 array, each in [0, steps].
 
     The copy is deliberate: kernels trust these numbers, so nobody else may hold them.
@@ -229,7 +282,7 @@ def as_lengths(value: object, steps: int, batch: int | None) -> Array:
     Parameters
     ----------
     value : (B,) integers, or one integer for unbatched input.
-    steps : T.
+    steps : T, or what `letter` calls it.
     batch : B, or None for unbatched input.
     """
     if isinstance(value, np.ma.MaskedArray):
@@ -250,7 +303,8 @@ def as_lengths(value: object, steps: int, batch: int | None) -> Array:
     if wrong.size:
         row = int(wrong[0])
         raise ValueError(
-            f"lengths: expected values in [0, T] = [0, {steps}], got {rows[row]} in row {row}"
+            f"lengths: expected values in [0, {letter}] = [0, {steps}], "
+            f"got {rows[row]} in row {row}"
         )
     return rows.astype(np.int64)
 
@@ -277,14 +331,10 @@ def check_out(
     check_shape("out", out, letters, shape)
     if not out.flags.writeable:
         raise ValueError("out: expected a writable array, got a read-only one")
-    repeated = out.size > 0 and any(
-        stride == 0 < size - 1 for stride, size in zip(out.strides, out.shape, strict=True)
-    )
-    if repeated or not _addressable(out):
-        raise ValueError(
-            "out: expected an aligned array with a contiguous last axis and distinct elements, "
-            f"got strides {out.strides}"
-        )
+    if not _addressable(out):
+        found = f"strides {out.strides}" if out.flags.aligned else "an unaligned one"
+        raise ValueError(f"out: expected an aligned array with a contiguous last axis, got {found}")
+    check_distinct_elements("out", out)
     for name, array in inputs:
         # The stubs know only two special values of max_work, not that any number is allowed.
         if np.may_share_memory(out, array, max_work=_OVERLAP_WORK):  # type: ignore[arg-type]

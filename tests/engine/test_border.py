@@ -19,8 +19,8 @@ def network(options):
 
 
 def ready():
-    """Return a network of zeros, a call of it, its tape, and where gradients go."""
-    one = Network("gru", np.dtype("float32"), F, H, 1, 1, Options())
+    """Return a packed network of zeros, a call of it, its tape, and where gradients go."""
+    description = Network("gru", np.dtype("float32"), F, H, 1, 1, Options())
 
     def zeros(*shape):
         return np.zeros(shape, "float32")
@@ -28,7 +28,7 @@ def ready():
     def parameters():
         return ParameterArrays(zeros(3 * H, F), zeros(3 * H, H), zeros(3 * H), zeros(3 * H))
 
-    one.set_parameters(0, *parameters())
+    one = description.pack([parameters()], description.token())
     run = CheckedCall(zeros(T, B, F), (zeros(1, B, H),))
     tape = TapeArrays([zeros(T, B, 4 * H)], [zeros(T, B, H)])
     gradients = GradientArrays(zeros(T, B, F), [zeros(1, B, H)], [parameters()])
@@ -64,7 +64,10 @@ def test_what_is_off_changes_nothing():
         ({"reset_states": [np.zeros((1, B, H), "f4")]}, "reset_states: expected gradients exactly"),
         ({"states": []}, "states: expected a list of 1"),
         ({"states": [None]}, "states: expected arrays, no None"),
-        ({"states": [np.zeros((1, B, H + 1), "f4")]}, "states: expected 10 C-contiguous elements"),
+        (
+            {"states": [np.zeros((1, B, H + 1), "f4")]},
+            "states: expected 10 C-contiguous, aligned elements",
+        ),
         ({"x": np.zeros((T, B, F + 1), "f4")}, r"x: expected shape \(3, 2, 4\)"),
         ({"attention": np.zeros((T, B), "f4")}, "attention: expected an array for a cell that"),
         ({"trace": []}, "trace: expected one array per layer and direction"),
@@ -82,13 +85,23 @@ def test_wrong_gradients_are_refused(changes, words):
 
 def test_wrong_parameters_and_tapes_are_refused():
     one, run, tape, _ = ready()
-    matrix = np.zeros((3 * H, F), "f4")
+    matrix, recurrent = np.zeros((3 * H, F), "f4"), np.zeros((3 * H, H), "f4")
+
+    def pack(*passes):
+        network({}).pack(passes, sr.isa.active())
+
     with pytest.raises(ValueError, match="weight_hh: expected an array exactly where"):
-        one.set_parameters(0, matrix, None, None, None)
+        pack(ParameterArrays(matrix, None, None, None))
     with pytest.raises(ValueError, match="weight_hr: expected an array exactly where"):
-        one.set_parameters(0, matrix, np.zeros((3 * H, H), "f4"), None, None, (), matrix)
+        pack(ParameterArrays(matrix, recurrent, None, None, (), matrix))
     with pytest.raises(ValueError, match="cell_parameters: expected a list of 0"):
-        one.set_parameters(0, matrix, np.zeros((3 * H, H), "f4"), None, None, (None,))
+        pack(ParameterArrays(matrix, recurrent, None, None, (None,)))
+    with pytest.raises(ValueError, match="parameters: expected 1, one for each layer and dir"):
+        pack()
+    with pytest.raises(ValueError, match="parameters: expected one for each layer and direction"):
+        pack(*[ParameterArrays(matrix, recurrent, None, None)] * 2)
+    with pytest.raises(ValueError, match=r"isa: expected one of .*, got 'none'"):
+        network({}).pack([ParameterArrays(matrix, recurrent, None, None)], "none")
     output, final = np.empty((T, B, H), "f4"), [np.empty((1, B, H), "f4")]
     for wrong, words in [
         (TapeArrays([], tape.hidden), "saved: expected one array per layer and"),

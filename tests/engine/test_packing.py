@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from simdrnn.layers.parametrised import parameters_of
 
 
 class Spy:
-    """A network that remembers what it was given."""
+    """A network that remembers what it was given, and what it made of it."""
 
     def __init__(self):
         self.isa, self.given = "avx2", []
@@ -21,8 +23,9 @@ class Spy:
     def token(self):
         return self.isa
 
-    def set_parameters(self, index, *parameters):
-        self.given.append((index, *parameters))
+    def pack(self, passes, token, recorded=False):
+        self.given.append((passes, token))
+        return SimpleNamespace(passes=passes)
 
 
 class Source:
@@ -64,24 +67,28 @@ def test_views_of_any_strides_are_looked_at():
     assert_same_bits(tuple(values.copies), (whole[::2, 1::3], whole.T))
 
 
-def test_a_network_is_given_parameters_when_they_or_the_instruction_set_change():
+def test_another_version_is_packed_when_parameters_or_the_instruction_set_change():
     network, source = Spy(), Source()
-    packing = Packing(network, source, lambda: [("first",), ("second",)])
+    packing = Packing(network, source, lambda: [("first",), ("second",)], lambda: "beside")
 
     assert not packing.fresh()
-    assert packing.ready() is packing.ready() is network
+    first = packing.ready()
+    assert packing.ready() is first
     assert packing.fresh()
-    assert network.given == [(0, "first"), (1, "second")]
+    assert network.given == [([("first",), ("second",)], "avx2")]
+    assert (first.version, first.made_for, first.beside) == (0, "avx2", "beside")
     source.version = 1
-    packing.ready()
-    assert len(network.given) == 4
+    second = packing.ready()
+    assert (len(network.given), second.version) == (2, 1)
     network.isa = "scalar"
     assert not packing.fresh()
-    packing.ready()
-    assert len(network.given) == 6
+    third = packing.ready()
+    assert (len(network.given), third.made_for) == (3, "scalar")
+    assert first is not second is not third
+    assert (first.version, second.made_for) == (0, "avx2")  # who has them goes on with them
 
 
-def test_what_was_packed_half_way_does_not_count():
+def test_what_could_not_be_packed_does_not_count():
     network, source = Spy(), Source()
     fails = [False]
 
@@ -100,7 +107,7 @@ def test_what_was_packed_half_way_does_not_count():
 
     packing.ready()
 
-    assert len(network.given) == 5
+    assert len(network.given) == 2
 
 
 @pytest.mark.parametrize("make", [sr.LSTM, sr.GRUCell, sr.reference.GRU])
@@ -115,7 +122,7 @@ def test_layers_use_it(make):
     after = layer(x)
 
     assert parameters_of(layer).version == version + 1
-    assert bound_layer(layer).ready() is bound_layer(layer).network
+    assert bound_layer(layer).ready() is bound_layer(layer).ready()
     twin = make(3, 4, seed=1)
     twin.load_state_dict(layer.state_dict())
     assert_same_bits(after, twin(x))

@@ -16,7 +16,7 @@ from helpers import CELLS, RECURRENT, Case, make_layer, printed
 from helpers_loops import every
 from simdrnn.layers.tape import recording_of
 
-FLOPS_PER_THREAD = 4e6
+FLOPS_PER_THREAD = 1e6 if sr._core.thread_runtime().startswith("OpenMP") else 4e6
 
 
 def make_plan(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,8 +159,8 @@ def test_explain_tells_what_would_run():
     assert found.forward.hoisted_steps == 0
     assert found.workspace_bytes == layer.workspace_bytes(100, 32)
     assert found.isa == sr.isa.active()
-    weights = 4 * 4 * 128 * (64 + 128)  # packed twice: for forward and for backward
-    assert 2 * weights <= found.packed_bytes <= 2.1 * weights
+    weights = 4 * 4 * 128 * (64 + 128)  # packed for forward alone, until a call is recorded
+    assert weights <= found.packed_bytes <= 1.05 * weights
 
 
 def test_explain_hoists_the_input_product_of_a_lone_row():
@@ -242,6 +244,13 @@ def test_calls_after_a_release_are_right():
     assert_same_bits(layer(x)[0], want)
 
 
+def wait_for_end(thread: int | None) -> None:
+    """Wait until the system has ended a thread: to Python it is gone a little before that."""
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/self/task/{thread}").exists() and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 def test_release_reaches_the_memory_of_other_threads_and_of_ended_ones():
     layer = sr.LSTM(16, 16, seed=0)
     x = np.zeros((10, 4, 16), "float32")
@@ -264,8 +273,10 @@ def test_release_reaches_the_memory_of_other_threads_and_of_ended_ones():
     staying.join()
     ended = threading.Thread(target=work, args=(False,))
     ended.start()
+    number = ended.native_id
     ended.join()
     gc.collect()
+    wait_for_end(number)
     assert sr.release_memory() == 0
 
 

@@ -228,14 +228,15 @@ def test_a_bad_variable_fails_the_import(value):
     ("setting", "wanted"),
     [("", None), ("", 1), ("", 3), ("sr.set_num_threads(1)", None), ("sr.set_num_threads(1)", 2)],
 )
-def test_calls_start_the_threads_they_are_given(setting, wanted):
+def test_calls_start_the_threads_of_the_pool_that_they_are_given(setting, wanted):
     counts = printed(
         program(f"""
         {setting or "pass"}
         before = tasks()
         run({wanted})
         print(tasks() - before + 1, sr.get_num_threads())
-    """)
+    """),
+        SIMDRNN_THREADING="pool",
     )
 
     started, limit = (int(word) for word in counts.split())
@@ -245,7 +246,7 @@ def test_calls_start_the_threads_they_are_given(setting, wanted):
 @pytest.mark.quiet
 @has_affinity
 @has_tasks
-def test_workers_keep_off_the_cpu_of_their_caller():
+def test_workers_of_the_pool_keep_off_the_cpu_of_their_caller():
     counts = printed(
         program("""
         before = set(os.listdir("/proc/self/task"))
@@ -254,7 +255,8 @@ def test_workers_keep_off_the_cpu_of_their_caller():
         run(2)
         (worker,) = set(os.listdir("/proc/self/task")) - before
         print(len(os.sched_getaffinity(0)), len(os.sched_getaffinity(int(worker))))
-    """)
+    """),
+        SIMDRNN_THREADING="pool",
     )
 
     callers, workers = (int(word) for word in counts.split())

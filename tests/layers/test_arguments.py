@@ -161,7 +161,17 @@ OUT = [
     (
         np.lib.stride_tricks.as_strided(floats(T, H), (T, B, H), (4 * H, 0, 4)),
         ValueError,
-        "out: expected an aligned array with a contiguous last axis and distinct elements",
+        "out: expected elements that share no memory, got shape (5, 2, 4) with strides (16, 0, 4)",
+    ),
+    (
+        np.lib.stride_tricks.as_strided(floats(40), (T, B, H), (8, 12, 4)),  # rows overlap
+        ValueError,
+        "out: expected elements that share no memory",
+    ),
+    (
+        np.lib.stride_tricks.as_strided(floats(60), (T, B, H), (12, 36, 4)),  # some rows do
+        ValueError,
+        "out: expected elements that share no memory",
     ),
 ]
 

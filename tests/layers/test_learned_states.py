@@ -35,9 +35,9 @@ def as_state(layer, B):
         for end in ("", "_reverse")[: 1 + layer.bidirectional]
     ]
     members = []
-    for name in ("h_0", "c_0", "n_0", "m_0"):
-        if f"{name}_l0" in layer.parameters():
-            rows = np.stack([getattr(layer, name + end) for end in ends])
+    for name in layer.parameters():
+        if name[1:] == "_0_l0":
+            rows = np.stack([getattr(layer, name[:3] + end) for end in ends])
             members.append(np.repeat(rows[:, None], B, axis=1))
     return tuple(members) if len(members) > 1 else members[0]
 
@@ -77,8 +77,9 @@ def test_they_are_what_a_call_without_state_begins_with(engine, cell, name, patt
     learned = [parameter for parameter in layer.parameters() if parameter[1:3] == "_0"]
     sums = [row.sum(axis=0) for member in as_tuple(passed.state) for row in member]
     for parameter, value in zip(learned, sums, strict=True):
-        assert_close(grads.params[parameter], value, ALLOWED, parameter)
-        assert not passed.params[parameter].any()  # it was not used
+        by_resets = passed.params[parameter]
+        assert_close(grads.params[parameter], value + by_resets, ALLOWED, parameter)
+        assert "reset" in call or not by_resets.any()  # it was not used
 
 
 def test_unbatched_and_single_steps(engine, rng):
@@ -161,17 +162,24 @@ def pieces(layer, x, state, goal, reset):
     return output, part
 
 
-@few(engine=ENGINES, cell=CELLS, goal=["zero", "given", "learned"])
-def test_resets_go_to_the_state_that_is_given(engine, cell, goal, rng):
-    layer = build(engine, cell, "learned-2", bidirectional=False)
+GOALS = [None, "zero", "given", "learned", "own"]
+
+
+@few(engine=ENGINES, cell=CELLS, goal=GOALS, kind=["learned-2", "plain"])
+def test_resets_go_to_the_state_that_is_named(engine, cell, goal, kind, rng):
+    if kind == "plain":
+        layer = make_layer(engine, cell, 2, H, 2, dtype="float64", seed=0)
+    else:
+        layer = build(engine, cell, kind, bidirectional=False)
     x, state, call = draw(layer, "reset", rng)
     other = draw_state(layer, x.shape[1], rng)
-    target = {"zero": other, "given": other, "learned": as_state(layer, x.shape[1])}[goal]
-    if goal == "zero":
-        zeros = tuple(np.zeros_like(one) for one in as_tuple(other))
-        target = zeros if isinstance(other, tuple) else zeros[0]
+    zeros = tuple(np.zeros_like(one) for one in as_tuple(other))
+    zeros = zeros if isinstance(other, tuple) else zeros[0]
+    learned = as_state(layer, x.shape[1]) if kind == "learned-2" else zeros
+    target = {"zero": zeros, "own": other, "given": state}.get(goal, learned)
+    goal = None if kind == "plain" and goal == "learned" else goal
 
-    output, after = layer(x, state, **call, reset_state=other if goal == "given" else goal)
+    output, after = layer(x, state, **call, reset_state=other if goal == "own" else goal)
 
     def row(value, b):
         rows = tuple(one[:, b] for one in as_tuple(value))
@@ -186,16 +194,26 @@ def test_resets_go_to_the_state_that_is_given(engine, cell, goal, rng):
 def test_gradients_are_sorted_by_the_state_they_are_for(engine, rng):
     layer = engine.GRU(2, H, dtype="float64", seed=0)
     x, state, call = draw(layer, "all", rng)
-    together = layer.record(x, state, **call).backward(np.ones((6, 4, H)))
+    together = layer.record(x, state, **call, reset_state="given").backward(np.ones((6, 4, H)))
 
     apart = layer.record(x, state, **call, reset_state=state).backward(np.ones((6, 4, H)))
-    zero = layer.record(x, state, **call, reset_state="zero").backward(np.ones((6, 4, H)))
+    zero = layer.record(x, 0 * state, **call).backward(np.ones((6, 4, H)))
+    none = layer.record(x, **call).backward(np.ones((6, 4, H)))
+    first = np.where(np.arange(6)[:, None] < _first(call["reset"]), 1.0, 0.0)[..., None]
+    begin = layer.record(x, 0 * state, **call).backward(np.ones((6, 4, H)) * first)
 
     assert together.reset_state is None
     assert zero.reset_state is None
+    assert_same_bits(none.state, zero.state)
+    assert_close(zero.state, begin.state, ALLOWED)  # nothing of it goes through a reset
     assert_close(apart.state + apart.reset_state, together.state, ALLOWED)
     assert apart.reset_state.any()
     assert_close(apart.x, together.x, ALLOWED)
+
+
+def _first(reset):
+    """Return at which step each row is reset first; T where it is not."""
+    return np.where(reset.any(axis=0), reset.argmax(axis=0), len(reset))
 
 
 def test_learned_from_the_start_and_at_resets_is_one_thing(engine, rng):
@@ -215,7 +233,7 @@ def test_learned_from_the_start_and_at_resets_is_one_thing(engine, rng):
     ("call", "error", "message"),
     [
         ({"reset_state": "zero"}, ValueError, "reset_state: expected reset= with it, got None"),
-        ({"reset_state": "last"}, ValueError, "reset_state: expected 'zero' or 'learned'"),
+        ({"reset_state": "last"}, ValueError, "reset_state: expected 'zero' or 'learned' or"),
         (
             {"reset_state": "learned"}, ValueError,
             "reset_state: expected a layer with learn_initial_state=True for 'learned'",
@@ -244,10 +262,10 @@ def test_memory_of_the_result_is_not_what_resets_read():
 
 
 @pytest.mark.parametrize("name", ["learned-2", "sum-2", "turned"])
-def test_the_initial_state_itself_is_what_none_means(engine, name, rng):
+def test_the_initial_state_itself_is_what_given_means(engine, name, rng):
     layer = build(engine, "lstm", name, dropout=0.0)
     x, state, call = draw(layer, "all", rng)
-    tapes = [layer.record(x, state, **call, reset_state=goal) for goal in (state, None)]
+    tapes = [layer.record(x, state, **call, reset_state=goal) for goal in (state, "given")]
 
     apart, together = (tape.backward(np.cos(tape.output), state) for tape in tapes)
 

@@ -93,7 +93,10 @@ def test_an_infinite_h_has_reached_no_clip():
 
     assert np.isinf(tape.output).all()
     want = d_h[0, 0, :, None] * made_by(x)[0][0, 0]
-    assert_same_bits(tape.backward(d_h).params["weight_hr_l0"], want)
+    # Backward forms o * tanh(c) by a product, forward by one division: 2.5 units in the last place
+    # each of sigmoid and tanh and one rounding, against 4.3.
+    found = tape.backward(d_h).params["weight_hr_l0"]
+    np.testing.assert_allclose(found, want, rtol=10 * 2.0**-23)
 
 
 # -- bits ------------------------------------------------------------------------------------------
@@ -148,5 +151,5 @@ def test_packed_weights_are_those_of_the_projection():
     sizes = [sr.explain(layer, 10, 10).packed_bytes for layer in (full, projected)]
 
     weights = [4 * 4 * 256 * (64 + 256), 4 * (4 * 256 * (64 + 64) + 64 * 256)]
-    for size, weight in zip(sizes, weights, strict=True):  # for forward and for backward
-        assert 2 * weight <= size <= 2.1 * weight
+    for size, weight in zip(sizes, weights, strict=True):  # for forward
+        assert weight <= size <= 1.05 * weight

@@ -46,9 +46,10 @@ class Row:
 def run_row(layer: Any, row: Row, initial: tuple[Any, ...], hold: bool) -> tuple[Any, Any]:
     """Run one row through a single layer of one direction, segment by segment."""
     output = np.zeros((len(row.x), initial[0].shape[-1]))
+    zeros = tuple(np.zeros_like(member) for member in initial)
     state = initial
-    for times in row.segments():
-        state = initial
+    for number, times in enumerate(row.segments()):
+        state = zeros if number else initial
         for t in times:
             if row.mask[t]:
                 form = state if len(state) > 1 else state[0]

@@ -42,7 +42,7 @@ RESETTING = ("learned-2", "residual-mul", "turned")
 @few(
     engine=ENGINES,
     state=["random", None],
-    reset_state=["random", "zero", "learned"],
+    reset_state=["random", "zero", "learned", "given", None],
     name=RESETTING,
 )
 def test_states_that_resets_go_to(engine, name, reset_state, state):
@@ -51,7 +51,7 @@ def test_states_that_resets_go_to(engine, name, reset_state, state):
     report = sr.gradcheck(layer, 5, 3, **RANDOM, entries=2, state=state, reset_state=reset_state)
 
     assert ("reset_state[1]" in report.tensors) == (reset_state == "random")
-    uses = state is None or reset_state == "learned"
+    uses = state is None or reset_state in ("learned", None)
     assert (report.tensors["h_0_l0"].got != 0) == uses
 
 
@@ -61,7 +61,7 @@ def test_words_for_states_are_checked():
     with pytest.raises(ValueError, match="state: expected 'random', got 'zero'"):
         sr.gradcheck(layer, 3, 2, state="zero")
     with pytest.raises(ValueError, match="reset_state: expected 'random' or 'zero' or 'learned'"):
-        sr.gradcheck(layer, 3, 2, reset="random", reset_state="given")
+        sr.gradcheck(layer, 3, 2, reset="random", reset_state="last")
 
 
 @pytest.mark.parametrize("name", ["reverse-2", "sum-2", "residual-3"])

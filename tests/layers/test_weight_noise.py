@@ -20,7 +20,7 @@ OPTIONS = {
     "noisy": {"weight_noise": 0.3},
     "both": {"weight_dropout": 0.4, "weight_noise": 0.3},
 }
-SOME = ("lstm", "gru_reset_before", "rnn_relu", "lstm_peephole")
+SOME = ("lstm", "gru_reset_before", "rnn_relu", "lstm_peephole", "ctrnn")
 SHAPES = {
     "one": {},
     "deep": {"num_layers": 2, "bidirectional": True, "dropout": 0.3},
@@ -40,7 +40,7 @@ def masks(layer, call=0):
                 dropped = happens(shape, Feature.WEIGHT_DROPOUT, stream, chance, key)
                 scale = layer.dtype.type(1 / (1 - chance))
                 scales[spec.name] = np.where(dropped[0], layer.dtype.type(0), scale)
-            if layer.options.weight_noise:
+            if layer.options.weight_noise and not spec.name.startswith("leak"):
                 drawn = normals(shape, Feature.WEIGHT_NOISE, stream, key, first=number)
                 value = layer.options.weight_noise * drawn.reshape(spec.shape)
                 noise[spec.name] = value.astype(layer.dtype)

@@ -182,6 +182,15 @@ def slstm(layer, x, state, clip):
     return limited(sigmoid(o) * c / n, clip == "hidden_clip"), c, n, m
 
 
+# Song et al. 2016, equations 7 and 8, without noise: x = (1 - a) x + a (W_rec r + W_in u + b),
+# r = f(x).
+def ctrnn(layer, x, state, clip):
+    h, v = state
+    (d_x,), (d_h,) = sums(layer, x, h)
+    v = limited((1 - layer.leak_l0) * v + layer.leak_l0 * (d_x + d_h), clip == "cell_clip")
+    return limited(np.tanh(limited(v, clip == "gate_clip")), clip == "hidden_clip"), v
+
+
 EQUATIONS = {
     "lstm_peephole": lambda *args: lstm_variant(*args, "if"),
     "lstm_coupled_input": lambda *args: lstm_variant(*args, "i"),
@@ -204,6 +213,7 @@ EQUATIONS = {
     "minimal_rnn": minimal_rnn,
     "augru": augru,
     "slstm": slstm,
+    "ctrnn": ctrnn,
 }
 CLIPS = ("none", "gate_clip", "hidden_clip", "cell_clip")
 

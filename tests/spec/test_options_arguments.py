@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
+import simdrnn as sr
 from helpers import CELLS, assert_same_bits, make_layer
 from helpers_loops import every
 from helpers_options import every_option
@@ -193,3 +194,39 @@ def test_single_cells_take_them_and_act_as_a_layer_does_at_inference(engine, cel
         assert_same_bits(state, tuple(member[0] for member in after))
     else:
         assert_same_bits(state, after[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "meant"),
+    [
+        (lambda engine: engine.LSTM(3, 4, layernorm=True), "layer_norm"),
+        (lambda engine: engine.LSTM(3, 4, merge_mode="sum"), "merge"),
+        (lambda engine: engine.GRU(3, 4, residuals=True), "residual"),
+        (lambda engine: engine.GRU(3, 4, learned_initial_state=True), "learn_initial_state"),
+        (lambda engine: engine.LSTM(3, 4, peepholes=True), "peephole"),
+        (lambda engine: engine.LSTMCell(3, 4, peep_hole=True), "peephole"),
+        (lambda engine: engine.MGU(3, 4, forgetbias=1.0), "forget_bias"),
+        (lambda engine: engine.GRU(3, 4, bidirectionl=True), "bidirectional"),
+        (lambda engine: engine.GRU(3, 4, reset_befor=True), "reset_after"),
+    ],
+)
+def test_a_misspelt_argument_is_told_all_there_are(engine, make, meant):
+    with pytest.raises(TypeError, match="unknown option; expected one of") as found:
+        make(engine)
+
+    text = str(found.value)
+    assert meant in text.split("expected one of ")[1].split("; did")[0].split(", ")
+    assert text.endswith(f"; did you mean {meant}?")
+
+
+def test_single_cells_do_not_offer_what_only_layers_have():
+    for cell, layer in ((sr.LSTMCell, sr.LSTM), (sr.GRUCell, sr.GRU)):
+        texts = []
+        for kind in (cell, layer):
+            with pytest.raises(TypeError) as found:
+                kind(3, 4, nonsense=1)
+            texts.append(str(found.value))
+            assert "did you mean" not in texts[-1]
+        for name in ("merge", "residual", "num_layers", "learn_initial_state", "dropout,"):
+            assert f" {name}" not in texts[0]
+            assert f" {name}" in texts[1]

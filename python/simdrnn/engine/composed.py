@@ -6,15 +6,24 @@ them in NumPy, elementwise: so every promise about bits holds as it does for the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
 from simdrnn.engine.merge import join, join_backward
-from simdrnn.engine.protocol import CheckedCall, GradientArrays, Network, TapeArrays
+from simdrnn.engine.protocol import (
+    CheckedCall,
+    GradientArrays,
+    Network,
+    PackedNetwork,
+    ParameterArrays,
+    TapeArrays,
+)
 from simdrnn.engine.random_words import between_layers
 from simdrnn.engine.steps import in_processing_order, real_steps, reversed_run, where_real
+from simdrnn.engine.streaming import Nodes
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
 from simdrnn.validate import Array, dense, readable
@@ -31,6 +40,7 @@ _KEY_STEP = 0x91E10DA5C79E7801
 class Composed:
     """A stack of layers of one cell, put together as a `Structure` says.
 
+    Without weights it is a `Network`; what `pack` returns is a `PackedNetwork`, too.
     What it keeps on the tape stands at its time, also where layers are reversed.
     """
 
@@ -56,9 +66,13 @@ class Composed:
             engine(cell, dtype, size, hidden_size, 1, num_directions, options, projected_size)
             for size in inputs
         ]
+        self.packed: list[PackedNetwork] = []  # of these, once there are weights
         self._inputs, self._dropped = inputs, options.dropout
         self._adds = [structure.residual and size == self._width for size in inputs]
         self.arithmetic = self._networks[0].arithmetic
+        self.version: int | None = None
+        self.made_for: Hashable = None
+        self.beside: Any = None
 
     def token(self) -> Hashable:
         """Return what prepared parameters depend on besides their values."""
@@ -95,16 +109,36 @@ class Composed:
         """Return how many steps `backward` takes at once."""
         return max(network.walked_steps(steps, batch) for network in self._networks)
 
-    def plain_layer(self, x: object, state: object) -> None:
+    def plain_layer(self, x: object, state: object, threads: int = 0) -> None:
         """Return None: there is no short way here."""
 
     def plain_cell(self, x: object, state: object) -> None:
         """Return None: there is no short way here."""
 
-    def set_parameters(self, index: int, *parameters: Any) -> None:
-        """Take the parameters of direction ``index = layer * D + direction``."""
-        layer, direction = divmod(index, self._directions)
-        self._networks[layer].set_parameters(direction, *parameters)
+    def pack(
+        self, passes: Sequence[ParameterArrays], token: Hashable, recorded: bool = False
+    ) -> Composed:
+        """Return the same with these parameters, by ``layer * D + direction``."""
+        packed = copy.copy(self)
+        packed.packed = [
+            network.pack(passes[self._indices(layer)], token, recorded)
+            for layer, network in enumerate(self._networks)
+        ]
+        return packed
+
+    def stream_nodes(
+        self,
+        nodes: Nodes,
+        given: int,
+        state_sizes: tuple[int, ...],
+        initial: tuple[Array, ...] | None,
+    ) -> int:
+        """Add what a step forward in time does, layer by layer, to the nodes of a stream."""
+        for layer, network in enumerate(self.packed):
+            own = None if initial is None else self._of_layer(initial, layer)
+            made = nodes.network(network, given, 1, state_sizes, own)
+            given = nodes.add(made, given) if self._adds[layer] else made
+        return given
 
     def forward(
         self,
@@ -117,10 +151,10 @@ class Composed:
         """Write `output`, as the structure has it, and the final states, S arrays (L*D, B, H)."""
         plan = _Plan(run, self._structure.reverse)
         shape = (*run.x.shape[:2], self._raw)
-        below, last = run.x, len(self._networks) - 1
+        below, last = run.x, len(self.packed) - 1
         if tape is not None:
             tape.outputs.clear()
-        for layer, network in enumerate(self._networks):
+        for layer, network in enumerate(self.packed):
             dropped = self._dropout(run, layer - 1)
             below = below if dropped is None else below * dropped
             if layer == last and not self._structure.apart:
@@ -144,7 +178,7 @@ class Composed:
 
     def _recorded(
         self,
-        network: Network,
+        network: PackedNetwork,
         run: CheckedCall,
         plan: _Plan,
         raw: Array,
@@ -177,14 +211,14 @@ class Composed:
         d_above = self._ordered(run, d_above) if not self._structure.keep_order else d_above
         if gradients.attention is not None:
             gradients.attention[...] = 0.0
-        for layer in reversed(range(len(self._networks))):
+        for layer in reversed(range(len(self.packed))):
             dropped = self._dropout(run, layer - 1)
             below = self._below(run, tape, layer, dropped)
             raw, own = tape.hidden[layer], self._indices(layer)
             direct = gradients.x if layer == 0 and not self._adds[0] else None
             d_below = np.empty(below.shape, self.arithmetic) if direct is None else direct
             found = self._gradients(plan, gradients, d_below, layer)
-            self._networks[layer].backward(
+            self.packed[layer].backward(
                 self._inner(plan, below, layer),
                 TapeArrays(
                     [plan.turn(array) for array in tape.saved[own]],
@@ -220,6 +254,7 @@ class Composed:
             None if whole.attention is None else np.empty_like(whole.attention),
             # Engines take traces in one piece.
             None if trace is None else [dense(plan.turn(one)) for one in trace[own]],
+            whole.add,
         )
 
     def run_of(self, run: CheckedCall, tape: TapeArrays, layer: int) -> CheckedCall:

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
-__all__ = ["CheckedCall", "GradientArrays", "Network", "ParameterArrays", "State", "TapeArrays"]
+__all__ = [
+    "CheckedCall",
+    "GradientArrays",
+    "Network",
+    "PackedNetwork",
+    "ParameterArrays",
+    "State",
+    "TapeArrays",
+]
 
 # What users pass and get: an array where the cell has one state, a tuple where it has more.
 State: TypeAlias = "Array | tuple[Array, ...]"
@@ -70,6 +78,13 @@ class CheckedCall(NamedTuple):
     reset_states: tuple[Array, ...] | None = None
     attention: Array | None = None
 
+    def drawing(self, key: int) -> CheckedCall:
+        """Return the call with what is random drawn by a key; `_replace` takes twice as long."""
+        return CheckedCall(
+            self.x, self.states, self.lengths, self.mask, self.reset, self.hold, True, key,
+            self.num_threads, self.reset_states, self.attention,
+        )  # fmt: skip
+
 
 @dataclass(slots=True)
 class TapeArrays:
@@ -122,6 +137,8 @@ class GradientArrays:
         for the S states after the step, dL/dh with dL/dy_t and after the clips of `step_grad_clip`
         and `step_grad_norm`; then dL/dh as it arrived from later steps, before both. Other steps
         are left as they are.
+    add : True where gradients of parameters are added to what is there, so that their chains go on
+        from call to call; else None.
     """
 
     x: Array | None
@@ -130,10 +147,57 @@ class GradientArrays:
     reset_states: Sequence[Array] | None = None
     attention: Array | None = None
     trace: Sequence[Array] | None = None
+    add: Literal[True] | None = None
+
+
+class PackedNetwork(Protocol):
+    """A network with one version of its weights, run over whole sequences.
+
+    It never changes, so any number of threads may run it, for as long as they have it.
+
+    Attributes
+    ----------
+    version, made_for : the source's version, and the network's `token`; set by who packed it.
+    beside : what else of the parameters belongs to this version.
+    """
+
+    version: int | None
+    made_for: Hashable
+    beside: Any
+
+    def plain_layer(self, x: object, state: object, threads: int = 0) -> tuple[Array, State] | None:
+        """Run a call without options at once; None if any argument needs a closer look.
+
+        `x` is time first; the results are as the front end returns them; 0 threads leave the choice
+        to the engine. An engine that has no such short way always returns None.
+        """
+
+    def plain_cell(self, x: object, state: object) -> State | None:
+        """Run one step of a single cell at once; None as for `plain_layer`."""
+
+    def forward(
+        self,
+        run: CheckedCall,
+        output: Array,
+        final_states: Sequence[Array],
+        *,
+        tape: TapeArrays | None,
+    ) -> None:
+        """Write `output` (T, B, D*H) and the final states, S arrays (L*D, B, H)."""
+
+    def backward(
+        self,
+        run: CheckedCall,
+        tape: TapeArrays,
+        d_output: Array,
+        d_final_states: Sequence[Array],
+        gradients: GradientArrays,
+    ) -> None:
+        """Overwrite `gradients` from those for the output and the final states."""
 
 
 class Network(Protocol):
-    """An engine: a stack of layers of one cell, run over whole sequences.
+    """An engine: a stack of layers of one cell, whatever its weights.
 
     Attributes
     ----------
@@ -166,44 +230,11 @@ class Network(Protocol):
     def walked_steps(self, steps: int, batch: int) -> int:
         """Return how many steps `backward` takes at once: as many are made again, at least."""
 
-    def plain_layer(self, x: object, state: object) -> tuple[Array, State] | None:
-        """Run a call without options at once; None if any argument needs a closer look.
+    def pack(
+        self, passes: Sequence[ParameterArrays], token: Hashable, recorded: bool = False
+    ) -> PackedNetwork:
+        """Return the network with these parameters, by ``layer * D + direction``.
 
-        `x` is time first; the results are as the front end returns them. An engine that has no
-        such short way always returns None.
+        `token` is what `token` returned: all of them are packed for the same. `recorded`: whether
+        backward will follow, so that what it needs may be packed at once. It may be called anyway.
         """
-
-    def plain_cell(self, x: object, state: object) -> State | None:
-        """Run one step of a single cell at once; None as for `plain_layer`."""
-
-    def set_parameters(
-        self,
-        index: int,
-        weight_ih: Array,
-        weight_hh: Array | None,
-        bias_ih: Array | None,
-        bias_hh: Array | None,
-        cell_parameters: Sequence[Array | None] = (),
-        weight_hr: Array | None = None,
-    ) -> None:
-        """Take the parameters of direction ``index = layer * D + direction``."""
-
-    def forward(
-        self,
-        run: CheckedCall,
-        output: Array,
-        final_states: Sequence[Array],
-        *,
-        tape: TapeArrays | None,
-    ) -> None:
-        """Write `output` (T, B, D*H) and the final states, S arrays (L*D, B, H)."""
-
-    def backward(
-        self,
-        run: CheckedCall,
-        tape: TapeArrays,
-        d_output: Array,
-        d_final_states: Sequence[Array],
-        gradients: GradientArrays,
-    ) -> None:
-        """Overwrite `gradients` from those for the output and the final states."""

@@ -14,7 +14,16 @@ import numpy.typing as npt
 
 from simdrnn.validate import Array
 
-__all__ = ["Feature", "between_layers", "call_key", "happens", "multipliers", "normals", "philox"]
+__all__ = [
+    "Feature",
+    "between_layers",
+    "call_key",
+    "happens",
+    "multipliers",
+    "normals",
+    "philox",
+    "uniforms",
+]
 
 # Multipliers and key increments of Philox4x32 (section 4 of the paper).
 _MULTIPLIER_0, _MULTIPLIER_2 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -74,8 +83,12 @@ class Feature(IntEnum):
     RECURRENT = 2
     CANDIDATE = 3
     ZONEOUT = 4  # of h; the other states follow, so that the next number is well behind them
+    STATE_NOISE = 12
     WEIGHT_DROPOUT = 16
     WEIGHT_NOISE = 17
+    SAMPLE = 18
+    MODULE = 19  # dropout as a module of its own
+    GRADIENT_NOISE = 20
 
 
 def _words(
@@ -83,9 +96,11 @@ def _words(
 ) -> Array:
     """Return a word for each place of `shape`: (T, B, F) uint32; `first` is the first step."""
     steps, batch, width = shape
-    t, b, block = np.ogrid[first : first + steps, :batch, : (width + 3) // 4]
+    blocks = (width + 3) // 4
+    t, b, block = np.ogrid[first : first + steps, :batch, :blocks]
     words = philox((block, b, t, feature << 24 | stream), (key & 0xFFFFFFFF, key >> 32))
-    return np.stack(words, axis=-1).reshape(steps, batch, -1)[..., :width]
+    # The size is spelt out: -1 is ambiguous where a dimension is 0.
+    return np.stack(words, axis=-1).reshape(steps, batch, 4 * blocks)[..., :width]
 
 
 def happens(
@@ -176,4 +191,21 @@ def normals(
     radius = np.sqrt(-2.0 * np.log((words[..., ::2] + 0.5) / 2.0**32))
     angle = 2.0 * np.pi * (words[..., 1::2] / 2.0**32)
     pairs = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=-1)
-    return pairs.reshape(steps, batch, -1)[..., :width]
+    return pairs.reshape(words.shape)[..., :width]
+
+
+def uniforms(steps: int, batch: int, key: int) -> Array:
+    """Return (T, B) float64 numbers in [0, 1), each of 53 bits: of two words u, v the upper ones.
+
+    Examples
+    --------
+    >>> some = uniforms(4, 3, key=7)
+    >>> bool((some[:2, :1] == uniforms(2, 1, key=7)).all())
+    True
+    >>> bool((some >= 0).all() and (some < 1).all())
+    True
+    """
+    words = _words((steps, batch, 2), Feature.SAMPLE, 0, key).astype(np.uint64)
+    upper = (words[..., 0] << np.uint64(21)) | (words[..., 1] >> np.uint64(11))
+    numbers: Array = upper * 2.0**-53
+    return numbers

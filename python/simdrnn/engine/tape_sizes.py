@@ -22,10 +22,19 @@ from simdrnn.spec.cell import CellInfo
 from simdrnn.spec.parameters import Sizes
 from simdrnn.validate import Array, as_positive
 
+try:
+    from simdrnn._core import kept_array
+except ImportError:  # the reference does without the compiled part
+    kept_array = np.empty
+
 __all__ = ["TapeSpec"]
 
 # Of all arrays of a list: how many, and the shape of each.
 Shape: TypeAlias = "tuple[int, int, int, int]"
+
+
+# Arrays of as many bytes are worth keeping their memory for the next: below, the C library does.
+_KEPT_BYTES = 2**20
 
 
 class TapeSpec(NamedTuple):
@@ -70,17 +79,18 @@ class TapeSpec(NamedTuple):
     def allocate(self, dtype: np.dtype[Any], output: Array, every: int) -> TapeArrays:
         """Return the arrays that forward fills, unwritten; `output` is one where that will do."""
         steps, batch = output.shape[:2]
-        shapes = self.shapes(steps, batch, every)
-        lists = {
-            name: [np.empty(shape, dtype) for _ in range(count)]
-            for name, (count, *shape) in shapes.items()
-            if name not in ("hidden", "outputs")
-        }
-        count, *shape = shapes["hidden"]
-        hidden = [np.empty(shape, dtype) for _ in range(count - (not self.apart))]
+        shapes, lists = self.shapes(steps, batch, every), {}
+        shapes.pop("outputs", None)  # forward makes these as it goes
+        for name, (count, *shape) in shapes.items():
+            ours = count - 1 if name == "hidden" and not self.apart else count
+            kept = math.prod(shape) * dtype.itemsize >= _KEPT_BYTES
+            make = kept_array if kept else np.empty
+            lists[name] = [make(shape, dtype) for _ in range(ours)]
         if not self.apart:
-            hidden.append(output)
-        return TapeArrays(lists.get("saved", []), hidden, lists.get("checkpoints", []), every)
+            lists["hidden"].append(output)
+        return TapeArrays(
+            lists.get("saved", []), lists["hidden"], lists.get("checkpoints", []), every
+        )
 
     def nbytes(self, engine: Network, steps: int, batch: int, every: int) -> int:
         """Return the bytes of these arrays, as the engine leaves them."""

@@ -129,12 +129,10 @@ class ArgumentChecks:
         else:
             states = self.zeros(batch) if self._learned is None else self._learned.states(batch)
         reset_states = None
-        if reset_state is not None:
-            if reset is None:
-                raise ValueError("reset_state: expected reset= with it, got None")
-            reset_states = self.reset_states(
-                "reset_state", reset_state, batch, layout, from_default=state is None
-            )
+        if reset is not None:
+            reset_states = self.reset_states("reset_state", reset_state, batch, layout)
+        elif reset_state is not None:
+            raise ValueError("reset_state: expected reset= with it, got None")
         if masked_output not in ("zero", "hold"):
             check_choice("masked_output", masked_output, ("zero", "hold"))
         threads = 0
@@ -177,20 +175,28 @@ class ArgumentChecks:
         return array
 
     def reset_states(
-        self, argument: str, value: object, batch: int, layout: Layout, *, from_default: bool
+        self, argument: str, value: object, batch: int, layout: Layout
     ) -> tuple[Array, ...] | None:
-        """Return what resets go to; None where that is the initial state by definition."""
+        """Return what resets go to; None where that is the state of the call.
+
+        By default it is what a call without state begins with: a state that is handed in belongs
+        to the episode that ends.
+        """
+        if value is None:
+            return self.zeros(batch) if self._learned is None else self._learned.states(batch)
         if not isinstance(value, str):
             return self.states(argument, value, batch, layout)
-        check_choice(argument, value, ("zero", "learned"))
+        check_choice(argument, value, ("zero", "learned", "given"))
         if value == "zero":
             return self.zeros(batch)
+        if value == "given":
+            return None
         if self._learned is None:
             raise ValueError(
                 f"{argument}: expected a layer with learn_initial_state=True for 'learned', "
                 "got one without"
             )
-        return None if from_default else self._learned.states(batch)
+        return self._learned.states(batch)
 
     def _sequence(self, x: object) -> tuple[Array, Layout]:
         """Check `x` and view it as (T, B, I)."""

@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 from simdrnn.engine.packing import Packing
-from simdrnn.engine.protocol import Network
+from simdrnn.engine.protocol import Network, PackedNetwork
 from simdrnn.engine.tape_sizes import TapeSpec
 from simdrnn.layers.arguments import ArgumentChecks
-from simdrnn.layers.parametrised import Parameters
+from simdrnn.layers.parameters import Parameters
 from simdrnn.layers.passes import LearnedStates, Passes
 from simdrnn.spec.layer import LayerSpec
+from simdrnn.spec.parameters import ParameterSpec
 
 __all__ = ["BoundLayer", "bound_layer"]
 
@@ -44,10 +45,12 @@ class BoundLayer:
     values : shape of one step's output; `width` is how many numbers that is.
     passes : what each layer and direction is given of the parameters.
     learned_specs : of initial states that are parameters, by state; `learned` makes states of them.
-    network : which may hold parameters of before: see `ready`.
-    ready : returns the network, holding the present parameters.
-    checks : of the arguments of a call.
+    network : whatever its weights.
+    ready : returns the network with the present parameters, a version that never changes. Where
+        there are learned states, what is `beside` it are `checks` with those of this version.
+    checks : of the arguments of a call, with the learned states of the moment.
     tapes : what decides the sizes of its tapes.
+    changes_weights : whether recorded training calls do, at random.
     """
 
     def __init__(self, engine: type[Network], spec: LayerSpec, parameters: Parameters) -> None:
@@ -58,13 +61,20 @@ class BoundLayer:
         self.width = self.sizes.output_size
         self.passes, self.learned_specs = Passes(spec, parameters), spec.learned_states()
         self.network = _network(engine, spec)
-        packing = Packing(self.network, parameters, self.passes.packed)
-        self.ready = packing.ready
         self.learned: LearnedStates | None = None
         if self.learned_specs:
-            self.learned = LearnedStates(self.learned_specs, parameters.arrays)
+            self.learned = LearnedStates(self.learned_specs, parameters.read)
         self.checks = ArgumentChecks(spec, self.learned)
+        # Nothing here leads back to this object: layers go when they are dropped.
+        beside = partial(_checks_of_version, spec, self.learned_specs, parameters)
+        packing = Packing(
+            self.network, parameters, self.passes.packed, beside,
+            partial(self.network.pack, recorded=True),
+        )  # fmt: skip
+        self.ready: Callable[..., PackedNetwork] = packing.ready
         apart = self.structure.apart
+        options = self.options
+        self.changes_weights = bool(options.weight_dropout or options.weight_noise is not None)
         self._owner: Callable[[], object] = _nobody
         self.tapes = TapeSpec(self.info, self.sizes, self.options.saved(self.info).width, apart)
 
@@ -82,6 +92,17 @@ class BoundLayer:
     def copy(self) -> BoundLayer:
         """Return another of the same description and values, with a network of its own."""
         return BoundLayer(self.engine, self.spec, self.parameters.copy())
+
+
+def _checks_of_version(
+    spec: LayerSpec, learned: list[tuple[ParameterSpec, ...]], parameters: Parameters
+) -> ArgumentChecks | None:
+    """Return the checks of calls that begin with the learned states of now, if with any."""
+    if not learned:
+        return None
+    names = [one.name for group in learned for one in group]
+    copies = {name: parameters.arrays[name].copy() for name in names}
+    return ArgumentChecks(spec, LearnedStates(learned, lambda compute: compute(copies)))
 
 
 def _nobody() -> None:

@@ -165,7 +165,9 @@ def _bind(
     chosen, forget_bias = given["options"], given.get("forget_bias")
     if forget_bias is not None and info.keep < 0:
         chosen = chosen | {"forget_bias": forget_bias}  # refused there
-    options = Options.parse(info, chosen, float(dropout), bool(sizes.projected_size))
+    beside = [name for name in given if name not in ("self", "options")]
+    beside += list(Structure.names()) if suffixes else []
+    options = Options.parse(info, chosen, float(dropout), bool(sizes.projected_size), beside)
     norm = options.placement
     if norm is not None and not norm.biases:
         sizes = sizes._replace(bias=False)

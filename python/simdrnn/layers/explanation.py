@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from simdrnn.engine.compiled import Network
+from simdrnn.engine.compiled import Packed, thread_runtime
 from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.validate import MOST_THREADS, as_count, as_lengths, as_positive
+from simdrnn.validate import as_count, as_lengths, as_threads
 
-__all__ = ["Explanation", "PassPlan", "explain"]
+__all__ = ["Explanation", "PassPlan", "explain", "explained"]
 
 # What each schedule of the engine does; csrc/engine/plan.cpp chooses.
 _SCHEDULES = {
@@ -68,20 +68,26 @@ class Explanation:
     ----------
     call : the layer and the sizes, in words.
     isa : instruction set of the kernels.
+    threads : whose threads a second one would be: see `simdrnn.set_threading`.
     tile : rows and columns of the register tile: so many rows of the batch, and gates of hidden
         units, are computed at once.
     forward, backward : how each is cut into work.
-    packed_bytes : the weights in the order the kernels read them, kept until they change.
+    packed_bytes : the weights in the order the kernels read them, kept until they change: what
+        forward reads, and once a call was recorded about as much for backward.
     workspace_bytes : working memory of a call besides arguments, results and tape.
+    weights : how calls find out that packed weights are the present ones; empty for layers of our
+        own, whose parameters cannot be written to unseen.
     """
 
     call: str
     isa: str
+    threads: str
     tile: tuple[int, int]
     forward: PassPlan
     backward: PassPlan
     packed_bytes: int
     workspace_bytes: int
+    weights: str = ""
 
     def __str__(self) -> str:
         """Lay everything out on a few lines."""
@@ -95,9 +101,11 @@ class Explanation:
                 f"            input product {product}",
                 f"  backward  {_broken(self.backward)}",
                 f"            weight gradients once in {self.backward.chunk} steps",
+                f"  threads   {self.threads}",
                 f"  kernels   {self.isa}, register tile {rows} rows x {columns} columns",
                 f"  memory    {_size(self.packed_bytes)} packed weights, "
                 f"{_size(self.workspace_bytes)} workspace",
+                *([f"  weights   {self.weights}"] if self.weights else []),
             )
         )
 
@@ -116,7 +124,7 @@ def explain(
 
     Parameters
     ----------
-    layer : `RNN`, `LSTM` or `GRU` of the compiled engine.
+    layer : `RNN`, `LSTM` or `GRU` of the compiled engine, or a layer of `simdrnn.torch`.
     T, B : steps and batch size of the call.
     lengths : (B,) integers, as in the call: rows of different lengths may be shared differently.
     num_threads : as in the call; None leaves the choice to the engine.
@@ -140,27 +148,43 @@ def explain(
     >>> print(found.forward)  # doctest: +ELLIPSIS
     one thread runs everything, because one thread is allowed ...
     """
+    if not isinstance(layer, RecurrentLayer) and callable(getattr(layer, "explain", None)):
+        found: Explanation = layer.explain(T, B, lengths=lengths, num_threads=num_threads)
+        return found
     _check(layer)
     engine = bound_layer(layer).ready() if isinstance(layer, RecurrentLayer) else None
-    if not isinstance(engine, Network):
+    if not isinstance(engine, Packed):
         raise TypeError(
             f"layer: expected an RNN, LSTM or GRU of the compiled engine, got {_kind(layer)}"
         )
+    workspace = layer.workspace_bytes(T, B)  # refuses sizes no call could have
+    return explained(engine, repr(layer), T, B, lengths, as_threads(num_threads), workspace)
+
+
+def explained(
+    engine: Packed,
+    layer: str,
+    T: int,
+    B: int,
+    lengths: npt.ArrayLike | None,
+    threads: int,
+    workspace: int,
+    weights: str = "",
+) -> Explanation:
+    """Say it of an engine that holds the weights of a layer; `threads` = 0 leaves it the choice."""
     steps, batch = as_count("T", T), as_count("B", B)
-    workspace = layer.workspace_bytes(steps, batch)  # refuses sizes no call could have
     rows = None if lengths is None else as_lengths(lengths, steps, batch)
-    threads = 0
-    if num_threads is not None:
-        threads = min(as_positive("num_threads", num_threads), MOST_THREADS)
     passes = [PassPlan(**engine.explain(steps, batch, way, threads, rows)) for way in (True, False)]
     return Explanation(
-        call=f"{layer!r}, T={steps}, B={batch}",
+        call=f"{layer}, T={steps}, B={batch}",
         isa=engine.isa(),
+        threads=thread_runtime(),
         tile=engine.tile(),
         forward=passes[0],
         backward=passes[1],
         packed_bytes=engine.packed_bytes(),
         workspace_bytes=workspace,
+        weights=weights,
     )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from simdrnn.layers.savable import described, save
+from simdrnn.layers.parameters import Parameters, check_parameter
+from simdrnn.layers.savable import c_handle, described, save
 from simdrnn.spec.parameters import ParameterSpec
-from simdrnn.validate import Array, as_array, as_bool, check_shape
+from simdrnn.validate import Array, as_bool
 
 __all__ = [
     "IncompatibleKeys",
@@ -29,77 +30,6 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Parameters:
-    """Named arrays that cannot change without being noticed.
-
-    The arrays are read-only except inside `update`, and every change raises `version`. So copies
-    of them, packed for a kernel, are never stale.
-
-    Parameters
-    ----------
-    specs : names and shapes, in order.
-    values : by name; copies are taken.
-    dtype : of the arrays.
-    version : to begin with.
-
-    Attributes
-    ----------
-    arrays, views : by name. Views are handed out: nobody can set their flag again.
-    """
-
-    __slots__ = ("arrays", "dtype", "specs", "version", "views")
-
-    def __init__(
-        self,
-        specs: Iterable[ParameterSpec],
-        values: Mapping[str, Any],
-        dtype: np.dtype[Any],
-        version: int = 0,
-    ) -> None:
-        self.specs = {spec.name: spec for spec in specs}
-        self.dtype, self.version = dtype, version
-        self.arrays = {name: np.array(values[name], dtype, order="C") for name in self.specs}
-        for array in self.arrays.values():
-            array.flags.writeable = False
-        self.views = {name: array.view() for name, array in self.arrays.items()}
-
-    @contextmanager
-    def update(self) -> Iterator[dict[str, Array]]:
-        """Lend the writable arrays by name; counts as a change."""
-        arrays = self.arrays
-        try:
-            for array in arrays.values():
-                array.flags.writeable = True
-            yield dict(arrays)
-        finally:
-            for array in arrays.values():
-                array.flags.writeable = False
-            self.version += 1
-
-    def check(self, name: str, value: object, label: str | None = None) -> Array:
-        """Return `value` if it can become the parameter `name`; errors call it `label`."""
-        return _checked(self.specs[name], value, label or name, self.dtype)
-
-    def __reduce__(self) -> tuple[type[Parameters], tuple[Any, ...]]:
-        """Copy and pickle the values, and protect them again."""
-        return Parameters, (list(self.specs.values()), self.copies(), self.dtype, self.version)
-
-    def copies(self) -> dict[str, Array]:
-        """Return copies by name."""
-        return {name: array.copy() for name, array in self.arrays.items()}
-
-    def copy(self) -> Parameters:
-        """Return others of the same values."""
-        return Parameters(self.specs.values(), self.arrays, self.dtype, self.version)
-
-
-def _checked(spec: ParameterSpec, value: object, label: str, dtype: np.dtype[Any]) -> Array:
-    """Return `value` if it can become the parameter of `spec`."""
-    array = as_array(label, value, dtype)
-    check_shape(label, array, spec.letters, spec.shape)
-    return array
-
-
 class Parametrised:
     """Base of what owns parameters: layers, single cells and modules."""
 
@@ -113,6 +43,7 @@ class Parametrised:
     _recorded: int | None = None
 
     save = save
+    c_handle = c_handle
 
     def _construct_with(
         self, cls: type[Parametrised], arguments: Mapping[str, Any], parameters: Mapping[str, Array]
@@ -141,7 +72,7 @@ class Parametrised:
             values = draw()
         else:
             check_names({spec.name: spec for spec in specs}, given)
-            values = {s.name: _checked(s, given[s.name], s.name, self.dtype) for s in specs}
+            values = {s.name: check_parameter(s, given[s.name], s.name, self.dtype) for s in specs}
             del self.__dict__["_given"]
         self._own = Parameters(specs, values, self.dtype)
         return self._own
@@ -149,6 +80,10 @@ class Parametrised:
     def _update_parameters(self) -> AbstractContextManager[dict[str, Array]]:
         """Lend the writable arrays by name, for an optimiser's step; counts as a change."""
         return self._own.update()
+
+    def _hold_parameters(self) -> AbstractContextManager[Any]:
+        """Keep writers of other threads out."""
+        return self._own.hold()
 
     def __getattr__(self, name: str) -> Array:
         """Find parameters by name; only called for what is no ordinary attribute."""
@@ -235,6 +170,10 @@ class Parametrised:
         """Return the constructor's keyword arguments, as JSON values, less initial parameters'."""
         raise TypeError(f"save: expected a layer, a module or a stack, got {type(self).__name__}")
 
+    def _stepped(self) -> dict[str, Any]:
+        """Return what it is to those who step it, as `simdrnn.layers.stepped` has it."""
+        raise ValueError(f"expected a layer, a Linear or a stack, got {type(self).__name__}")
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickling and copying keep: no object that only this version has.
 
@@ -242,10 +181,11 @@ class Parametrised:
         """
         configuration = self._configuration()
         made = {*configuration, *self._made, "dtype", "_own", "_recorded"}
+        version, parameters = self._own.snapshot()
         return {
             "configuration": configuration,
-            "parameters": self.state_dict(),
-            "version": self._own.version,
+            "parameters": parameters,
+            "version": version,
             "recorded": self._recorded,
             "attributes": {name: one for name, one in vars(self).items() if name not in made},
         }
@@ -283,7 +223,7 @@ def restored(
     TypeError, ValueError : an argument or a parameter does not fit.
     """
     made = cls.__new__(cls)
-    made._construct_with(cls, arguments, parameters)
+    cls._construct_with(made, cls, arguments, parameters)
     return made
 
 

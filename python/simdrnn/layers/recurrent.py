@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import Network, State
+from simdrnn.engine.packing import Counter
+from simdrnn.engine.protocol import PackedNetwork, State
 from simdrnn.engine.random_words import call_key
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.constructors import Binding, configuration, construct_layer, shown
 from simdrnn.layers.parametrised import Parametrised
-from simdrnn.layers.recording import Recording, Uses
+from simdrnn.layers.recording import Recording, Uses, copied
 from simdrnn.layers.states import all_states, merged_final
 from simdrnn.layers.tape import Tape
 from simdrnn.spec.options import Options
 from simdrnn.spec.structure import Structure
-from simdrnn.validate import Array, as_bool, as_count
+from simdrnn.validate import MOST_THREADS, Array, as_bool, as_count
 
-__all__ = ["RecurrentLayer"]
+if TYPE_CHECKING:
+    from simdrnn.layers.streaming import Stream
+
+__all__ = ["AtVersion", "RecurrentLayer", "at_version"]
 
 _Flags: TypeAlias = "npt.ArrayLike | None"
 
 _MOST_ROWS = 2**31 - 1  # of a batch: the engine numbers rows with 32 bits
 _MOST_STEPS = 2**45  # of all rows: no input of as many fits in the address space
+
+
+class AtVersion(NamedTuple):
+    """A layer's methods that take a version of its parameters, `BoundLayer.ready` of some moment.
+
+    Behind it come the arguments of a call.
+    """
+
+    call: Callable[..., tuple[Any, ...]]
+    record: Callable[..., Tape]
 
 
 class RecurrentLayer(Parametrised):
@@ -39,7 +53,7 @@ class RecurrentLayer(Parametrised):
     _switches: ClassVar[tuple[str, ...]] = ()
     _cell: ClassVar[Callable[..., str]]
     _fixed = frozenset({"input_size", "hidden_size", "seed", "options", "structure"})
-    _made = _fixed | {"bias", "_bound", "_ready", "_short"}
+    _made = _fixed | {"bias", "_bound", "_calls", "_frozen_copy", "_ready", "_short"}
 
     input_size: int
     hidden_size: int
@@ -52,12 +66,33 @@ class RecurrentLayer(Parametrised):
     options: Options
     structure: Structure
     _bound: BoundLayer
-    _ready: Callable[[], Network]
-    _recorded: int
+    _ready: Callable[..., PackedNetwork]
+    _calls: Counter
+
+    @property
+    def _recorded(self) -> int:
+        """How many training calls were recorded; no two threads have the same."""
+        return self._calls.value
+
+    @_recorded.setter
+    def _recorded(self, count: int) -> None:
+        self._calls = Counter(count)
 
     _construct = construct_layer
     _configuration = configuration
     __repr__ = shown
+
+    def _stages(self, prefix: str = "") -> list[dict[str, Any]]:
+        """Return what it is to those who step it, with names of parameters that begin so."""
+        from simdrnn.layers.stepped import graph_of  # for files alone
+
+        return [graph_of(self._bound, prefix)]
+
+    def _stepped(self) -> dict[str, Any]:
+        """Return what it is to those who step it."""
+        from simdrnn.layers.stepped import chained
+
+        return chained(self.dtype, self.input_size, self._stages())
 
     @overload
     def __call__(
@@ -99,14 +134,16 @@ class RecurrentLayer(Parametrised):
         lengths : (B,) integers in [0, T]: how many steps of each row are real.
         mask : (T, B) bool, laid out like `x`: True where the step is real. At other steps every
             state is carried over.
-        reset : (T, B) bool, laid out like `x`: True where the state is replaced by the initial
-            one before the step is consumed.
+        reset : (T, B) bool, laid out like `x`: True where an episode begins: the state is
+            replaced before the step is consumed, whatever `state` is, by what was learned with
+            ``learn_initial_state=True`` and else by zeros.
         masked_output : ``"zero"`` or ``"hold"``: what a step that is not real outputs, 0 or the
             carried hidden state.
         num_threads : None leaves the choice to the engine. Never changes the result.
         out : where the output is written; it must not overlap `x` or `state`.
-        reset_state : what `reset` goes to: None is the state the call begins with; ``"zero"``;
-            ``"learned"`` with ``learn_initial_state=True``; or a state in the form of `state`.
+        reset_state : what `reset` goes to instead: ``"zero"``; ``"learned"`` with
+            ``learn_initial_state=True``; ``"given"``, the state that the call begins with; or a
+            state in the form of `state`.
         return_all_states : whether to return the states over time, too. The call then keeps what
             a recorded one does.
         attention : (T, B), laid out like `x`: a number for every step and row, for cells that take
@@ -123,7 +160,10 @@ class RecurrentLayer(Parametrised):
             lengths is None
             and mask is None
             and reset is None
-            and num_threads is None
+            and (
+                num_threads is None
+                or (type(num_threads) is int and 0 < num_threads <= MOST_THREADS)
+            )
             and out is None
             and reset_state is None
             and return_all_states is False
@@ -131,12 +171,24 @@ class RecurrentLayer(Parametrised):
             and attention is None
             and self._short
         ):
-            plain = engine.plain_layer(x, state)
+            plain = engine.plain_layer(x, state, num_threads or 0)
             if plain is not None:
                 return plain
+        return self._call(
+            engine, x, state, lengths, mask, reset, masked_output, num_threads, out, reset_state,
+            return_all_states, attention,
+        )  # fmt: skip
+
+    def _call(
+        self, engine: PackedNetwork, x: object, state: object = None, lengths: object = None,
+        mask: object = None, reset: object = None, masked_output: str = "zero",
+        num_threads: int | None = None, out: Array | None = None, reset_state: object = None,
+        return_all_states: bool = False, attention: object = None,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """Run the layer with this version of its parameters."""
         recorded = as_bool("return_all_states", return_all_states)
         bound = self._bound
-        run, layout = bound.checks.check(
+        run, layout = (engine.beside or bound.checks).check(
             x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
             attention,
         )  # fmt: skip
@@ -168,6 +220,7 @@ class RecurrentLayer(Parametrised):
         num_threads: int | None = None,
         reset_state: object = None,
         attention: npt.ArrayLike | None = None,
+        copy: bool = False,
     ) -> Tape:
         """Run the layer and keep what back-propagation needs.
 
@@ -181,7 +234,10 @@ class RecurrentLayer(Parametrised):
             chooses the spacing of least memory. Not together with `checkpoint_every`.
         x, state, lengths, mask, reset, masked_output, num_threads, reset_state, attention : as when
             calling the layer. The tape refers to `x`, `state`, `mask`, `reset`, `reset_state` and
-            `attention`: leave them as they are until the last `Tape.backward`.
+            `attention`: leave them as they are until the last `Tape.backward`, which notices if
+            one of them was written to.
+        copy : whether the tape keeps copies of these instead, so that the caller's arrays may be
+            written to, as a buffer that the next batch is read into.
 
         Returns
         -------
@@ -204,28 +260,100 @@ class RecurrentLayer(Parametrised):
         True
         """
         as_bool("training", training)
-        bound = self._bound
-        run, layout = bound.checks.check(
-            x, state, lengths, mask, reset, masked_output, num_threads, reset_state,
-            attention,
+        return self._record(
+            None, x, state, training, lengths, mask, reset, masked_output, checkpoint_every,
+            memory_budget, num_threads, reset_state, attention, as_bool("copy", copy),
         )  # fmt: skip
-        every = bound.tapes.decide(bound.network, run, checkpoint_every, memory_budget)
-        changed = None
-        if training:
-            key = call_key(self.seed, self._recorded)
-            self._recorded += 1
-            run = run._replace(training=True, key=key)
-            if self.options.weight_dropout or self.options.weight_noise is not None:
-                from simdrnn.layers.weight_noise import ChangedWeights
 
-                changed = ChangedWeights.draw(bound, key)
+    def _record(
+        self, engine: PackedNetwork | None, x: object, state: object = None,
+        training: bool = True, lengths: object = None, mask: object = None, reset: object = None,
+        masked_output: str = "zero", checkpoint_every: int | None = None,
+        memory_budget: int | None = None, num_threads: int | None = None,
+        reset_state: object = None, attention: object = None, copy: bool = False,
+    ) -> Tape:  # fmt: skip
+        """Record the layer with this version of its parameters, or with the present one."""
+        bound = self._bound
+        changing = training and bound.changes_weights  # then the version is what is drawn
+        if engine is None and not changing:
+            engine = self._ready(True)  # once for the whole call
+        arguments = (
+            x, state, lengths, mask, reset, masked_output, num_threads, reset_state, attention,
+        )  # fmt: skip
+        checks = bound.checks if engine is None else engine.beside or bound.checks
+        run, layout = checks.check(*arguments)
+        every = bound.tapes.decide(bound.network, run, checkpoint_every, memory_budget)
+        key = call_key(self.seed, self._calls.take()) if training else 0
+        changed = None
+        if engine is None or changing:
+            from simdrnn.layers.weight_noise import ChangedWeights
+
+            changed = ChangedWeights.draw(bound, key)
+            engine = changed.bound.ready(True)
+            if engine.beside:  # learned states of that very version
+                run, layout = engine.beside.check(*arguments)
+        run = copied(run) if copy else run
+        run = run.drawing(key) if training else run
         output = np.empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
         arrays = bound.tapes.allocate(self.dtype, output, every)
         final = tuple([np.empty_like(initial) for initial in run.states])
-        used, version = bound if changed is None else changed.bound, bound.parameters.version
-        used.ready().forward(run, output, final, tape=arrays)
+        engine.forward(run, output, final, tape=arrays)
         uses = Uses.of(self.structure.learn_initial_state, state, reset_state)
-        return Tape(Recording(bound, run, layout, arrays, output, final, uses, version, changed))
+        return Tape(
+            Recording(
+                bound, run, layout, arrays, output, final, uses, engine, changed, copies=copy
+            )
+        )  # fmt: skip
+
+    @property
+    def _at_version(self) -> AtVersion:
+        """How the layer is called by who has taken a version of its parameters."""
+        return AtVersion(self._called, self._record)
+
+    def _called(
+        self, engine: PackedNetwork, x: Array, state: object, **options: Any
+    ) -> tuple[Any, ...]:
+        """Run the layer with this version, by the short way where that will do."""
+        plainly = options["masked_output"] == "zero" and all(
+            value is None or value is False or name == "masked_output"
+            for name, value in options.items()
+        )
+        if self._short and plainly:
+            plain = engine.plain_layer(x, state)
+            if plain is not None:
+                return plain
+        return self._call(engine, x, state, **options)
+
+    def stream(self, batch_size: int = 1, num_threads: int = 1) -> Stream:
+        """Return a stream: the layer as it is now, fed as its input arrives.
+
+        Parameters
+        ----------
+        batch_size : B, rows whose states the stream keeps.
+        num_threads : how many threads a call of the stream may use. Never changes the result.
+
+        Returns
+        -------
+        Stream with `step`, `feed`, `state`, `reset` and `clone`. Later changes of the parameters
+        do not reach it. Streams of the same version share its packed weights, and a copy of the
+        parameters, which is what is pickled.
+
+        Raises
+        ------
+        ValueError : the layer is bidirectional or reversed: its outputs depend on what has not
+            arrived yet.
+
+        Examples
+        --------
+        >>> import numpy as np, simdrnn as sr
+        >>> stream = sr.LSTM(3, 4, seed=0).stream(batch_size=2)
+        >>> x, y = np.ones((2, 3), "float32"), np.empty((2, 4), "float32")
+        >>> stream.step(x, out=y) is y
+        True
+        """
+        from simdrnn.layers.streaming import frozen_layer, open_stream
+
+        return open_stream(frozen_layer(self, self._bound), batch_size, num_threads)
 
     def last_output(self, state: object) -> Array:
         """Return the output at each row's last real step, of each direction, as they merge.
@@ -286,3 +414,8 @@ class RecurrentLayer(Parametrised):
         return self._bound.network.workspace_bytes(
             steps, batch, as_bool("training", training), every
         )
+
+
+def at_version(layer: RecurrentLayer) -> AtVersion:
+    """Return how a layer is called by who has taken a version of its parameters."""
+    return layer._at_version

@@ -6,7 +6,19 @@ from typing import Any
 
 from simdrnn._version import __version__
 
-__all__ = ["FORMAT", "described", "document_of", "go_on", "recorded_calls", "save"]
+__all__ = [
+    "FORMAT",
+    "c_handle",
+    "described",
+    "document_of",
+    "go_on",
+    "handle_for_c",
+    "recorded_calls",
+    "save",
+    "save_for_c",
+    "stepped_stages",
+    "whole_document",
+]
 
 FORMAT = 1  # of the description; a reader refuses what is newer
 
@@ -17,7 +29,8 @@ def save(self: Any, path: Any) -> None:
     Parameters
     ----------
     path : str or path-like. Its ending chooses the format: ``.safetensors``, which needs the
-        package of that name, or ``.npz``. A file that is there is replaced, at once.
+        package of that name, ``.npz``, or ``.simdrnn``: what the first is, for programs in C,
+        which read both. A file that is there is replaced, at once.
 
     Raises
     ------
@@ -36,10 +49,80 @@ def save(self: Any, path: Any) -> None:
     ...     load(f"{folder}/gru.npz")
     GRU(3, 4, bidirectional=True, dtype='float64', merge='sum')
     """
-    from simdrnn import files  # with zipfile, json and secrets, which importing does without
+    with self._hold_parameters():  # what is written is of one version, whoever trains meanwhile
+        _files().write(path, whole_document(document_of(self)), self.parameters(), _stepped(self))
 
-    document = {"format": FORMAT, "version": __version__, **self._document()}
-    files.write(path, document, self.parameters())
+
+def c_handle(self: Any) -> Any:
+    """Return the model of now for functions in C: what ``simdrnn_model_of`` takes in an extension.
+
+    It is a copy, which nothing changes, packed for the instruction set of the moment; any number of
+    streams may be opened of it, by any threads. See ``docs/c_api.md``.
+
+    Returns
+    -------
+    A capsule named ``"simdrnn_model"``, which owns the model.
+
+    Raises
+    ------
+    TypeError : its class is none of `simdrnn`.
+    ValueError : it cannot be stepped, as a bidirectional layer.
+
+    Examples
+    --------
+    >>> import simdrnn as sr
+    >>> type(sr.GRU(3, 4).c_handle()).__name__
+    'PyCapsule'
+    >>> sr.GRU(3, 4, bidirectional=True).c_handle()
+    Traceback (most recent call last):
+    ValueError: bidirectional: expected False, got a layer that needs the steps to come
+    """
+    with self._hold_parameters():
+        return _files().c_model(
+            whole_document(document_of(self)), self.parameters(), self._stepped()
+        )
+
+
+def save_for_c(path: Any, arrays: Any, stepped: dict[str, Any]) -> None:
+    """Write a file that programs in C read, and `simdrnn.load` does not."""
+    _files().write(path, None, arrays, stepped)
+
+
+def handle_for_c(arrays: Any, stepped: dict[str, Any]) -> Any:
+    """Return the capsule of such a file's model."""
+    return _files().c_model(None, arrays, stepped)
+
+
+def stepped_stages(owner: Any, prefix: str) -> list[dict[str, Any]]:
+    """Return the stages that an object of ours is to those who step it.
+
+    Names of parameters begin with `prefix`.
+    """
+    stages: list[dict[str, Any]] = owner._stages(prefix)
+    return stages
+
+
+def _files() -> Any:
+    """Import what brings zipfile, json and secrets, which importing does without."""
+    from simdrnn import files
+
+    return files
+
+
+def whole_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file says of an object of ours beside its parameters."""
+    return {"format": FORMAT, "version": __version__, **document}
+
+
+def _stepped(owner: Any) -> dict[str, Any]:
+    """Return what a file says to those who step the object, or why it cannot be stepped."""
+    from simdrnn.layers.stepped import refused
+
+    try:
+        found: dict[str, Any] = owner._stepped()
+    except ValueError as error:
+        return refused(error)
+    return found
 
 
 def described(owner: object, configuration: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import CheckedCall, Network, State
+from simdrnn.engine.protocol import CheckedCall, PackedNetwork, State
 from simdrnn.layers.arguments import Layout
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.constructors import (
@@ -71,7 +71,7 @@ class RecurrentCell(Parametrised):
     options: Options
     structure: Structure
     _bound: BoundLayer
-    _ready: Callable[[], Network]
+    _ready: Callable[[], PackedNetwork]
 
     _construct = construct_cell
     _configuration = configuration

@@ -17,7 +17,9 @@ class Tape:
     ----------
     output : (T, B, D*H) laid out like ``x``; read-only, because `backward` reads it. With `merge`
         other than ``"concat"``, (T, B, H) or (T, B, 2, H).
-    state : final state, in the form of the layer's state.
+    state : final state, in the form of the layer's state; read-only, because `last_output` and
+        `backward` read it. To change some rows of it, take a copy; to begin some of them anew,
+        hand it to the next call with ``reset=``.
     checkpoint_every : steps between checkpoints; None where everything is kept.
     nbytes : bytes the tape keeps for `backward`: the output of every layer, the last of which is
         ``output``, and either what each step saves or checkpoints.
@@ -45,7 +47,7 @@ class Tape:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.output = recording.layout.caller(recording.output.view())  # of a flag nobody can set
-        self.state = recording.layout.caller_state(recording.final)
+        self.state = recording.layout.caller_state(tuple([one.view() for one in recording.final]))
 
     @property
     def checkpoint_every(self) -> int | None:
@@ -102,7 +104,9 @@ class Tape:
 
         Raises
         ------
-        ValueError : the layer's parameters changed after it was recorded.
+        ValueError : the thread that recorded it has changed the layer's parameters since; or an
+            argument of the call changed, which the tape refers to: `x`, the states, `mask`, `reset`
+            or `attention`.
         """
         return self._recording.backward(d_output, d_state, d_last_output)
 

@@ -27,25 +27,30 @@ class ChangedWeights:
     Attributes
     ----------
     bound : a copy of the layer, with a network of its own, that holds the changed weights.
+    version : of the layer's parameters that were changed.
     dropped : which recurrent weights were dropped, bool arrays by the parameters' names.
     """
 
     bound: BoundLayer
+    version: int
     dropped: Mapping[str, Array]
 
     @classmethod
     def draw(cls, bound: BoundLayer, key: int) -> ChangedWeights:
         """Change the weights of one call, whose random numbers `key` decides.
 
-        Noise comes first, so what is dropped is 0. Learned initial states are no weights.
+        Noise comes first, so what is dropped is 0. Learned initial states are no weights, and what
+        must be positive is no sum of such.
         """
         chance, deviation = bound.options.weight_dropout, bound.options.weight_noise
         changed, dropped = bound.copy(), {}
+        spared = tuple(own.name for own in bound.info.own if own.positive)
+        version = changed.parameters.version
         with changed.parameters.update() as arrays:
             for stream, names in enumerate(bound.passes.names):
                 for number, name in enumerate(names):
                     array = arrays[name]
-                    if deviation is not None:
+                    if deviation is not None and not name.startswith(spared):
                         noise = _noise(array.shape, number, stream, deviation, key)
                         array += noise.astype(array.dtype)
                     if chance and name.startswith("weight_hh"):
@@ -54,7 +59,7 @@ class ChangedWeights:
                         )
                         dropped[name] = mask[0]
                         _drop(array, mask[0], chance)
-        return cls(changed, dropped)
+        return cls(changed, version, dropped)
 
     def backward(self, params: Mapping[str, Array]) -> None:
         """Take gradients for the changed weights, by name, to those for the layer's, in place."""

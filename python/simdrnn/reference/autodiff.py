@@ -245,7 +245,7 @@ def _sum_to(gradient: Array, shape: tuple[int, ...]) -> Array:
 
 def _of_mean(d: Array, y: Array, x: Array, *_: Any) -> Array:
     """Divide the gradient of a mean among its elements."""
-    return np.broadcast_to(d * (d.size / x.size), x.shape)
+    return np.broadcast_to(d * (d.size / max(x.size, 1)), x.shape)
 
 
 def _where(condition: Array, chosen: Any, other: Any) -> Array:

@@ -26,12 +26,13 @@ class Elman:
         ("h", "tanh"),
         common=True,
         layer="RNN",
+        noisy=True,
     )
 
     @staticmethod
     def forward(pre: Arrays, state: Arrays, p: StepOptions) -> tuple[Arrays, Arrays]:
         """Take one step: `pre` and h (B, H) to h'. Nothing is saved: h' is enough."""
-        return (p.activate(0, pre[0]),), ()
+        return (p.activate(0, p.noisy(pre[0])),), ()
 
 
 class ElmanRelu(Elman):
@@ -41,6 +42,7 @@ class ElmanRelu(Elman):
         "rnn_relu",
         ("h", "relu"),
         common=True,
+        noisy=True,
     )
 
 

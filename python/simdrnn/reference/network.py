@@ -5,7 +5,8 @@ Everything is computed in float64, whatever the layer's dtype; only results are 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import copy
+from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -44,6 +45,7 @@ _MODULES = (
     "fast_grnn",
     "ran",
     "minimal_rnn",
+    "ctrnn",
 )
 
 CELLS: dict[str, Cell] = {
@@ -54,7 +56,10 @@ CELLS: dict[str, Cell] = {
 
 
 class Network:
-    """A stack of layers of one cell; see `simdrnn.engine.protocol.Network`."""
+    """A stack of layers of one cell; see `simdrnn.engine.protocol.Network`.
+
+    What `pack` returns is a `PackedNetwork`, too.
+    """
 
     arithmetic: np.dtype[Any] = np.dtype(np.float64)
 
@@ -74,7 +79,10 @@ class Network:
         self._hidden_size, self._h_size = hidden_size, projected_size or hidden_size
         self._num_layers, self._num_directions = num_layers, num_directions
         self._options = options
-        self._weights: dict[int, Weights] = {}
+        self.weights: dict[int, Weights] = {}
+        self.version: int | None = None
+        self.made_for: Hashable = None
+        self.beside: Any = None
 
     def token(self) -> Hashable:
         """Return None: prepared parameters depend on nothing but their values."""
@@ -101,27 +109,26 @@ class Network:
         """Return all: one direction's saved values are made again together."""
         return max(steps, 1)
 
-    def plain_layer(self, x: object, state: object) -> None:
+    def plain_layer(self, x: object, state: object, threads: int = 0) -> None:
         """Return None: there is no short way here."""
 
     def plain_cell(self, x: object, state: object) -> None:
         """Return None: there is no short way here."""
 
-    def set_parameters(
-        self,
-        index: int,
-        weight_ih: Array,
-        weight_hh: Array | None,
-        bias_ih: Array | None,
-        bias_hh: Array | None,
-        cell_parameters: Sequence[Array | None] = (),
-        weight_hr: Array | None = None,
-    ) -> None:
-        """Take the parameters of one direction, as float64 and by gate."""
-        arrays = ParameterArrays(
-            weight_ih, weight_hh, bias_ih, bias_hh, tuple(cell_parameters), weight_hr
-        )
-        self._weights[index] = Weights.by_gate(arrays, self._cell.info, self._hidden_size)
+    def pack(
+        self, passes: Sequence[ParameterArrays], token: Hashable, recorded: bool = False
+    ) -> Network:
+        """Return the same with these parameters, by ``layer * D + direction``."""
+        return self.with_weights(dict(enumerate(passes)))
+
+    def with_weights(self, passes: Mapping[int, ParameterArrays]) -> Network:
+        """Return the same with copies of some directions' parameters, in float64 and by gate."""
+        packed = copy.copy(self)
+        packed.weights = {
+            index: Weights.by_gate(arrays, self._cell.info, self._hidden_size)
+            for index, arrays in passes.items()
+        }
+        return packed
 
     def forward(
         self,
@@ -181,7 +188,8 @@ class Network:
                 targets = (*wanted[:4], wanted.weight_hr, *wanted.cell_parameters)
                 for target, value in zip(targets, values, strict=True):
                     if target is not None and value is not None:
-                        target[...] = value.reshape(target.shape)
+                        before = target if gradients.add else 0
+                        target[...] = before + value.reshape(target.shape)
             d_above = d_below * self._dropout(run, layer)
         if gradients.x is not None:
             gradients.x[...] = d_above
@@ -221,7 +229,7 @@ class Network:
         steps = Steps.of(run, reverse=bool(index % self._num_directions))
         initial = _of_index(run.states, index)
         reset = initial if run.reset_states is None else _of_index(run.reset_states, index)
-        weights = self._weights[index]
+        weights = self.weights[index]
         noise = self.noise_of(run, index)
         beside = np.empty((0, *run.x.shape[:2])) if run.attention is None else run.attention[None]
         kind = Pass if self._options.placement is None else NormalisedPass

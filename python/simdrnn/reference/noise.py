@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.engine.random_words import Feature, happens, multipliers
+from simdrnn.engine.random_words import Feature, happens, multipliers, normals
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
@@ -19,6 +19,7 @@ class StepNoise(NamedTuple):
 
     recurrent: Array | None
     candidate: Array | None
+    state: Array | None
     update: tuple[Any, ...]
 
     def seen(self, h: Array) -> Array:
@@ -42,12 +43,14 @@ class Noise:
     recurrent : (G, B, H) or (1, B, H), of h on its way into the recurrent product of each gate or
         of all; None: it is not dropped.
     candidate : (T, B, H) of the candidate on its way into the state, or None.
+    state : (T, B, H) added to the state, before the leak is reckoned with; or None.
     update : for each state the new value's share, (T, B, H) or one number; the old one has the
         rest. None where there is no zoneout.
     """
 
     recurrent: Array | None
     candidate: Array | None
+    state: Array | None
     update: tuple[Any, ...] | None
 
     @classmethod
@@ -83,13 +86,16 @@ class Noise:
         recurrent = kept[Feature.RECURRENT]
         if recurrent is not None:  # gate after gate
             recurrent = recurrent.reshape(batch, masks, state_sizes[0]).swapaxes(0, 1)
+        noise, deviation = None, options.state_noise
+        if deviation is not None and training:  # the engine has it in the layer's dtype
+            noise = float(dtype.type(deviation)) * normals(shape, Feature.STATE_NOISE, stream, key)
         update = None
         if options.keeps_carried(states):
             update = tuple(
                 _update((*shape[:2], n), k, stream, p, training=training, key=key, dtype=dtype)
                 for k, (n, p) in enumerate(zip(state_sizes, options.zoneouts(states), strict=True))
             )
-        return cls(recurrent, kept[Feature.CANDIDATE], update)
+        return cls(recurrent, kept[Feature.CANDIDATE], noise, update)
 
     def of_times(self, times: slice) -> Noise:
         """Return the multipliers of some of the times, or of all in another order."""
@@ -97,7 +103,8 @@ class Noise:
         if update is not None:
             update = tuple(u[times] if isinstance(u, np.ndarray) else u for u in update)
         candidate = None if self.candidate is None else self.candidate[times]
-        return Noise(self.recurrent, candidate, update)
+        state = None if self.state is None else self.state[times]
+        return Noise(self.recurrent, candidate, state, update)
 
     def of_rows(self, rows: Array) -> Noise:
         """Return the multipliers of some rows of the batch."""
@@ -107,6 +114,7 @@ class Noise:
         return Noise(
             None if self.recurrent is None else self.recurrent[:, rows],
             None if self.candidate is None else self.candidate[:, rows],
+            None if self.state is None else self.state[:, rows],
             update,
         )
 
@@ -116,6 +124,7 @@ class Noise:
         return StepNoise(
             None if self.recurrent is None else self.recurrent[:, rows],
             None if self.candidate is None else self.candidate[t, rows],
+            None if self.state is None else self.state[t, rows],
             tuple(u[t, rows] if isinstance(u, np.ndarray) else u for u in update),
         )
 

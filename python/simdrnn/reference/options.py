@@ -35,17 +35,20 @@ class StepOptions:
     ----------
     options : of the layer.
     candidate : (B, H) what dropout multiplies the candidate by, or None.
+    noise : (B, H) on the state, of the deviation that the layer has, or None.
     """
 
-    def __init__(self, options: Options, candidate: Array | None = None) -> None:
-        self._options, self._candidate = options, candidate
+    def __init__(
+        self, options: Options, candidate: Array | None = None, noise: Array | None = None
+    ) -> None:
+        self._options, self._candidate, self._noise = options, candidate, noise
         self._activations = [activation_of(named) for named in options.activations]
 
-    def with_candidate(self, candidate: Array | None) -> StepOptions:
-        """Return the options of a step that multiplies its candidate by that."""
-        if candidate is None and self._candidate is None:
+    def drawn(self, candidate: Array | None, noise: Array | None) -> StepOptions:
+        """Return the options of a step for which that was drawn."""
+        if candidate is None and noise is None:
             return self
-        return StepOptions(self._options, candidate)
+        return StepOptions(self._options, candidate, noise)
 
     def activate(self, gate: int, argument: Array) -> Array:
         """Activate a gate's argument, clipped by ``gate_clip``."""
@@ -58,6 +61,10 @@ class StepOptions:
     def drop(self, candidate: Array) -> Array:
         """Drop the candidate on its way into the state."""
         return candidate if self._candidate is None else candidate * self._candidate
+
+    def noisy(self, state: Array, leak: Array | float = 1.0) -> Array:
+        """Add the noise of the step to a state, in whose update the drive has the share `leak`."""
+        return state if self._noise is None else state + np.sqrt(2.0 * leak) * self._noise
 
     def clip_cell(self, c: Array) -> Array:
         """Clip c after its update."""

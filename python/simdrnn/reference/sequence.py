@@ -115,7 +115,7 @@ class Pass:
         self, of_x: Array, state: Arrays, noise: StepNoise, beside: Arrays
     ) -> tuple[Arrays, Arrays]:
         """Take one step, given W x (G, B, H): return the next states and what is kept of it."""
-        p = self._step_options.with_candidate(noise.candidate)
+        p = self._step_options.drawn(noise.candidate, noise.state)
         made, kept = self._step(of_x, state, p, noise, beside)
         made = (project(self.weights.projection, made[0], self.options), *made[1:])
         following = noise.mix(made, state)

@@ -1,4 +1,4 @@
-"""Regularisers: penalties on parameters and outputs, with their gradients, and max-norm.
+"""Regularisers: penalties on parameters and outputs, max-norm, and constraints on weights.
 
 >>> import numpy as np, simdrnn as sr
 >>> layer, x = sr.LSTM(3, 4, seed=0), np.ones((5, 2, 3), "float32")
@@ -15,11 +15,17 @@ Everything is computed in float64, and returned in the dtype of the layer.
 from __future__ import annotations
 
 from simdrnn.regularizers.activations import OutputPenalty, activation, temporal_activation
+from simdrnn.regularizers.connectivity import Bounded, Connectivity, Constraint, Dale, Fixed
 from simdrnn.regularizers.constraints import max_norm_
 from simdrnn.regularizers.names import Penalty, add_
 from simdrnn.regularizers.weights import l1, l2, orthogonality
 
 __all__ = [
+    "Bounded",
+    "Connectivity",
+    "Constraint",
+    "Dale",
+    "Fixed",
     "OutputPenalty",
     "Penalty",
     "activation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdrnn.regularizers.names import Names, chosen, gates_of
-from simdrnn.training.trainable import Trainable, lend
+from simdrnn.training.trainable import Trainable, kept_still, lend
 from simdrnn.validate import Array, as_positive_number, check_choice
 
 __all__ = ["max_norm_"]
@@ -53,6 +53,12 @@ def max_norm_(layer: Trainable, limit: float, names: Names = "weight*", *, per: 
     """
     largest = as_positive_number("limit", limit)
     check_choice("per", per, ("row", "unit"))
+    with kept_still(layer):  # what is read and what is written are of one version
+        return _shorten(layer, largest, names, per)
+
+
+def _shorten(layer: Trainable, largest: float, names: Names, per: str) -> int:
+    """Do what `max_norm_` says, while no other thread writes."""
     shortened: dict[str, Array] = {}
     count = 0
     for name, array in chosen(layer, names).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.gradients import Gradients
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.layers.single_step import RecurrentCell
-from simdrnn.training.trainable import Trainable
-from simdrnn.validate import Array, as_array, check_shape
+from simdrnn.layers.snapshots import is_snapshot
+from simdrnn.stack.stack import Stack
+from simdrnn.training.trainable import Trainable, frozen_names, kept_still
+from simdrnn.validate import Array, as_array, check_distinct_elements, check_shape
 
 __all__ = ["Names", "Penalty", "add_", "chosen", "gates_of", "matrices_of", "penalise"]
 
@@ -34,11 +36,11 @@ class Penalty(NamedTuple):
 
 
 def chosen(layer: Trainable, names: Names) -> dict[str, Array]:
-    """Return the parameters whose names match, in the layer's order.
+    """Return the parameters whose names match, in the layer's order; none that are frozen.
 
     Parameters
     ----------
-    layer : a recurrent layer, a cell, or a module such as `Linear`.
+    layer : a recurrent layer, a cell, a module such as `Linear`, or a model.
     names : a pattern, or several, each of which must match a name: ``*`` is any text, as in a
         shell.
 
@@ -58,11 +60,33 @@ def chosen(layer: Trainable, names: Names) -> dict[str, Array]:
         if not any(fnmatchcase(name, pattern) for name in parameters):
             known = ", ".join(parameters)
             raise ValueError(f"names: expected patterns of some of {known}, got {pattern!r}")
+    frozen = frozen_names(layer)
     return {
         name: array
         for name, array in parameters.items()
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
+        if name not in frozen and any(fnmatchcase(name, pattern) for pattern in patterns)
     }
+
+
+def _member(owner: Any, name: str) -> tuple[Any, str]:
+    """Return the layer or module within a stack or model that has a parameter, and its name there.
+
+    Examples
+    --------
+    >>> import simdrnn as sr
+    >>> model = sr.Model(rnn=sr.Stack([sr.GRU(2, 3), sr.LSTM(3, 3)]))
+    >>> _member(model, "rnn.1.weight_hh_l0")
+    (LSTM(3, 3), 'weight_hh_l0')
+    """
+    prefix, _, inner = name.partition(".")
+    if isinstance(owner, Stack):
+        layer = {str(index): layer for index, layer in enumerate(owner.layers)}.get(prefix)
+        gate = inner.startswith("gate.")
+        return (owner, name) if layer is None or gate else (layer, inner)
+    parts = getattr(owner, "parts", None)
+    if isinstance(parts, Mapping) and prefix in parts:
+        return _member(parts[prefix], inner)
+    return owner, name
 
 
 def gates_of(layer: Trainable, name: str, parameter: Array) -> int:
@@ -70,6 +94,7 @@ def gates_of(layer: Trainable, name: str, parameter: Array) -> int:
 
     A gate has H rows, but in what all units share: that is one number.
     """
+    layer, name = _member(layer, name)
     if not isinstance(layer, (RecurrentLayer, RecurrentCell)) or name.startswith("weight_hr"):
         return 1
     return max(1, len(parameter) // layer.hidden_size)
@@ -77,6 +102,7 @@ def gates_of(layer: Trainable, name: str, parameter: Array) -> int:
 
 def matrices_of(layer: Trainable, name: str, parameter: Array) -> int:
     """Return how many matrices do: of a recurrent weight, each head has its own."""
+    layer, name = _member(layer, name)
     if isinstance(layer, (RecurrentLayer, RecurrentCell)) and name.startswith("weight_hh"):
         return gates_of(layer, name, parameter) * bound_layer(layer).sizes.heads
     return gates_of(layer, name, parameter)
@@ -87,10 +113,11 @@ def penalise(
 ) -> Penalty:
     """Add up a penalty of single parameters, given as float64 with their names."""
     value, params = 0.0, {}
-    for name, array in chosen(layer, names).items():
-        term, gradient = penalty(name, array.astype(np.float64))
-        value += term
-        params[name] = gradient.astype(array.dtype)
+    with kept_still(layer):  # value and gradients of one version
+        for name, array in chosen(layer, names).items():
+            term, gradient = penalty(name, array.astype(np.float64))
+            value += term
+            params[name] = gradient.astype(array.dtype)
     return Penalty(value, params)
 
 
@@ -131,6 +158,9 @@ def add_(grads: Gradients | Mapping[str, Array], *penalties: Penalty | Mapping[s
             target = params[name]
             if not isinstance(target, np.ndarray) or not target.flags.writeable:
                 raise ValueError(f"grads[{name!r}]: expected a writable array")
+            if is_snapshot(target):
+                raise TypeError(f"grads[{name!r}]: expected a gradient, got a copy of a parameter")
+            check_distinct_elements(f"grads[{name!r}]", target)
             array = as_array(f"{label}[{name!r}]", value, target.dtype)
             check_shape(f"{label}[{name!r}]", array, ("...",), target.shape)
             pairs.append((target, array))

@@ -16,6 +16,7 @@ class OwnParameter(NamedTuple):
     name: str
     shared: bool
     initial: tuple[float, float] | None
+    positive: bool = False
 
     @classmethod
     def parse(cls, text: str) -> OwnParameter:
@@ -23,7 +24,8 @@ class OwnParameter(NamedTuple):
         name, _, value = text.partition("=")
         low, _, high = value.partition("..")
         initial = (float(low), float(high or low)) if value else None
-        return cls(name.removesuffix(":1"), name.endswith(":1"), initial)
+        plain = name.removesuffix(":1").removesuffix(">0")
+        return cls(plain, name.endswith(":1"), initial, name.endswith(">0"))
 
     @property
     def is_bias(self) -> bool:
@@ -78,7 +80,8 @@ class CellInfo:
     candidate : the gate that is written to the state, or -1: candidate dropout acts on it.
     parameters : what the cell has per unit beside weights and biases: names separated by blanks.
         ``"name:1"`` is one number that all units share; ``"name=-3"`` begins at -3, ``"name=0..1"``
-        uniformly in [0, 1), others as biases do. A ``"bias_..."`` is left out with the biases.
+        uniformly in [0, 1), others as biases do. ``"name>0"`` means something only above 0, so that
+        no noise is added to it. A ``"bias_..."`` is left out with the biases.
     activations : names of the activations, one per gate, ``"-"`` where none can be exchanged;
         behind a ``"/"`` what squashes a state on its way to h.
     input_only : how many of the last gates, of the first phase where there are two, have no
@@ -93,6 +96,7 @@ class CellInfo:
     heads : whether ``weight_hh`` may be cut into blocks, one for each head: `Options.num_heads`.
     normalise : the state that layer normalisation acts on, too; -1 where it acts on the
         pre-activations alone.
+    noisy : whether its equations have a place for `Options.state_noise`.
 
     Examples
     --------
@@ -121,6 +125,7 @@ class CellInfo:
     state_names: str = "h c"
     heads: bool = False
     normalise: int = -1
+    noisy: bool = False
 
     @classmethod
     def described(
@@ -183,7 +188,7 @@ class CellInfo:
         Examples
         --------
         >>> CellInfo("fast", 1, 0, 1, 1, parameters="alpha:1=-3 weight_c").own[0]
-        OwnParameter(name='alpha', shared=True, initial=(-3.0, -3.0))
+        OwnParameter(name='alpha', shared=True, initial=(-3.0, -3.0), positive=False)
         """
         return tuple(map(OwnParameter.parse, self.parameters.split()))
 

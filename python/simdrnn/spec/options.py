@@ -50,11 +50,16 @@ class Options:
     zoneout : probability of a unit keeping its state, anew at every step; where not training,
         the mean of both instead (Krueger et al. 2016, arXiv:1606.01305). A pair (p_h, p_c) where
         there is a c, which one number stands for twice. h is made of the new c.
+    state_noise : standard deviation s of Gaussian noise on the state, of every unit its own and
+        anew at every step, in training: the argument of an RNN's activation, or the current v of a
+        CTRNN, gets ``sqrt(2 a) * s * N(0, 1)``, a being the CTRNN's leak and 1 in an RNN (Song,
+        Yang and Wang 2016, PLoS Computational Biology 12(2)).
     weight_dropout : probability of dropping a recurrent weight, in training: one mask for all
         steps and rows of a recorded call (DropConnect: Wan et al. 2013; Merity et al. 2017,
         arXiv:1708.02182).
     weight_noise : standard deviation of Gaussian noise added to every weight and bias, in training:
-        drawn once for each recorded call (Graves 2011; Graves 2013, arXiv:1308.0850).
+        drawn once for each recorded call (Graves 2011; Graves 2013, arXiv:1308.0850). Not to a
+        CTRNN's leak.
     activation : of the candidate; by name, or (name, alpha, beta): see `simdrnn.spec.activations`.
     recurrent_activation : of the gates that are sigmoids by default; a list names one for each.
     output_activation : what makes h of c: tanh by default, and not changed by `activation` (as in
@@ -84,6 +89,7 @@ class Options:
     recurrent_dropout_per_gate: bool | None = None
     candidate_dropout: float | None = None
     zoneout: Zoneout | None = None
+    state_noise: float | None = None
     weight_dropout: float | None = None
     weight_noise: float | None = None
     activation: Activation | None = None
@@ -96,7 +102,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check every value that is not None and store it in its own form."""
-        for name in (*_CLIPS, "weight_noise"):
+        for name in (*_CLIPS, "state_noise", "weight_noise"):
             self._store(name, as_positive_number)
         for name in _CHANCES:
             self._store(name, as_chance)
@@ -159,6 +165,7 @@ class Options:
         given: Mapping[str, object],
         dropout: float = 0.0,
         projected: bool = False,
+        beside: Sequence[str] = (),
     ) -> Options:
         """Build the options of a layer from its constructor's keyword arguments.
 
@@ -168,6 +175,7 @@ class Options:
         given : values by name; None is off.
         dropout : between layers.
         projected : whether h is projected.
+        beside : what else the constructor takes, for the message about a name that is unknown.
 
         Raises
         ------
@@ -186,7 +194,7 @@ class Options:
                     f"got {given[name]!r} for {cell.name}"
                 )
             if name not in known and name != "forget_bias":
-                raise TypeError(f"{name}: unknown option; expected one of {', '.join(known)}")
+                raise TypeError(_unknown(name, [*known, *beside]))
         values = {name: given[name] for name in known if name in given}
         options = cls(**values, dropout=dropout)  # type: ignore[arg-type]
         return options.fitted_to(cell, projected)
@@ -206,6 +214,7 @@ class Options:
             "recurrent_dropout": recurrent,
             "weight_dropout": recurrent,
             "candidate_dropout": (cell.candidate >= 0, "a cell with a candidate"),
+            "state_noise": (cell.noisy, "a cell with a place for it, RNN or CTRNN"),
             "num_heads": (cell.heads, "a cell with heads"),
             "layer_norm": (
                 cell.normalisable,
@@ -270,6 +279,15 @@ class Options:
             for place, one in zip(where, value if several else [value] * len(where), strict=True):
                 chosen[place] = one
         return tuple(chosen)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    """Say that there is no such argument, which there are, and which may have been meant."""
+    from difflib import get_close_matches  # only now: it is no small module
+
+    close = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{name}: unknown option; expected one of {', '.join(known)}{hint}"
 
 
 def _zoneout(name: str, value: object) -> Zoneout:

@@ -67,10 +67,15 @@ class Structure:
     @classmethod
     def parse(cls, given: Mapping[str, object]) -> tuple[Structure, dict[str, object]]:
         """Take the structure out of a constructor's keyword arguments; return also the rest."""
-        names = {field.name for field in fields(cls)}
+        names = cls.names()
         own = {name: value for name, value in given.items() if name in names}
         rest = {name: value for name, value in given.items() if name not in names}
         return cls(**own), rest  # type: ignore[arg-type]
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of all of them."""
+        return tuple(field.name for field in fields(cls))
 
     @property
     def composed(self) -> bool:

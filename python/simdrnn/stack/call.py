@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.engine.protocol import CheckedCall
+from simdrnn.engine.protocol import CheckedCall, PackedNetwork
 from simdrnn.engine.random_words import between_layers
 from simdrnn.engine.steps import real_steps
 from simdrnn.layers.arguments import Layout
@@ -85,7 +85,7 @@ class StackCall:
                 checks.states(f"state[{index}]", own, batch, layout)
             if goal is not None:
                 label = "reset_state" if by_name else f"reset_state[{index}]"
-                checks.reset_states(label, goal, batch, layout, from_default=own is None)
+                checks.reset_states(label, goal, batch, layout)
         return cls(run, layout, states, resets, shared, real_steps(run))
 
     def options(self, index: int) -> dict[str, Any]:
@@ -96,7 +96,13 @@ class StackCall:
         """Return what dropout multiplies what `layer` hands on by, if it is on."""
         return between_layers(joined.shape, layer, self.dropout, self.key, joined.dtype)
 
-    def climb(self, skip: Skip, count: int, run: Callable[[int, Array], Array]) -> Climbed:
+    def climb(
+        self,
+        skip: Skip,
+        count: int,
+        run: Callable[[int, Array], Array],
+        versions: Mapping[str, PackedNetwork],
+    ) -> Climbed:
         """Run `count` layers from the bottom to the top.
 
         Parameters
@@ -104,6 +110,7 @@ class StackCall:
         skip : how they are connected.
         run : takes the index of a layer and what it is given, returns what it makes; both in the
             caller's layout.
+        versions : of the parameters of layers and gates, by their names in the stack.
         """
         x, layout, threads = self.run.x, self.layout, self.run.num_threads
         handed_on: list[Array] = []
@@ -115,7 +122,8 @@ class StackCall:
                 below = handed_on[-1] if dropped is None else handed_on[-1] * dropped
                 given = skip.give(x, below)
             made = layout.time_first(run(index, layout.caller(given)))
-            joined, own = skip.join(index, given, made, self.real, threads)
+            gate = versions.get(f"{index}.gate")
+            joined, own = skip.join(index, given, made, self.real, threads, gate)
             handed_on.append(joined)
             kept.append(own)
         output = skip.output([handed_on[index] for index in skip.shown()])

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import numpy as np
 
+from simdrnn.engine.packing import Counter, Holding
 from simdrnn.layers.parametrised import IncompatibleKeys, Parametrised, parameters_of
 from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.layers.savable import described, document_of, go_on, recorded_calls, save
+from simdrnn.layers.savable import c_handle, described, document_of, go_on, recorded_calls, save
+from simdrnn.layers.snapshots import snapshot
 from simdrnn.validate import Array, as_bool
 
-__all__ = ["Container", "named", "versions"]
+__all__ = ["Container", "held", "named", "versions_of", "written"]
 
 
 class Container:
@@ -26,9 +28,14 @@ class Container:
     _made: ClassVar[frozenset[str]]
 
     _members: dict[str, Parametrised]
-    _own_recorded: int
+    _calls: Counter
 
     save = save
+    c_handle = c_handle
+
+    def _stepped(self) -> dict[str, Any]:
+        """Return what it is to those who step it, as `simdrnn.layers.stepped` has it."""
+        raise NotImplementedError
 
     @property
     def layers(self) -> tuple[RecurrentLayer, ...]:
@@ -56,8 +63,9 @@ class Container:
         }
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of the parameters by name; they stay as they are."""
-        return {name: np.array(view) for name, view in self.parameters().items()}
+        """Return copies of the parameters by name, all of one version; they stay as they are."""
+        with held(self._members):
+            return {name: snapshot(view) for name, view in self.parameters().items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, object], strict: bool = True
@@ -93,29 +101,31 @@ class Container:
             if full in state_dict:
                 prefix = full.removesuffix(f".{name}")
                 checked[prefix][name] = parameters_of(member).check(name, state_dict[full], full)
-        for prefix, values in checked.items():
-            if values:  # what stays as it is should not count as changed
-                self._members[prefix].load_state_dict(values, strict=False)
+        # What stays as it is should not count as changed.
+        changed = {prefix: self._members[prefix] for prefix, values in checked.items() if values}
+        with written(changed) as arrays:
+            for prefix in changed:
+                for name, value in checked[prefix].items():
+                    np.copyto(arrays[f"{prefix}.{name}"], value)
         return keys
 
-    @contextmanager
-    def _update_parameters(self) -> Iterator[dict[str, Array]]:
+    def _update_parameters(self) -> AbstractContextManager[dict[str, Array]]:
         """Lend the writable arrays by name, for an optimiser's step; counts as a change."""
-        with ExitStack() as stack:
-            lent: dict[str, Any] = {}
-            for prefix, member in self._members.items():
-                arrays = stack.enter_context(parameters_of(member).update())
-                lent |= {f"{prefix}.{name}": array for name, array in arrays.items()}
-            yield lent
+        return written(self._members)
+
+    def _hold_parameters(self) -> AbstractContextManager[Any]:
+        """Keep writers of other threads out."""
+        return held(self._members)
 
     @property
     def _recorded(self) -> tuple[int, ...]:
         """How many training calls the stack and its layers have recorded: it decides dropout."""
-        return (self._own_recorded, *map(recorded_calls, self.layers))
+        return (self._calls.value, *map(recorded_calls, self.layers))
 
     @_recorded.setter
     def _recorded(self, counts: tuple[int, ...]) -> None:
-        self._own_recorded, *inner = counts
+        own, *inner = counts
+        self._calls = Counter(own)
         for layer, count in zip(self.layers, inner, strict=True):
             go_on(layer, count)
 
@@ -130,11 +140,12 @@ class Container:
             "layers": list(self.layers),
             "configuration": self._configuration(),
             "gates": {
-                name: np.array(parameters_of(owner).arrays[inner])
-                for name, owner, inner in named(self._members)
+                f"{prefix}.{name}": array
+                for prefix, owner in self._members.items()
                 if owner not in self.layers
+                for name, array in owner.state_dict().items()
             },
-            "recorded": self._own_recorded,
+            "recorded": self._calls.value,
             "attributes": {name: one for name, one in vars(self).items() if name not in self._made},
         }
 
@@ -146,7 +157,7 @@ class Container:
             state = version_0_1_0.stack(state)
         self._rebuild(state["layers"], state["configuration"])
         self.load_state_dict(state["gates"], strict=False)
-        self._own_recorded = state["recorded"]
+        self._calls = Counter(state["recorded"])
         for name, value in state["attributes"].items():
             self.__dict__.setdefault(name, value)
 
@@ -158,6 +169,24 @@ def named(members: Mapping[str, Parametrised]) -> Iterator[tuple[str, Parametris
             yield f"{prefix}.{name}", member, name
 
 
-def versions(members: Mapping[str, Parametrised]) -> tuple[int, ...]:
-    """Return a number for each member that changes with its parameters."""
-    return tuple(parameters_of(member).version for member in members.values())
+def versions_of(owner: object) -> tuple[int, ...]:
+    """Return the last whole versions of the parameters of a layer, module or stack."""
+    if isinstance(owner, Parametrised):
+        return (parameters_of(owner).settled(),)
+    members = owner._members.values() if isinstance(owner, Container) else ()
+    return tuple(parameters_of(member).settled() for member in members)
+
+
+def written(members: Mapping[str, Parametrised]) -> AbstractContextManager[dict[str, Array]]:
+    """Lend the writable arrays of all members, by the container's names; counts as a change."""
+    owned = {prefix: parameters_of(member) for prefix, member in members.items()}
+    lent = {
+        f"{prefix}.{name}": array for prefix, own in owned.items()
+        for name, array in own.arrays.items()
+    }  # fmt: skip
+    return Holding.together([own.update() for own in owned.values()], lent)
+
+
+def held(members: Mapping[str, Parametrised]) -> AbstractContextManager[Any]:
+    """Keep writers of other threads out of all members."""
+    return Holding.together([parameters_of(member).hold() for member in members.values()])

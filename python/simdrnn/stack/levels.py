@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from simdrnn.engine.streaming import Nodes
 from simdrnn.layers.bound import BoundLayer, bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.stack.skips import SKIPS, Skip
+from simdrnn.layers.stepped import add_layer, chained, stage_of
+from simdrnn.stack.skips import SKIPS, Highway, Skip
 
 __all__ = ["Levels"]
 
@@ -48,6 +51,19 @@ class Levels:
     def dtype(self) -> np.dtype[np.generic]:
         """Floating-point type of all arrays."""
         return self.bounds[0].dtype
+
+    def stepped(self) -> dict[str, Any]:
+        """Return what the stack is to those who step it: see `simdrnn.layers.stepped`."""
+        first, skip = self.bounds[0], self.skip
+        nodes, joined = Nodes(first.sizes.input_size), list[int]()
+        gates = skip.gates if isinstance(skip, Highway) else {}
+        for index, bound in enumerate(self.bounds):
+            given = skip.stream_give(nodes, joined[-1]) if index else 0
+            made = add_layer(nodes, bound, given, f"{index}.")
+            gate = gates[index].stepped(f"{index}.gate.") if index in gates else None
+            joined.append(skip.stream_join(nodes, index, given, made, gate))
+        skip.stream_output(nodes, joined)
+        return chained(first.dtype, first.sizes.input_size, [stage_of(nodes)])
 
     def check_last(self) -> None:
         """Raise unless the output is made of the layers' states alone."""

@@ -6,11 +6,14 @@ All sequences are time first. `real` is (T, B) bool, or None where every step is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
 
+from simdrnn.engine.protocol import PackedNetwork
 from simdrnn.engine.steps import where_real
+from simdrnn.engine.streaming import Nodes
 from simdrnn.stack.highway import HighwayGate
 from simdrnn.validate import Array
 
@@ -53,9 +56,13 @@ class Skip:
         return None, d_given
 
     def join(
-        self, index: int, given: Array, made: Array, real: Array | None, num_threads: int
-    ) -> tuple[Array, Any]:
-        """Return what layer `index` hands on, and what `join_backward` needs."""
+        self, index: int, given: Array, made: Array, real: Array | None, num_threads: int,
+        gate: PackedNetwork | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
+        """Return what layer `index` hands on, and what `join_backward` needs.
+
+        `gate` is the version of its gate's parameters, where it has a gate.
+        """
         return made, None
 
     def join_backward(
@@ -66,6 +73,20 @@ class Skip:
 
     def output(self, joined: Sequence[Array]) -> Array:
         """Return the stack's output, from what the layers that are `shown` hand on."""
+        return joined[-1]
+
+    def stream_give(self, nodes: Nodes, below: int) -> int:
+        """Return what stands in a stream for what a layer above the first is given."""
+        return below
+
+    def stream_join(
+        self, nodes: Nodes, index: int, given: int, made: int, gate: PackedNetwork | None
+    ) -> int:
+        """Return what stands in a stream for what layer `index` hands on."""
+        return made
+
+    def stream_output(self, nodes: Nodes, joined: Sequence[int]) -> int:
+        """Return what stands in a stream for the stack's output."""
         return joined[-1]
 
     def output_backward(self, d_output: Array) -> list[Array | None]:
@@ -105,6 +126,14 @@ class Concat(Skip):
         """Return the stack's output: what the layers hand on, side by side."""
         return np.concatenate(joined, axis=-1)
 
+    def stream_give(self, nodes: Nodes, below: int) -> int:
+        """Return what stands in a stream for what a layer above the first is given."""
+        return nodes.concat(0, below)
+
+    def stream_output(self, nodes: Nodes, joined: Sequence[int]) -> int:
+        """Return what stands in a stream for the stack's output."""
+        return reduce(nodes.concat, joined)
+
     def output_backward(self, d_output: Array) -> list[Array | None]:
         """Return the gradient for what each layer hands on."""
         return list(np.split(d_output, np.cumsum(self._outputs)[:-1], axis=-1))
@@ -128,12 +157,19 @@ class Residual(Skip):
             )
 
     def join(
-        self, index: int, given: Array, made: Array, real: Array | None, num_threads: int
-    ) -> tuple[Array, Any]:
+        self, index: int, given: Array, made: Array, real: Array | None, num_threads: int,
+        gate: PackedNetwork | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
         """Return what layer `index` hands on."""
         if index not in self.places:
             return made, None
         return made + where_real(real, given), real
+
+    def stream_join(
+        self, nodes: Nodes, index: int, given: int, made: int, gate: PackedNetwork | None
+    ) -> int:
+        """Return what stands in a stream for what layer `index` hands on."""
+        return nodes.add(made, given) if index in self.places else made
 
     def join_backward(
         self, index: int, kept: Any, d_joined: Array
@@ -152,12 +188,19 @@ class Highway(Residual):
         self.gates: dict[int, HighwayGate] = {}  # by index of the layer, put here by the stack
 
     def join(
-        self, index: int, given: Array, made: Array, real: Array | None, num_threads: int
-    ) -> tuple[Array, Any]:
+        self, index: int, given: Array, made: Array, real: Array | None, num_threads: int,
+        gate: PackedNetwork | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
         """Return what layer `index` hands on, and what the gate keeps."""
         if index not in self.gates:
             return made, None
-        return self.gates[index].forward(given, made, real, num_threads)
+        return self.gates[index].forward(given, made, real, num_threads, gate)
+
+    def stream_join(
+        self, nodes: Nodes, index: int, given: int, made: int, gate: PackedNetwork | None
+    ) -> int:
+        """Return what stands in a stream for what layer `index` hands on."""
+        return made if gate is None else nodes.highway(gate, given, made)
 
     def join_backward(
         self, index: int, kept: Any, d_joined: Array

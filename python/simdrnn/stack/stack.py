@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from simdrnn.engine.packing import Counter
+from simdrnn.engine.protocol import PackedNetwork
 from simdrnn.engine.random_words import call_key
-from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.engine.streaming import Nodes
+from simdrnn.layers.bound import bound_layer
+from simdrnn.layers.parametrised import parameters_of
+from simdrnn.layers.recurrent import RecurrentLayer, at_version
+from simdrnn.layers.streaming import (
+    Frozen,
+    Stream,
+    StreamLayer,
+    check_causal,
+    check_settled,
+    copy_of_version,
+    member_of,
+    open_stream,
+)
 from simdrnn.layers.tape import Tape
 from simdrnn.stack.call import StackCall, each
-from simdrnn.stack.container import Container
+from simdrnn.stack.container import Container, held
 from simdrnn.stack.highway import HighwayGate
 from simdrnn.stack.levels import Levels
 from simdrnn.stack.skips import Highway
 from simdrnn.stack.tape import StackTape
-from simdrnn.validate import Array, as_bool, as_probability, as_seed
+from simdrnn.validate import Array, as_bool, as_positive, as_probability, as_seed
 
 __all__ = ["Stack"]
 
@@ -78,7 +94,7 @@ class Stack(Container):
     """
 
     __module__ = "simdrnn"
-    _made = frozenset({"_levels", "_dropout", "_seed", "_own_recorded", "_members"})
+    _made = frozenset({"_levels", "_dropout", "_seed", "_calls", "_members", "_frozen_copy"})
 
     def __init__(
         self,
@@ -95,7 +111,7 @@ class Stack(Container):
                 "dropout: acts between layers, and one layer has no such place", stacklevel=2
             )
         self._seed = as_seed(seed)
-        self._own_recorded = 0
+        self._calls = Counter()
         self._members = {str(index): layer for index, layer in enumerate(self.layers)}
         connections = self._levels.skip
         if isinstance(connections, Highway):
@@ -140,6 +156,10 @@ class Stack(Container):
         """F, the size of the output."""
         return self._levels.skip.output_size()
 
+    def _stepped(self) -> dict[str, Any]:
+        """Return what it is to those who step it."""
+        return self._levels.stepped()
+
     def __len__(self) -> int:
         """Return the number of layers."""
         return len(self._levels)
@@ -177,7 +197,9 @@ class Stack(Container):
         lengths, mask, reset, num_threads : as when calling a layer.
         masked_output : as when calling a layer; what is held is what the layers make, without
             what skips add.
-        reset_state : ``"zero"``, ``"learned"``, or a tuple with what resets go to in each layer.
+        reset_state : what `reset` goes to in every layer, ``"zero"``, ``"learned"`` or
+            ``"given"``, or a tuple with one of these, a state or None for each; None is what each
+            layer does by itself: what it has learned, else zeros.
         return_all_states : whether to return the states over time, too.
 
         Returns
@@ -188,17 +210,18 @@ class Stack(Container):
         """
         keep = as_bool("return_all_states", return_all_states)
         call = self._check(x, state, lengths, mask, reset, masked_output, num_threads, reset_state)
-        states, over_time = [], []
+        states, over_time, versions = [], [], self._versions()
 
         def run(index: int, given: Array) -> Array:
             options = call.options(index)
-            layer: Any = self[index]  # whose overloads want to know what is kept
-            made, *after = layer(given, call.states[index], return_all_states=keep, **options)
+            made, *after = at_version(self[index]).call(
+                versions[str(index)], given, call.states[index], return_all_states=keep, **options
+            )
             states.append(after[0])
             over_time.extend(after[1:])
             return made  # type: ignore[no-any-return]
 
-        output = call.climb(self._levels.skip, len(self), run).output
+        output = call.climb(self._levels.skip, len(self), run, versions).output
         return (output, tuple(states), tuple(over_time)) if keep else (output, tuple(states))
 
     def record(
@@ -211,39 +234,122 @@ class Stack(Container):
         mask: npt.ArrayLike | None = None,
         reset: npt.ArrayLike | None = None,
         masked_output: str = "zero",
+        checkpoint_every: int | None = None,
         num_threads: int | None = None,
         reset_state: object = None,
+        copy: bool = False,
     ) -> StackTape:
         """Run the stack and keep what back-propagation needs.
 
         Parameters
         ----------
         training : whether dropout is on, between the layers and in them.
+        checkpoint_every : k steps between checkpoints in every layer: see `simdrnn.LSTM.record`.
         x, state, lengths, mask, reset, masked_output, num_threads, reset_state : as when calling
             the stack. The tape refers to them: leave them as they are until the last
-            `StackTape.backward`.
+            `StackTape.backward`, which notices if one of them was written to.
+        copy : whether the tape keeps copies of them instead.
 
         Returns
         -------
         StackTape with ``output``, ``state`` and ``backward``.
         """
-        as_bool("training", training)
+        kept: dict[str, Any] = {"training": as_bool("training", training)}
+        kept["copy"] = as_bool("copy", copy)
+        if checkpoint_every is not None:
+            kept["checkpoint_every"] = as_positive("checkpoint_every", checkpoint_every)
         call = self._check(x, state, lengths, mask, reset, masked_output, num_threads, reset_state)
+        if copy:
+            call = replace(call, run=call.run._replace(x=call.run.x.copy(order="C")))
         if training:
-            key = call_key(self._seed, self._own_recorded)
-            self._own_recorded += 1
+            key = call_key(self._seed, self._calls.take())
             if len(self) > 1:
                 call = replace(call, dropout=self._dropout, key=key)
+        if training and any(bound.changes_weights for bound in self._levels.bounds):
+            with held(self._members):  # weights are changed when their layer's turn comes
+                return self._recorded_call(call, kept)
+        return self._recorded_call(call, kept)
+
+    def _recorded_call(self, call: StackCall, kept: dict[str, Any]) -> StackTape:
+        """Record a call whose arguments have been checked; `kept` is what only records take."""
         tapes: list[Tape] = []
+        versions = self._versions(recorded=True)
 
         def run(index: int, given: Array) -> Array:
             options = call.options(index)
-            tape = self[index].record(given, call.states[index], training=training, **options)
+            tape = at_version(self[index]).record(
+                versions[str(index)], given, call.states[index], **kept, **options
+            )
             tapes.append(tape)
             return tape.output
 
-        output, kept = call.climb(self._levels.skip, len(self), run)
-        return StackTape(self._levels, self._members, call, output, tapes, kept)
+        output, joints = call.climb(self._levels.skip, len(self), run, versions)
+        return StackTape(self._levels, self._members, versions, call, output, tapes, joints)
+
+    def stream(self, batch_size: int = 1, num_threads: int = 1) -> Stream:
+        """Return a stream: the stack as it is now, fed as its input arrives.
+
+        Parameters
+        ----------
+        batch_size : B, rows whose states the stream keeps.
+        num_threads : how many threads a call of the stream may use. Never changes the result.
+
+        Returns
+        -------
+        Stream; its `state` is a tuple with the state of each layer.
+
+        Raises
+        ------
+        ValueError : a layer is bidirectional or reversed: its outputs depend on what has not
+            arrived yet.
+        """
+        for index, bound in enumerate(self._levels.bounds):
+            check_causal(f"layers[{index}]", bound.structure, bound.sizes.num_directions)
+        with held(self._members):
+            for member in self._members.values():
+                check_settled(parameters_of(member))
+            versions = self._ready_members()
+            numbers = tuple(packed.version for packed in versions.values())
+            owner = copy_of_version(self, numbers, deepcopy)
+        return open_stream(self._frozen(owner, versions), batch_size, num_threads)
+
+    def _frozen(self, owner: Stack, versions: Mapping[str, PackedNetwork]) -> Frozen:
+        """Return what a stream is made of."""
+        nodes, skip = Nodes(self.input_size), self._levels.skip
+        joined: list[int] = []
+        members: list[StreamLayer] = []
+        for index, bound in enumerate(self._levels.bounds):
+            given = skip.stream_give(nodes, joined[-1]) if joined else 0
+            made, member = member_of(nodes, bound, versions[str(index)], given)
+            gate = versions.get(f"{index}.gate")
+            joined.append(skip.stream_join(nodes, index, given, made, gate))
+            members.append(member)
+        skip.stream_output(nodes, joined)
+        first = self._levels.bounds[0].checks
+        return Frozen(
+            owner, nodes.made, tuple(members), False, first.layout, self.dtype,
+            self.input_size, self.output_size, False,
+        )  # fmt: skip
+
+    def _versions(self, *, recorded: bool = False) -> dict[str, PackedNetwork]:
+        """Return the version of every member's parameters, such as were there at one time."""
+        found = self._ready_members(recorded)
+        for prefix, member in self._members.items():
+            if parameters_of(member).settled() != found[prefix].version:
+                break
+        else:
+            return found
+        with held(self._members):  # somebody wrote in between
+            return self._ready_members(recorded)
+
+    def _ready_members(self, recorded: bool = False) -> dict[str, PackedNetwork]:
+        """Return the present version of each member's parameters."""
+        return {
+            prefix: member.ready(recorded)
+            if isinstance(member, HighwayGate)
+            else bound_layer(member).ready(recorded)
+            for prefix, member in self._members.items()
+        }
 
     def _check(
         self, x: object, state: object, lengths: object, mask: object, reset: object,

@@ -7,11 +7,15 @@ from typing import Any, cast
 
 import numpy as np
 
+from simdrnn.engine.protocol import PackedNetwork
 from simdrnn.layers.gradients import Gradients
-from simdrnn.layers.parametrised import Parametrised
-from simdrnn.layers.tape import Tape
+from simdrnn.layers.parameters import this_thread
+from simdrnn.layers.parametrised import Parametrised, parameters_of
+from simdrnn.layers.recording import check_unchanged
+from simdrnn.layers.tape import Tape, recording_of
 from simdrnn.stack.call import StackCall, each
-from simdrnn.stack.container import named, versions
+from simdrnn.stack.container import named
+from simdrnn.stack.highway import arrays_of
 from simdrnn.stack.levels import Levels
 from simdrnn.validate import Array, as_array, check_shape
 
@@ -26,27 +30,53 @@ class StackTape:
     output : (T, B, F) laid out like ``x``; read-only.
     state : final states, a tuple with that of each layer.
     tapes : of the layers.
+    checkpoint_every : steps between checkpoints; None where everything is kept.
+    nbytes : bytes kept for `backward`: what the layers' tapes keep, and what goes in between.
     all_states : for each layer the states over time.
     last_output : the output at each row's last real step.
     """
 
-    __slots__ = ("_call", "_kept", "_levels", "_members", "_versions", "output", "state", "tapes")
+    __slots__ = (
+        "_call", "_kept", "_levels", "_members", "_thread", "_versions", "output", "state", "tapes",
+    )  # fmt: skip
 
     def __init__(
         self,
         levels: Levels,
         members: Mapping[str, Parametrised],
+        versions: Mapping[str, PackedNetwork],
         call: StackCall,
         output: Array,
         tapes: Sequence[Tape],
         kept: Sequence[Any],
     ) -> None:
         self._levels, self._members, self._call, self._kept = levels, members, call, kept
-        self._versions = versions(members)
+        self._versions = {prefix: one.version for prefix, one in versions.items()}
+        self._thread = this_thread()
         output.flags.writeable = False
         self.output = output.view()  # a view's flag cannot be set again
         self.tapes = tuple(tapes)
         self.state = tuple(tape.state for tape in tapes)
+
+    @property
+    def checkpoint_every(self) -> int | None:
+        """Steps between checkpoints; a layer that has nothing to make again keeps everything."""
+        spacings = [tape.checkpoint_every for tape in self.tapes if tape.checkpoint_every]
+        return max(spacings, default=None)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept for `backward`."""
+        between = [recording_of(tape).run.x for tape in self.tapes[1:]]
+        for kept in self._kept:
+            between += [] if kept is None else arrays_of(kept)
+        counted = [self._call.run.x]  # an argument
+        for tape in self.tapes:
+            counted += recording_of(tape).arrays.hidden
+        known = {id(_memory(array)) for array in counted}
+        more = {id(_memory(array)): array.nbytes for array in between}
+        beside = sum(size for memory, size in more.items() if memory not in known)
+        return beside + sum(tape.nbytes for tape in self.tapes)
 
     @property
     def all_states(self) -> tuple[Any, ...]:
@@ -78,14 +108,11 @@ class StackTape:
 
         Raises
         ------
-        ValueError : the stack's parameters changed after it was recorded.
+        ValueError : the thread that recorded it has changed the stack's parameters since.
         """
         levels, call, skip = self._levels, self._call, self._levels.skip
-        if versions(self._members) != self._versions:
-            raise ValueError(
-                "backward: expected the parameters that were recorded, "
-                "got parameters changed since; record again"
-            )
+        for prefix, member in self._members.items():
+            check_unchanged(parameters_of(member), self._thread, self._versions[prefix])
         d_joined = skip.output_backward(self._d_output(d_output))
         d_states, d_lasts = self._d_states(d_state), self._d_lasts(d_last_output)
         d_x: Array | None = None
@@ -109,8 +136,8 @@ class StackTape:
                 d_x = _sum(d_skipped, d_x)
                 dropped = call.multipliers(index - 1, d_below)
                 d_below = d_below if dropped is None else d_below * dropped
-        for prefix, own in enumerate(grads):
-            params |= {f"{prefix}.{name}": value for name, value in own.params.items()}
+        for index, own in enumerate(grads):
+            params |= {f"{index}.{name}": value for name, value in own.params.items()}
         resets = tuple(own.reset_state for own in grads)
         return Gradients(
             call.layout.caller(cast("Array", d_x)),
@@ -156,6 +183,13 @@ class StackTape:
         letters = ("B", *levels.letters) if layout.batched else levels.letters
         check_shape("d_last_output", array, letters, self.last_output.shape)
         return levels.skip.output_backward(array)
+
+
+def _memory(array: Array) -> Array:
+    """Return the array whose memory an array is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _sum(left: Array | None, right: Array | None) -> Array | None:

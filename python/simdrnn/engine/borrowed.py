@@ -1,0 +1,59 @@
+"""Arrays of the caller that a tape refers to: whether they still hold what was recorded.
+
+Backward reads the arguments of the call again. One that was written to since, as a buffer that the
+next batch is read into, would give gradients of neither call, without a sign. So each array leaves
+a number of 64 bits, made of all its bytes and their places, at the speed of memory
+(``csrc/python/fingerprint.cpp``), and is compared with it before it is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from simdrnn.validate import Array
+
+try:
+    from simdrnn._core import fingerprints
+except ImportError:  # the reference does without the compiled part, at the speed of a good hash
+
+    def fingerprints(arrays: Sequence[Array]) -> list[int]:
+        """Return a number of 64 bits for each array."""
+        from hashlib import blake2b
+
+        digests = [blake2b(array.tobytes(), digest_size=8).digest() for array in arrays]
+        return [int.from_bytes(digest, "little") for digest in digests]
+
+
+__all__ = ["Borrowed"]
+
+
+class Borrowed:
+    """Arrays by the names of the arguments they came as, none of them a copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(6.0).reshape(2, 3)
+    >>> borrowed = Borrowed({"x": x})
+    >>> x[:] = x[::-1].copy()
+    >>> borrowed.check()
+    Traceback (most recent call last):
+    ValueError: x: expected what was recorded, got values that changed since; record a copy
+    """
+
+    __slots__ = ("_arrays", "_names", "_prints")
+
+    def __init__(self, named: Mapping[str, Array]) -> None:
+        self._names, self._arrays = tuple(named), list(named.values())
+        self._prints = fingerprints(self._arrays)
+
+    def check(self, instead: str = "record a copy") -> None:
+        """Raise if one of them changed; `instead` says what to do."""
+        found = fingerprints(self._arrays)
+        if found == self._prints:
+            return
+        for name, before, after in zip(self._names, self._prints, found, strict=True):
+            if before != after:
+                raise ValueError(
+                    f"{name}: expected what was recorded, got values that changed since; {instead}"
+                )

@@ -1,0 +1,449 @@
+"""Streams: layers and stacks that are fed as their input arrives, with states that live on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simdrnn.engine.protocol import PackedNetwork, State
+from simdrnn.engine.stream_core import StreamCore
+from simdrnn.engine.streaming import CalledCore, Node, Nodes
+from simdrnn.layers.arguments import ArgumentChecks, Layout
+from simdrnn.layers.bound import BoundLayer
+from simdrnn.layers.parameters import Parameters
+from simdrnn.spec.structure import Structure
+from simdrnn.validate import (
+    MOST_THREADS,
+    Array,
+    as_array,
+    as_positive,
+    check_out,
+    check_shape,
+    dense,
+    readable,
+)
+
+__all__ = [
+    "Frozen",
+    "Stream",
+    "StreamLayer",
+    "check_causal",
+    "check_settled",
+    "copy_of_version",
+    "frozen_layer",
+    "member_of",
+    "open_stream",
+]
+
+_MOST_ROWS = 2**31 - 1  # of a batch: the engine numbers rows with 32 bits
+
+
+class StreamLayer(NamedTuple):
+    """A layer in a stream: what its states are, and how they are checked.
+
+    Attributes
+    ----------
+    checks : of its states, with the learned ones of the version.
+    layers : of each of its networks: how many of its L layers it has.
+    """
+
+    checks: ArgumentChecks
+    layers: tuple[int, ...]
+
+
+class Frozen(NamedTuple):
+    """What a stream is made of.
+
+    Attributes
+    ----------
+    owner : a copy of the layer or stack that nobody else has, with the parameters of then.
+    nodes : what the engine does at a step.
+    members : the layers, in the order of the nodes.
+    single : whether `state` is that of one layer, not a tuple with those of several.
+    layout : of sequences.
+    dtype, input_size, output_size : of the stream.
+    attention : whether its cells take a number beside x.
+    """
+
+    owner: Any
+    nodes: list[Node]
+    members: tuple[StreamLayer, ...]
+    single: bool
+    layout: Layout
+    dtype: np.dtype[Any]
+    input_size: int
+    output_size: int
+    attention: bool
+
+
+def check_causal(name: str, structure: Structure, directions: int) -> None:
+    """Raise unless each output of a layer depends on nothing that comes after it."""
+    if directions == 2:
+        raise ValueError(
+            f"{name}: expected a layer of one direction, got bidirectional=True: the other begins "
+            "with the end of the sequence, which a stream has not seen"
+        )
+    if structure.reverse:
+        raise ValueError(
+            f"{name}: expected a layer that runs forward in time, got reverse=True: it begins with "
+            "the end of the sequence, which a stream has not seen"
+        )
+
+
+def member_of(
+    nodes: Nodes, bound: BoundLayer, packed: PackedNetwork, given: int
+) -> tuple[int, StreamLayer]:
+    """Add the nodes of a layer with a version of its parameters; return what it makes, too."""
+    checks = packed.beside or bound.checks
+    initial = None
+    if bound.learned is not None:
+        learned = checks.reset_states("state", None, 1, checks.layout)
+        initial = tuple(np.ascontiguousarray(state[:, 0]) for state in learned or ())
+    before = len(nodes.made)
+    made = nodes.network(
+        packed, given, bound.sizes.num_layers, tuple(bound.checks.state_sizes), initial
+    )
+    own = tuple(node.layers for node in nodes.made[before:] if node.state_sizes)
+    return made, StreamLayer(checks, own)
+
+
+class Stream:
+    """A layer or stack that is fed as its input arrives.
+
+    The rows' states live on from call to call, and however a sequence is cut into calls, the
+    outputs are those of one call over all of it, bit for bit. The weights are those of the moment
+    when it was made. Made by `simdrnn.LSTM.stream` and its like, and by `simdrnn.Stack.stream`.
+
+    A stream belongs to one thread at a time: a call from another, while one is in, is refused. Any
+    number of streams of one layer may run in as many threads; they share its packed weights.
+
+    Attributes
+    ----------
+    batch_size : B.
+    input_size, output_size : I, F.
+    dtype : of all arrays.
+    state : what the rows have now, in the form that the layer returns it: a copy. Assigning one
+        sets it.
+    nbytes : of states and working memory.
+
+    Examples
+    --------
+    >>> import numpy as np, simdrnn as sr
+    >>> layer, x = sr.GRU(3, 4, seed=0), np.ones((6, 2, 3), "float32")
+    >>> stream = layer.stream(batch_size=2)
+    >>> parts = [stream.feed(x[:4]), stream.step(x[4])[None], stream.step(x[5])[None]]
+    >>> bool((np.concatenate(parts) == layer(x)[0]).all())
+    True
+    >>> stream.reset(rows=[1])
+    >>> [bool(row.any()) for row in stream.state[0]]
+    [True, False]
+    """
+
+    __module__ = "simdrnn"
+
+    batch_size: int
+    num_threads: int
+    _frozen: Frozen
+    _feed: Callable[..., None]
+    _reset: Callable[..., None]
+    _move_states: Callable[..., None]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Floating-point type of all arrays."""
+        return self._frozen.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of states and working memory; the weights, which streams share, not counted."""
+        raise NotImplementedError
+
+    @property
+    def input_size(self) -> int:
+        """I."""
+        return self._frozen.input_size
+
+    @property
+    def output_size(self) -> int:
+        """F: D*H, or P with a projection; of a stack what its last layer hands on."""
+        return self._frozen.output_size
+
+    def step(
+        self,
+        x: npt.ArrayLike,
+        out: Array | None = None,
+        *,
+        rows: npt.ArrayLike | None = None,
+        attention: npt.ArrayLike | None = None,
+    ) -> Array:
+        """Take one step.
+
+        Parameters
+        ----------
+        x : (B, I), or with `rows` (N, I): what arrived for each of them, in their order.
+        out : where the output is written; it must not overlap `x`. Without it an array is made.
+        rows : N different row numbers; the other rows stay as they are. None is all rows.
+        attention : (B,) or (N,): for cells that take a number beside x, and needed there.
+
+        Returns
+        -------
+        (B, F), or with `rows` (N, F); `out` itself where it was given.
+
+        Raises
+        ------
+        TypeError, ValueError : an argument does not fit, or another thread is in this stream. The
+            states are then as they were.
+        """
+        numbers, letter = self._rows(rows)
+        count = self.batch_size if numbers is None else len(numbers)
+        array = as_array("x", x, self.dtype)
+        check_shape("x", array, (letter, "I"), (count, self.input_size))
+        beside = self._attention(attention, (letter,), (count,))
+        shape = (count, self.output_size)
+        if out is None:
+            output = np.empty(shape, self.dtype)
+        else:
+            output = check_out(out, self.dtype, (letter, "F"), shape, _inputs(array, beside))
+        beside = None if beside is None else dense(beside).reshape(1, count)
+        self._feed(readable(array)[None], output[None], numbers, beside)
+        return output
+
+    _step = step  # what the compiled engine's own step leaves to it
+
+    def feed(
+        self,
+        chunk: npt.ArrayLike,
+        out: Array | None = None,
+        *,
+        rows: npt.ArrayLike | None = None,
+        attention: npt.ArrayLike | None = None,
+    ) -> Array:
+        """Take the steps of a chunk, as many as there are.
+
+        Parameters
+        ----------
+        chunk : (t, B, I), or with `rows` (t, N, I); laid out as the layer's sequences are, so
+            (B, t, I) with ``batch_first``.
+        out : where the output is written; it must not overlap `chunk`.
+        rows : N different row numbers; the other rows stay as they are. None is all rows.
+        attention : (t, B) or (t, N), laid out like `chunk`: for cells that take one, and needed.
+
+        Returns
+        -------
+        (t, B, F) or (t, N, F), laid out like `chunk`; `out` itself where it was given.
+
+        Raises
+        ------
+        TypeError, ValueError : an argument does not fit, or another thread is in this stream. The
+            states are then as they were; so they are after Ctrl-C.
+        """
+        layout = self._frozen.layout
+        numbers, letter = self._rows(rows)
+        count = self.batch_size if numbers is None else len(numbers)
+        array = as_array("chunk", chunk, self.dtype)
+        steps = array.shape[int(layout.batch_first)] if array.ndim == 3 else 0
+        letters = layout.shape("t", letter, "I")
+        check_shape("chunk", array, letters, layout.shape(steps, count, self.input_size))
+        beside = self._attention(attention, layout.shape("t", letter), layout.shape(steps, count))
+        shape = layout.shape(steps, count, self.output_size)
+        if out is None:
+            output = layout.caller(np.empty((steps, count, self.output_size), self.dtype))
+        else:
+            letters = layout.shape("t", letter, "F")
+            output = check_out(out, self.dtype, letters, shape, _inputs(array, beside))
+        self._feed(
+            layout.time_first(readable(array)),
+            layout.time_first(output),
+            numbers,
+            None if beside is None else dense(layout.time_first(beside)),
+        )
+        return output
+
+    def reset(self, rows: npt.ArrayLike | None = None) -> None:
+        """Begin anew, with what was learned where there is such, else with zeros.
+
+        Parameters
+        ----------
+        rows : different row numbers; the other rows stay as they are. None is all rows.
+        """
+        self._reset(self._rows(rows)[0])
+
+    @property
+    def state(self) -> Any:
+        """What the rows have now, in the form that the layer returns it; a copy."""
+        states = self._arrays()
+        self._move_states(self._networks(states), True)
+        given = tuple(self._frozen.layout.caller_state(own) for own in states)
+        return given[0] if self._frozen.single else given
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        members, layout = self._frozen.members, self._frozen.layout
+        if self._frozen.single:
+            value = (value,)
+        elif not isinstance(value, (tuple, list)) or len(value) != len(members):
+            found = type(value).__name__
+            found += f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
+            raise TypeError(
+                f"state: expected a tuple of {len(members)}, one for each layer, got {found}"
+            )
+        checked = []
+        for index, (member, own) in enumerate(zip(members, value, strict=True)):
+            name = "state" if self._frozen.single else f"state[{index}]"
+            checked.append(member.checks.states(name, own, self.batch_size, layout))
+        self._move_states(self._networks(checked), False)
+
+    def clone(self) -> Stream:
+        """Return another stream with the same weights, which they share, and the states of now."""
+        made = open_stream(self._frozen, self.batch_size, self.num_threads)
+        made.state = self.state
+        return made
+
+    def __copy__(self) -> Stream:
+        """Return a clone."""
+        return self.clone()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Stream:
+        """Return a clone: nobody can change the weights."""
+        return self.clone()
+
+    def __reduce__(self) -> tuple[Callable[..., Stream], tuple[Any, ...]]:
+        """Pickle the weights of the moment when it was made, and the states of now."""
+        return _restored, (self._frozen.owner, self.batch_size, self.num_threads, self.state)
+
+    def __repr__(self) -> str:
+        """Show what it is a stream of."""
+        return f"{self._frozen.owner!r}.stream(batch_size={self.batch_size})"
+
+    def _arrays(self) -> list[tuple[Array, ...]]:
+        """Return fresh arrays for the states: of each layer S arrays (L, B, size)."""
+        return [
+            tuple(
+                np.empty((sum(member.layers), self.batch_size, size), self.dtype)
+                for size in member.checks.state_sizes
+            )
+            for member in self._frozen.members
+        ]
+
+    def _networks(self, states: Sequence[tuple[Array, ...]]) -> list[list[Array]]:
+        """Return views of layers' states (L, B, size) by network."""
+        found = []
+        for member, own in zip(self._frozen.members, states, strict=True):
+            first = 0
+            for layers in member.layers:
+                found.append([state[first : first + layers] for state in own])
+                first += layers
+        return found
+
+    def _rows(self, rows: object) -> tuple[Array | None, str]:
+        """Check row numbers; return also the letter for how many there are."""
+        if rows is None:
+            return None, "B"
+        array = np.asarray(rows)
+        if array.size == 0:
+            array = array.astype(np.int64)
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise TypeError(
+                f"rows: expected a list of row numbers, got {type(rows).__name__} "
+                f"of shape {array.shape} and dtype {array.dtype}"
+            )
+        batch = self.batch_size
+        if array.size and (array.min() < 0 or array.max() >= batch):
+            worst = array.min() if array.min() < 0 else array.max()
+            raise ValueError(f"rows: expected numbers in [0, B) = [0, {batch}), got {worst}")
+        numbers, counts = np.unique(array, return_counts=True)
+        if len(numbers) < len(array):
+            raise ValueError(
+                f"rows: expected each row once, got {numbers[counts.argmax()]} {counts.max()} times"
+            )
+        return np.ascontiguousarray(array, np.int64), "N"
+
+    def _attention(
+        self, value: object, letters: tuple[str, ...], shape: tuple[int, ...]
+    ) -> Array | None:
+        """Check the attention."""
+        return self._frozen.members[0].checks.attention(value, letters, shape)
+
+
+def _inputs(x: Array, attention: Array | None) -> list[tuple[str, Array]]:
+    """Return what a call reads, by name."""
+    return [("x", x)] + ([] if attention is None else [("attention", attention)])
+
+
+class _CompiledStream(StreamCore, Stream):
+    """On the compiled engine, whose own step comes first."""
+
+    def __init__(self, frozen: Frozen, batch: int, threads: int) -> None:
+        nodes = [
+            (node.operation, node.inputs, getattr(node.packed, "core", None), node.initial)
+            for node in frozen.nodes
+        ]
+        StreamCore.__init__(self, nodes, batch, threads, frozen.dtype.name)
+        self._frozen, self.batch_size, self.num_threads = frozen, batch, threads
+
+
+class _CalledStream(CalledCore, Stream):
+    """On an engine that is called for each step."""
+
+    def __init__(self, frozen: Frozen, batch: int, threads: int) -> None:
+        CalledCore.__init__(self, frozen.nodes, batch, threads, frozen.dtype.name)
+        self._frozen, self.batch_size, self.num_threads = frozen, batch, threads
+
+
+def open_stream(frozen: Frozen, batch_size: object, num_threads: object) -> Stream:
+    """Return a stream of so many rows."""
+    batch = as_positive("batch_size", batch_size)
+    if batch > _MOST_ROWS:
+        raise ValueError(f"batch_size: expected at most {_MOST_ROWS}, got {batch}")
+    threads = min(as_positive("num_threads", num_threads), MOST_THREADS)
+    packed = [node.packed for node in frozen.nodes if node.packed is not None]
+    kind = _CompiledStream if all(hasattr(one, "core") for one in packed) else _CalledStream
+    made: Stream = kind(frozen, batch, threads)
+    return made
+
+
+def frozen_layer(layer: Any, bound: BoundLayer) -> Frozen:
+    """Return what a stream of a layer is made of, with the parameters of now."""
+    check_causal("stream", bound.structure, bound.sizes.num_directions)
+    with bound.parameters.hold():
+        check_settled(bound.parameters)
+        packed = bound.ready()
+        owner = copy_of_version(layer, packed.version, copy.copy)
+    nodes = Nodes(bound.sizes.input_size)
+    _, member = member_of(nodes, bound, packed, 0)
+    return Frozen(
+        owner, nodes.made, (member,), True, bound.checks.layout, bound.dtype,
+        bound.sizes.input_size, bound.width, bound.info.step_inputs > 0,
+    )  # fmt: skip
+
+
+def check_settled(parameters: Parameters) -> None:
+    """Raise where this very thread is changing parameters: in what a signal handler interrupted."""
+    if parameters.written_here():
+        raise ValueError(
+            "stream: expected parameters that are whole, got a call in the middle of their change "
+            "by the same thread"
+        )
+
+
+def copy_of_version(layer: Any, version: object, make: Callable[[Any], Any]) -> Any:
+    """Return the copy of a layer or stack that all streams of a version of its parameters have.
+
+    Nobody writes to it: it is there to be pickled.
+    """
+    known, made = vars(layer).get("_frozen_copy", (None, None))
+    if made is None or known != version:
+        made = make(layer)
+        vars(layer)["_frozen_copy"] = (version, made)
+    return made
+
+
+def _restored(owner: Any, batch_size: int, num_threads: int, state: State) -> Stream:
+    """Return the stream that was pickled."""
+    made: Stream = owner.stream(batch_size, num_threads)
+    made.state = state
+    return made

@@ -1,0 +1,132 @@
+"""The memory of large tapes is kept for the next ones, and nobody's that has a view of it."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+import simdrnn as sr
+from helpers import assert_same_bits
+from simdrnn import _core
+
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    gc.collect()
+    sr.release_memory()
+    yield
+    sr.release_memory()
+
+
+def kept(mebibytes):
+    return _core.kept_array((mebibytes, MIB), np.dtype("uint8"))
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def test_memory_is_used_again_and_given_back():
+    first = kept(2)
+    at = address(first)
+    assert (first.shape, first.dtype, first.flags.c_contiguous) == ((2, MIB), np.uint8, True)
+    assert at % 64 == 0
+    del first
+
+    again = kept(2)
+
+    assert address(again) == at
+    assert _core.release_kept_arrays() == 0  # what somebody has is not kept
+    del again
+    assert _core.release_kept_arrays() == 2 * MIB
+    assert _core.release_kept_arrays() == 0
+
+
+def test_what_somebody_has_a_view_of_is_not_handed_out():
+    first = kept(2)
+    view = first[1:, ::2]
+    view[...] = 7
+    del first
+    gc.collect()
+
+    other = kept(2)
+    other[...] = 9
+
+    assert (view == 7).all()
+
+
+def test_only_about_the_same_size_is_used_again():
+    at = address(kept(8))
+
+    small, large = kept(2), kept(9)
+
+    assert at not in (address(small), address(large))
+    assert address(kept(7)) == at
+
+
+def test_what_is_kept_is_bounded_and_the_oldest_goes_first():
+    arrays = [kept(60) for _ in range(6)]  # 360 MiB, never written
+    addresses = [address(array) for array in arrays]
+    while arrays:
+        del arrays[0]
+
+    again = [kept(60) for _ in range(4)]
+
+    assert {address(array) for array in again} == {*addresses[2:]}
+    assert _core.release_kept_arrays() == 0
+    del again
+    assert _core.release_kept_arrays() == 4 * 60 * MIB
+
+
+def test_what_is_larger_than_all_that_may_be_kept_is_not():
+    huge = _core.kept_array((257, MIB), np.dtype("uint8"))
+    del huge
+
+    assert _core.release_kept_arrays() == 0
+
+
+def test_many_threads_never_share_a_block():
+    wrong = []
+
+    def work(number):
+        for _ in range(50):
+            array = kept(1)
+            array[:, ::4096] = number
+            wrong.append(not (array[:, ::4096] == number).all())
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert wrong == [False] * 200
+
+
+def test_tapes_use_it_and_their_results_are_as_ever():
+    layer = sr.LSTM(40, 64, num_layers=2, seed=0)
+    x = np.random.default_rng(0).standard_normal((60, 16, 40)).astype("float32")
+    tape = layer.record(x)
+    want = tape.backward(tape.output)
+    held = tape._recording.arrays.saved[0]
+    values = held.copy()
+    del tape
+
+    for _ in range(3):
+        tape = layer.record(2 * x)
+        tape.backward(tape.output)
+        del tape
+    tape = layer.record(x)
+    found = tape.backward(tape.output)
+
+    assert_same_bits(held, values)
+    assert_same_bits((found.x, *found.params.values()), (want.x, *want.params.values()))
+    saved = 60 * 16 * 5 * 64 * 4
+    assert saved >= MIB
+    del tape, held
+    assert sr.release_memory() >= 2 * saved

@@ -1,0 +1,136 @@
+"""Streams in threads: many of one layer, one in two, and what a fork leaves of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import simdrnn as sr
+from closeness import assert_same_bits
+from helpers import printed, program
+
+RNG = np.random.default_rng(0)
+
+
+def test_64_streams_of_one_layer_in_64_threads():
+    layer = sr.LSTM(24, 96, seed=0)  # steps that are done without the GIL
+    x = RNG.standard_normal((64, 12, 16, 24)).astype("float32")
+    want = [layer(one)[0] for one in x]
+    ready = threading.Barrier(64)
+
+    def run(index):
+        stream = layer.stream(16)
+        ready.wait(timeout=60)
+        return np.stack([stream.step(one) for one in x[index]])
+
+    with ThreadPoolExecutor(64) as pool:
+        for got, expected in zip(pool.map(run, range(64)), want, strict=True):
+            assert_same_bits(got, expected)
+
+
+def test_a_second_thread_inside_is_refused_and_changes_nothing():
+    layer = sr.LSTM(64, 256, seed=0)
+    stream = layer.stream(8)
+    x = RNG.standard_normal((1500, 8, 64)).astype("float32")
+    want, state = layer(x)
+    refused, going = [], threading.Event()
+
+    def intrude():
+        going.wait(timeout=60)
+        for call in (
+            lambda: stream.step(x[0]),
+            lambda: stream.feed(x[:2]),
+            lambda: stream.reset(),
+            lambda: stream.state,
+            lambda: setattr(stream, "state", state),
+            lambda: stream.clone(),
+        ):
+            try:
+                call()
+            except ValueError as error:
+                refused.append(str(error))
+
+    other = threading.Thread(target=intrude)
+    other.start()
+    going.set()
+    got = stream.feed(x)
+    other.join()
+
+    assert_same_bits(got, want)
+    assert_same_bits(stream.state, state)
+    assert len(refused) == 6
+    assert all(text.startswith("stream: expected one thread at a time") for text in refused)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_streams_with_threads_of_their_own(rows):
+    """Threads share the hidden units of few rows, or have rows of their own."""
+    layer = sr.GRU(300, 400, num_layers=2, seed=0)
+    x = RNG.standard_normal((25, rows, 300)).astype("float32")
+    want, state = layer(x, num_threads=1)
+    stream = layer.stream(rows, num_threads=2)
+    order = RNG.permutation(rows)
+
+    first = stream.feed(x[:10])
+    second = stream.feed(x[10:, order], rows=order)
+
+    assert_same_bits(first, want[:10])
+    assert_same_bits(second, want[10:, order])
+    assert_same_bits(stream.state, state)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_forked_children_go_on_with_their_copies(threads):
+    printed_ = printed(
+        program(
+            f"""
+            layer = sr.LSTM(64, 512, seed=0)
+            x = x[:, :8].copy()
+            stream = layer.stream(8, num_threads={threads})
+            stream.feed(x[:20])
+            want = layer(x)[0][20:].tobytes()
+            signal.alarm(60)
+            child = os.fork()
+            if child == 0:
+                os._exit(stream.feed(x[20:]).tobytes() != want)
+            print(stream.feed(x[20:]).tobytes() == want, os.waitpid(child, 0)[1])
+            """
+        )
+    )
+
+    assert printed_ == "True 0"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs signal.alarm")
+def test_ctrl_c_stops_a_long_chunk_and_leaves_the_states():
+    printed_ = printed(
+        program(
+            """
+            big = np.zeros((20000, 8, 64), "float32")
+            stream = sr.LSTM(64, 512, seed=0).stream(8)
+            stream.feed(big[:2] + 1)
+            before = stream.state[1].tobytes()
+
+            def stop(*_):
+                try:
+                    stream.step(big[0])
+                except ValueError as error:
+                    print(str(error)[:42], end="; ")
+                raise KeyboardInterrupt
+
+            signal.signal(signal.SIGALRM, stop)
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            try:
+                stream.feed(big)
+            except KeyboardInterrupt:
+                print(stream.state[1].tobytes() == before)
+            """
+        )
+    )
+
+    assert printed_ == "stream: expected one thread at a time, got; True"
