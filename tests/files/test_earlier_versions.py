@@ -12,15 +12,18 @@ import pytest
 
 import simdrnn as sr
 from helpers import as_tuple, assert_same_bits
+from helpers_nn import assert_close, dot_tolerance
 from simdrnn.layers.version_0_1_0 import fill
 
 DATA = Path(__file__).parents[1] / "data" / "version_0_1_0"
-# Layers and modules, each beside what it put out for `drawn_input`. Highway gates' last bits have
-# changed since.
+# Layers and modules, each beside what it put out for `drawn_input`. The last bits of the kernels'
+# sigmoid and tanh have changed since; those of the reference and of softsign have not.
 LAYERS = [
-    "gru_batch_first", "lstm", "mgu", "rnn_merge", "slstm", "stack_residual", "reference",
+    "gru_batch_first", "lstm", "mgu", "rnn_merge", "slstm", "stack_residual", "reference", "stack",
 ]  # fmt: skip
 CELLS = ["jordan", "lstm_cell", "reference_cell"]
+SAME_BITS = {"rnn_merge", "reference", "reference_cell"}
+# Sigmoid and tanh were within 2.5 units in the last place before, and are so now; of a few steps.
 ONE_ULP_OF_A_GATE = 2.0**-22
 
 
@@ -32,8 +35,16 @@ def drawn_input(dtype):
     return ((np.arange(60).reshape(5, 3, 4) % 7 - 3) / 4).astype(dtype)
 
 
+def assert_what_it_gave(name, found, kept):
+    for value, wanted in zip(found, kept, strict=True):
+        if name in SAME_BITS:
+            assert_same_bits(value, wanted)
+        else:
+            np.testing.assert_allclose(value, wanted, rtol=0, atol=ONE_ULP_OF_A_GATE * 4)
+
+
 @pytest.mark.parametrize("name", LAYERS)
-def test_pickled_layers_give_the_bits_they_gave(name):
+def test_pickled_layers_give_what_they_gave(name):
     kept = unpickled(name)
     layer = kept["object"]
     x = drawn_input(layer.dtype)
@@ -42,30 +53,25 @@ def test_pickled_layers_give_the_bits_they_gave(name):
 
     output, state = layer(x)
 
-    assert_same_bits(output, kept["output"][0])
-    assert_same_bits(as_tuple(state), as_tuple(kept["output"][1]))
-
-
-def test_a_pickled_stack_with_highway_gates_gives_what_it_gave():
-    kept = unpickled("stack")
-
-    output, _ = kept["object"](drawn_input("float32"))
-
-    np.testing.assert_allclose(output, kept["output"][0], rtol=0, atol=ONE_ULP_OF_A_GATE * 4)
+    assert_what_it_gave(name, [output], [kept["output"][0]])
+    assert_what_it_gave(name, as_tuple(state), as_tuple(kept["output"][1]))
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_pickled_cells_give_the_bits_they_gave(name):
+def test_pickled_cells_give_what_they_gave(name):
     kept = unpickled(name)
     cell = kept["object"]
 
-    assert_same_bits(as_tuple(cell(drawn_input(cell.dtype)[0])), as_tuple(kept["output"]))
+    assert_what_it_gave(name, as_tuple(cell(drawn_input(cell.dtype)[0])), as_tuple(kept["output"]))
 
 
-def test_pickled_modules_give_the_bits_they_gave():
+def test_pickled_modules_give_what_they_gave():
     linear, embedding = unpickled("linear"), unpickled("embedding")
 
-    assert_same_bits(linear["object"].record(drawn_input("float32")[0]).output, linear["output"])
+    # Version 0.1.0 left this product to NumPy, whose sums have another order.
+    output = linear["object"].record(drawn_input("float32")[0]).output
+    terms = linear["object"].in_features + 1
+    assert_close(output, linear["output"], dot_tolerance("float32", terms, 4.0))
     assert_same_bits(embedding["object"].record(np.array([1, 2, 6])).output, embedding["output"])
 
 

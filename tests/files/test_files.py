@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import copy
 import inspect
+import json
 import os
 import pickle
 import stat
@@ -39,7 +40,8 @@ all_objects = every("make", OBJECTS.values(), ids=OBJECTS)
 def inputs_of(layer, rng):
     if isinstance(layer, sr.Embedding):
         return rng.integers(0, layer.num_embeddings, (5, 2))
-    size = layer.in_features if isinstance(layer, sr.Linear) else layer.input_size
+    sizes = {sr.Linear: "in_features", sr.losses.CRF: "num_tags"}
+    size = getattr(layer, sizes.get(type(layer), "input_size"))
     steps = (2,) if "Cell" in type(layer).__name__ else (5, 2)
     return rng.standard_normal((*steps, size)).astype(layer.dtype)
 
@@ -327,12 +329,27 @@ def test_a_failed_write_leaves_what_was_there(ending, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.paths.os, "fsync", full)
+    monkeypatch.setattr(files.atomic.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         sr.GRU(3, 4).save(path)
 
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_safetensors_are_the_bytes_that_the_package_writes(tmp_path):
+    save = pytest.importorskip("safetensors.numpy", reason="needs safetensors").save
+    arrays = {"b": np.ones((2, 3), "float32"), "a\té": np.zeros(3, "float32"), "c": np.ones(2)}
+    document = {"text": 'quoted " \\ \n é'}
+
+    files.write(tmp_path / "a.safetensors", document, arrays)
+
+    found, _ = files.read(tmp_path / "a.safetensors")
+    assert found == document
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    text = json.loads(whole[8 : 8 + size])["__metadata__"]["simdrnn"]
+    assert whole == save(arrays, {"simdrnn": text})
 
 
 @all_formats

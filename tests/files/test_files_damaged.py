@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 
 import simdrnn as sr
 from helpers_files import (
+    LITTLE,
     all_formats,
     contents,
     little_memory,
     npy,
     npy_header,
     overlapping,
+    refused,
     same_parameters,
     skip_without_package,
     stack,
@@ -32,17 +34,6 @@ from helpers_files import (
 )
 from helpers_loops import every
 from simdrnn import reference
-
-# What a small file may cost: the interpreter's own objects, and modules loaded on the first call.
-LITTLE = 4_000_000
-
-
-def refused(path, match="path: expected a file that save wrote, got "):
-    """Load, check that it is a ValueError and that it was cheap; return its message."""
-    with little_memory(LITTLE), pytest.raises(ValueError, match=match) as caught:
-        sr.load(path)
-    return str(caught.value)
-
 
 # Damage
 

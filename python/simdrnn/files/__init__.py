@@ -13,23 +13,36 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from simdrnn.engine.c_model import model_of_bytes
 from simdrnn.files import npz, tensors
-from simdrnn.files.paths import as_path, check_regular, refusing, replacing, unique
+from simdrnn.files.atomic import replacing
+from simdrnn.files.paths import as_path, check_regular, refusing, unique
 from simdrnn.validate import Array
 
-__all__ = ["read", "write"]
+__all__ = ["c_model", "read", "write"]
 
-_FORMATS: dict[str, ModuleType] = {".safetensors": tensors, ".npz": npz}
+# Characters of a description: of any, and of each array more.
+_LONGEST, _LONGEST_OF_ARRAY = 2**18, 2**11
+
+_FORMATS: dict[str, ModuleType] = {".safetensors": tensors, ".npz": npz, ".simdrnn": tensors}
+_FOR_C = ".simdrnn"  # written without the package that Python reads it with
 
 
-def write(path: object, document: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+def write(
+    path: object,
+    document: Mapping[str, Any] | None,
+    arrays: Mapping[str, Array],
+    stepped: Mapping[str, Any] | None = None,
+) -> None:
     """Write a file whole, or leave what is there as it is.
 
     Parameters
     ----------
-    path : str or path-like, which ends with ``.safetensors`` or ``.npz``.
-    document : strings, numbers, True, False, None, and lists and dicts of these.
+    path : str or path-like, which ends with ``.safetensors``, ``.npz`` or ``.simdrnn``.
+    document : strings, numbers, True, False, None, and lists and dicts of these. None, where the
+        file is ``.simdrnn``: `read` has nothing to build of it.
     arrays : float32 and float64 arrays by name.
+    stepped : `simdrnn.layers.stepped`, for programs in C, which do not read ``.npz``.
 
     Raises
     ------
@@ -42,10 +55,35 @@ def write(path: object, document: Mapping[str, Any], arrays: Mapping[str, Array]
     if form is None:
         wanted = " or ".join(_FORMATS)
         raise ValueError(f"path: expected a name that ends with {wanted}, got {str(target)!r}")
-    form.check_installed()
-    text = json.dumps({**document, "checksum": _checksum(document, arrays)}, allow_nan=False)
+    if target.suffix != _FOR_C:
+        form.check_installed()
+        if document is None:
+            raise ValueError(
+                f"path: expected a name that ends with {_FOR_C}, of what C alone reads, got "
+                f"{str(target)!r}"
+            )
+    texts = (_text(document, arrays), None if stepped is None else _json(stepped))
     with replacing(target) as temporary:
-        form.write(temporary, text, arrays)
+        form.write(temporary, texts[0], arrays, texts[1])
+
+
+def c_model(
+    document: Mapping[str, Any] | None, arrays: Mapping[str, Array], stepped: Mapping[str, Any]
+) -> object:
+    """Return the capsule of the model that C reads in the file that `write` would write."""
+    parts = tensors.image(_text(document, arrays), arrays, _json(stepped))
+    return model_of_bytes(b"".join(parts))
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, allow_nan=False)
+
+
+def _text(document: Mapping[str, Any] | None, arrays: Mapping[str, Array]) -> str | None:
+    """Return a description as it is written, with its checksum."""
+    if document is None:
+        return None
+    return _json({**document, "checksum": _checksum(document, arrays)})
 
 
 def read(path: object) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -74,16 +112,29 @@ def read(path: object) -> tuple[dict[str, Any], dict[str, Array]]:
     form.check_installed()
     with refusing(source):
         text, arrays = form.read(source)
+        if text is None and form is tensors and tensors.for_c_alone(source):
+            raise ValueError("it holds a model that was converted for C, which is no layer")
         if text is None:
             raise ValueError(
                 "it holds arrays, but not which layer they are of; build that layer and call "
                 f"layer.load_state_dict({form.READER})"
             )
+        _check_length(text, len(arrays))
         document = _parse(text)
         found = document.pop("checksum", None)
         if found != _checksum(document, arrays):
             raise ValueError("its checksum differs: it was damaged, or changed by another program")
     return document, arrays
+
+
+def _check_length(text: str, arrays: int) -> None:
+    """Raise where a description is longer than any: two bytes of JSON become an object of 64."""
+    most = _LONGEST + _LONGEST_OF_ARRAY * arrays
+    if len(text) > most:
+        raise ValueError(
+            f"expected a description of at most {most} characters beside {arrays} arrays, got "
+            f"{len(text)}"
+        )
 
 
 def _parse(text: str) -> dict[str, Any]:

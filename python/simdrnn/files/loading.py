@@ -20,9 +20,16 @@ from simdrnn.validate import Array, as_count
 
 __all__ = ["load"]
 
+# What can be saved beside recurrent layers and cells.
+_MODULES = (
+    "Attention", "AttentionDecoder", "Dropout", "Embedding", "Linear", "Model", "Pooling", "Stack"
+)  # fmt: skip
+# What is no attribute of `simdrnn` itself, with the package that has it.
+_ELSEWHERE = {"CRF": "simdrnn.losses"}
+
 
 def load(path: Any) -> Any:
-    """Return the layer, cell, module or stack that was written to a file.
+    """Return the layer, cell, module, stack or model that was written to a file.
 
     It equals the one that was saved: its class, options and parameters, bit for bit, its dtype, and
     the seed and the count of recorded calls that dropout is drawn by. Nothing in the file is run or
@@ -77,11 +84,15 @@ def _build(document: object, arrays: Mapping[str, Array]) -> Any:
         raise ValueError(f"configuration: expected an object, got {configuration!r}")
     arguments = {name: _argument(value) for name, value in configuration.items()}
     if issubclass(cls, Parametrised):
-        layers = arguments.get("num_layers", 1)
+        layers = arguments.get("num_layers", 0)
         # Every layer has a parameter; else a few bytes could ask for the names of a million.
         if isinstance(layers, int) and layers > len(arrays):
             raise ValueError(f"num_layers: expected at most {len(arrays)} here, got {layers}")
         made: Any = restored(cls, arguments, arrays)
+    elif document.get("class") == "Model":
+        made = cls._assembled(document, arrays, _build)  # type: ignore[attr-defined]
+    elif isinstance(document.get("members"), dict):
+        made = _parts(cls, document["members"], arguments, arrays)
     else:
         made = _stack(cls, document.get("members"), arguments, arrays)
     _check_same(document, made)
@@ -97,13 +108,13 @@ def _class_of(engine: object, name: object) -> type:
 
     names: list[str] = []
     if engine == "compiled":
-        names = [*class_names(compiled_cells()), "Embedding", "Linear", "Stack"]
+        names = [*class_names(compiled_cells()), *_MODULES, *_ELSEWHERE]
     elif engine == "reference":
         names = class_names(cell_infos())
     if not isinstance(name, str) or name not in names:
         raise ValueError(f"class: expected one of this library's, got {name!r} on {engine!r}")
-    # The name is one of ours by now, and the attribute of one of two packages.
-    package = "simdrnn" if engine == "compiled" else "simdrnn.reference"
+    # The name is one of ours by now, and the attribute of a package of ours.
+    package = _ELSEWHERE.get(name, "simdrnn") if engine == "compiled" else "simdrnn.reference"
     found: type = getattr(import_module(package), name)
     return found
 
@@ -130,6 +141,20 @@ def _stack(
     check_names(stack.parameters(), arrays)
     stack.load_state_dict(gates, strict=False)
     return stack
+
+
+def _parts(
+    cls: type, members: Mapping[str, Any], arguments: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> Any:
+    """Build what has parts of its own names: these first."""
+    parts: dict[str, dict[str, Array]] = {name: {} for name in members}
+    for full, array in arrays.items():
+        name, _, inner = full.partition(".")
+        if name not in parts:
+            raise ValueError(f"{full}: expected the parameter of one of {list(parts)}")
+        parts[name][inner] = array
+    built = {name: _build(member, parts[name]) for name, member in members.items()}
+    return cls(**{"embedding": None, **built}, **arguments)
 
 
 def _recorded(value: object, like: object) -> int | tuple[int, ...]:

@@ -23,6 +23,8 @@ READER = "numpy.load(path)"
 
 _DOCUMENT = "simdrnn"  # the member with the description: UTF-8 bytes
 _LONGEST_HEADER = 1000  # bytes; NumPy's own are of 118. It is evaluated as a Python literal
+# A member takes 200 bytes and more: its header and NumPy's, and its place in the list.
+_MOST_MEMBERS, _BYTES_OF_MEMBER = 2**10, 2**7
 _STORED: set[np.dtype[Any]] = {np.dtype("float32"), np.dtype("float64")}
 
 
@@ -35,8 +37,10 @@ def begins(start: bytes) -> bool:
     return start[:4] == b"PK\x03\x04"
 
 
-def write(path: Path, document: str, arrays: Mapping[str, Array]) -> None:
-    """Write `arrays` and the description."""
+def write(
+    path: Path, document: str, arrays: Mapping[str, Array], stepped: str | None = None
+) -> None:
+    """Write `arrays` and the description; `stepped` is for formats that programs in C read."""
     described = np.frombuffer(document.encode(), np.uint8)
     with path.open("wb") as stream:
         np.savez(stream, **{_DOCUMENT: described}, **arrays)  # type: ignore[arg-type]
@@ -45,6 +49,10 @@ def write(path: Path, document: str, arrays: Mapping[str, Array]) -> None:
 def read(path: Path) -> tuple[str | None, dict[str, Array]]:
     """Return the description, None if there is none, and the arrays."""
     whole = path.read_bytes()
+    # The archive's list of members is read at once, and takes more memory than its bytes.
+    most, listed = _MOST_MEMBERS + len(whole) // _BYTES_OF_MEMBER, whole.count(b"PK\x01\x02")
+    if listed > most:
+        raise ValueError(f"expected at most {most} members in {len(whole)} bytes, got {listed}")
     with zipfile.ZipFile(BytesIO(whole)) as archive:
         members = archive.infolist()
         _check(members, len(whole))

@@ -1,15 +1,14 @@
-"""Where files are: checked paths, replacing a file at once, and sentences about bad ones."""
+"""Where files are: checked paths, and sentences about bad files."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["as_path", "check_regular", "refusing", "replacing", "unique"]
+__all__ = ["as_path", "check_regular", "refusing", "unique"]
 
 
 def as_path(path: object) -> Path:
@@ -41,32 +40,6 @@ def refusing(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise ValueError(f"path: expected a file that save wrote, got {path}: {error}") from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary file's name; on success it takes the place of `path`, at once.
-
-    A reader, or a crash, finds the old file or the new one, never a part. A link is followed, and
-    the permissions of a file that was there are kept.
-    """
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-    # Exclusive: a file or a link that somebody put there is not written through. Until it has its
-    # permissions, nobody else may read what takes the place of a file that others could not.
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-    os.close(os.open(temporary, flags, 0o666 if mode is None else 0o600))
-    try:
-        yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())  # else a crash could leave the new name without its contents
-        if mode is not None:
-            temporary.chmod(mode)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
