@@ -1,9 +1,9 @@
-"""The examples of several workers run, and learn or put out what one worker does."""
+"""The examples of several workers run, and learn or put out what one worker does, to the bit."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
+from helpers_loops import every
 from helpers_source import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -42,44 +43,48 @@ def printed(name, *arguments, before=()):
     return done.stdout.strip()
 
 
-def learned_as_one(text):
-    """Compare the loss that two workers print with that of the same training here, alone.
-
-    In single precision, and by Adam, which divides small gradients by their own size: the losses
-    agree to a few of the digits shown. What rounding may do is bounded in test_all_reduce.py.
-    """
+@pytest.fixture(scope="module")
+def alone():
+    """Return the loss and the weights of the same training here, without other workers."""
     x = np.random.default_rng(0).standard_normal((20, 32, 8)).astype("float32")
     y = np.cumsum(x[..., :1], axis=0)
     layer, head = sr.LSTM(8, 32, seed=0), sr.Linear(32, 1, seed=1)
-    optimizer, first = sr.optim.Adam([layer, head], lr=3e-3), None
-    for _ in range(60):
-        tape = layer.record(x)
-        out = head.record(tape.output)
-        loss = sr.mse(out.output, y)
-        first = first or loss.value
-        grads = out.backward(loss.backward())
-        optimizer.step([tape.backward(grads.x), grads], max_norm=1.0)
+    mean = sr.optim.TreeMean(4)
+    optimizer, values = sr.optim.Adam([layer, head], lr=3e-3, all_reduce=mean), []
+    for _ in range(100):
+        grads, losses = [], []
+        for rows in mean.rows(32):
+            tape = layer.record(x[:, rows])
+            out = head.record(tape.output)
+            loss = sr.mse(out.output, y[:, rows])
+            back = out.backward(loss.backward())
+            grads.append([tape.backward(back.x), back])
+            losses.append(loss.value)
+        optimizer.step(mean.sum(grads), max_norm=1.0)
+        values.append(np.mean(losses))
+    assert values[-1] < values[0] / 4
+    bits = hashlib.sha256(b"".join(a.tobytes() for a in layer.parameters().values()))
+    return f"loss {values[-1]:.4f}, weights {bits.hexdigest()[:16]} on "
 
-    match = re.fullmatch(r"loss (\d+\.\d+) on 2 \w+\(\w+\)", text)
-    assert match, text
-    assert loss.value < first / 4
-    assert float(match.group(1)) == pytest.approx(loss.value, rel=1e-3)
 
-
+@every("count", [1, 2, 4])
 @needs("mpi4py")
-def test_two_ranks_learn_as_one():
+def test_ranks_learn_the_bits_of_one_process(count, alone):
     # Beside the interpreter where `pip install mpich` puts it.
     places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     mpiexec = shutil.which("mpiexec", path=places)
     if mpiexec is None:
         pytest.skip("needs mpiexec: pip install mpich")
 
-    learned_as_one(printed("data_parallel_mpi.py", before=[mpiexec, "-n", "2"]))
+    text = printed("data_parallel_mpi.py", before=[mpiexec, "-n", str(count)])
+
+    assert text == f"{alone}{count} rank(s)"
 
 
+@every("count", [1, 2, 4])
 @needs("torch")
-def test_gloo_averages_our_buffers():
-    learned_as_one(printed("data_parallel_gloo.py", "2"))
+def test_gloo_workers_learn_the_bits_of_one_process(count, alone):
+    assert printed("data_parallel_gloo.py", str(count)) == f"{alone}{count} process(es)"
 
 
 @needs("dask", "distributed")

@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+import simdrnn as sr
 from helpers_loops import every
 from helpers_nn import assert_close, needs_torch, optimizer_tolerance
 from simdrnn.layers.gradients import Gradients
@@ -372,6 +373,52 @@ def read_only():
 def test_what_cannot_be_trained_is_named(layers, error, message):
     with pytest.raises(error, match=message):
         SGD(layers)
+
+
+@every("kind", [SGD, Adam, AdamW, RMSprop])
+def test_copies_of_a_layers_parameters_are_not_trained(kind):
+    layer, stack = sr.GRU(2, 3, seed=0), sr.Stack([sr.GRU(2, 3, seed=0)])
+    for owner in (layer, stack, sr.GRUCell(2, 3, seed=0), sr.Linear(2, 3, seed=0)):
+        state = owner.state_dict()
+        first = next(iter(state.values()))
+        for layers in (state, [state], dict(state), first, [first[:1]], [owner, state]):
+            with pytest.raises(TypeError, match="expected the layer itself, got its state_dict"):
+                kind(layers)
+        with pytest.raises(ValueError, match="to train a layer pass the layer, not its param"):
+            kind(owner.parameters())
+        assert all(type(array) is np.ndarray for array in state.values())
+        own = {name: array.copy() for name, array in state.items()}  # a user's own are
+        kind(own, lr=0.5).step({name: np.ones_like(array) for name, array in own.items()})
+        assert not any(np.array_equal(own[name], state[name]) for name in own)
+
+
+def test_gradients_are_clipped_not_parameters():
+    layer = sr.GRU(2, 3, seed=0)
+    for clip in (sr.clip_grad_norm_, sr.clip_grad_value_):
+        with pytest.raises(TypeError, match="expected gradients, got copies of parameters"):
+            clip(layer.state_dict(), 1.0)
+        with pytest.raises(ValueError, match=r"pass what backward returned, not parameters\(\)"):
+            clip(layer.parameters(), 1.0)
+
+
+@every("value", [math.nan, math.inf])
+def test_a_norm_that_is_not_finite_is_refused_where_asked_for(value):
+    weights = [np.ones(3), {"a": np.ones((2, 2))}]
+    optimizer = Adam(weights, lr=0.1)
+    grads = [np.ones(3), {"a": np.full((2, 2), value)}]
+
+    with pytest.raises(ValueError, match="grads: expected a finite norm, got"):
+        optimizer.step(grads, max_norm=1.0, error_if_nonfinite=True)
+    assert (weights[0] == 1).all()
+    assert optimizer.state_dict()["step"] == 0
+    with pytest.raises(ValueError, match="error_if_nonfinite: expected max_norm= with it"):
+        optimizer.step(grads, error_if_nonfinite=True)
+    with pytest.raises(TypeError, match="error_if_nonfinite: expected True or False, got 1"):
+        optimizer.step(grads, max_norm=1.0, error_if_nonfinite=1)
+
+    assert optimizer.step([np.ones(3), {"a": np.ones((2, 2))}], max_norm=1.0) == 7**0.5
+    optimizer.step([np.ones(3), {"a": np.ones((2, 2))}], max_norm=1.0, error_if_nonfinite=True)
+    assert optimizer.state_dict()["step"] == 2
 
 
 def test_nothing_may_be_listed_twice():

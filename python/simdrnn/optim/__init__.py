@@ -14,6 +14,24 @@ from __future__ import annotations
 from simdrnn.optim.adam import Adam, AdamW
 from simdrnn.optim.base import Optimizer
 from simdrnn.optim.rmsprop import RMSprop
+from simdrnn.optim.schedules import Cosine, Exponential, Plateau, Schedule, Step, Warmup
 from simdrnn.optim.sgd import SGD
+from simdrnn.optim.slices import TreeMean
+from simdrnn.optim.stopping import EarlyStopping, GradientNoise
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Cosine",
+    "EarlyStopping",
+    "Exponential",
+    "GradientNoise",
+    "Optimizer",
+    "Plateau",
+    "RMSprop",
+    "Schedule",
+    "Step",
+    "TreeMean",
+    "Warmup",
+]

@@ -11,16 +11,17 @@ off the parameter in AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101): p <- 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-
-from simdrnn.optim.base import Optimizer
+from simdrnn.engine.updates import adam
+from simdrnn.optim.base import Optimizer, Updated
+from simdrnn.optim.constraining import Constraining
+from simdrnn.optim.groups import GroupsOf
 from simdrnn.optim.reduction import AllReduce
 from simdrnn.optim.tree import ParameterTree
 from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array, as_bool
+from simdrnn.validate import as_bool
 
 __all__ = ["Adam", "AdamW"]
 
@@ -30,7 +31,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    layers, all_reduce : see `Optimizer`.
+    layers, all_reduce, groups, constraints : see `Optimizer`.
     lr : learning rate, about the largest change of a parameter in one step.
     betas : decay rates of the running means of the gradient and of its square.
     eps : added to the square root.
@@ -62,6 +63,8 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         all_reduce: AllReduce | None = None,
+        groups: GroupsOf | None = None,
+        constraints: Sequence[Constraining] = (),
     ) -> None:
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise TypeError(f"betas: expected a pair of numbers, got {betas!r}")
@@ -73,35 +76,20 @@ class Adam(Optimizer):
         self._weight_decay = as_number("weight_decay", weight_decay)
         self._amsgrad = as_bool("amsgrad", amsgrad)
         largest = ["max_exp_avg_sq"] if amsgrad else []
-        super().__init__(layers, lr, ["exp_avg", "exp_avg_sq", *largest], all_reduce)
+        super().__init__(
+            layers, lr, ["exp_avg", "exp_avg_sq", *largest], all_reduce, groups, constraints
+        )
 
-    def _update(self, p: Array, g: Array, state: Mapping[str, Array], scratch: Array) -> None:
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        a, b = scratch
+    def _update(self, arrays: Updated) -> None:
         beta1, beta2 = self._betas
-        if self._weight_decay and self._decoupled:
-            p *= 1.0 - self.lr * self._weight_decay
-        elif self._weight_decay:
-            np.multiply(p, self._weight_decay, out=b)
-            b += g
-            g = b
-
-        np.subtract(g, mean, out=a)
-        a *= 1.0 - beta1
-        mean += a
-        np.multiply(g, g, out=a)
-        a *= 1.0 - beta2
-        square *= beta2
-        square += a
-        if self._amsgrad:
-            square = np.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
-
-        np.sqrt(square, out=a)
-        a /= math.sqrt(1.0 - beta2**self._steps)
-        a += self._eps
-        np.divide(mean, a, out=a)
-        a *= self.lr / (1.0 - beta1**self._steps)
-        p -= a
+        added, shrink = arrays.weight_decay, 1.0
+        if self._decoupled:
+            added, shrink = 0.0, 1.0 - arrays.lr * arrays.weight_decay
+        adam(
+            arrays.parameters, arrays.gradients, arrays.kept, arrays.scale, added,
+            shrink, 1.0 - beta1, beta2, 1.0 - beta2,
+            math.sqrt(1.0 - beta2**arrays.step), self._eps, arrays.lr / (1.0 - beta1**arrays.step),
+        )  # fmt: skip
 
 
 class AdamW(Adam):
@@ -109,7 +97,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    layers, lr, betas, eps, amsgrad, all_reduce : see `Adam`.
+    layers, lr, betas, eps, amsgrad, all_reduce, groups, constraints : see `Adam`.
     weight_decay : the part of a parameter, times `lr`, taken off at every step.
 
     Examples
@@ -135,5 +123,10 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         all_reduce: AllReduce | None = None,
+        groups: GroupsOf | None = None,
+        constraints: Sequence[Constraining] = (),
     ) -> None:
-        super().__init__(layers, lr, betas, eps, weight_decay, amsgrad, all_reduce=all_reduce)
+        super().__init__(
+            layers, lr, betas, eps, weight_decay, amsgrad,
+            all_reduce=all_reduce, groups=groups, constraints=constraints,
+        )  # fmt: skip

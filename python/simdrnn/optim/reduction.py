@@ -1,4 +1,4 @@
-"""Gradients of every parameter side by side in flat buffers: what workers average, what is clipped.
+"""Gradients of every parameter side by side in flat buffers: what workers average.
 
 A hook that averages over workers pays a latency for each message, so it is handed one buffer for
 each dtype, not one array for each parameter.
@@ -7,7 +7,7 @@ each dtype, not one array for each parameter.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,29 +33,27 @@ class FlatGradients:
 
     Parameters
     ----------
-    leaves : the parameters of every owner. Their order is that of the numbers in the buffers, so
+    leaves : the parameters of all owners. Their order is that of the numbers in the buffers, so
         workers that list the same layers in the same order agree on it.
     """
 
-    def __init__(self, leaves: Sequence[Sequence[Leaf]]) -> None:
+    def __init__(self, leaves: Sequence[Leaf]) -> None:
         self._leaves = leaves
         sizes: dict[np.dtype[Any], int] = {}
-        self._starts: list[list[int]] = []
-        for owned in leaves:
-            starts = []
-            for leaf in owned:
-                start = sizes.get(leaf.dtype, 0)
-                starts.append(start)
-                sizes[leaf.dtype] = start + math.prod(leaf.shape)
-            self._starts.append(starts)
+        self._starts: list[int] = []
+        for leaf in leaves:
+            start = sizes.get(leaf.dtype, 0)
+            self._starts.append(start)
+            sizes[leaf.dtype] = start + math.prod(leaf.shape)
         self._buffers = {dtype: np.empty(size, dtype) for dtype, size in sizes.items()}
 
-    def fill(self, gradients: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
-        """Copy gradients into the buffers; return them there, as views in the same structure."""
-        views = self._views()
+    def fill(self, gradients: Sequence[Array]) -> list[Array]:
+        """Copy gradients into the buffers; return them there, as views in the same order."""
+        views = [
+            self._part(leaf, start) for leaf, start in zip(self._leaves, self._starts, strict=True)
+        ]
         for ours, given in zip(views, gradients, strict=True):
-            for name, view in ours.items():
-                view[...] = given[name]
+            ours[...] = given
         return views
 
     def reduce(self, all_reduce: AllReduce) -> None:
@@ -69,12 +67,6 @@ class FlatGradients:
                     f"all_reduce: expected None, with the buffer of {dtype} changed in place, "
                     f"got {type(result).__name__}"
                 )
-
-    def _views(self) -> list[dict[str, Array]]:
-        return [
-            {leaf.name: self._part(leaf, start) for leaf, start in zip(owned, starts, strict=True)}
-            for owned, starts in zip(self._leaves, self._starts, strict=True)
-        ]
 
     def _part(self, leaf: Leaf, start: int) -> Array:
         part = self._buffers[leaf.dtype][start : start + math.prod(leaf.shape)]

@@ -13,16 +13,17 @@ arXiv:1308.0850. As in PyTorch eps is added outside the square root.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-
-from simdrnn.optim.base import Optimizer
+from simdrnn.engine.updates import rmsprop
+from simdrnn.optim.base import Optimizer, Updated
+from simdrnn.optim.constraining import Constraining
+from simdrnn.optim.groups import GroupsOf
 from simdrnn.optim.reduction import AllReduce
 from simdrnn.optim.tree import ParameterTree
 from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array, as_bool
+from simdrnn.validate import as_bool
 
 __all__ = ["RMSprop"]
 
@@ -32,7 +33,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    layers, all_reduce : see `Optimizer`.
+    layers, all_reduce, groups, constraints : see `Optimizer`.
     lr : learning rate.
     alpha : decay rate of the running means.
     eps : added to the square root.
@@ -66,6 +67,8 @@ class RMSprop(Optimizer):
         centered: bool = False,
         *,
         all_reduce: AllReduce | None = None,
+        groups: GroupsOf | None = None,
+        constraints: Sequence[Constraining] = (),
     ) -> None:
         self._alpha = as_number("alpha", alpha, high=1.0, closed=True)
         self._eps = as_number("eps", eps)
@@ -74,39 +77,13 @@ class RMSprop(Optimizer):
         self._centered = as_bool("centered", centered)
         buffer = ["momentum_buffer"] if self._momentum else []
         mean = ["grad_avg"] if centered else []
-        super().__init__(layers, lr, ["square_avg", *buffer, *mean], all_reduce)
+        super().__init__(
+            layers, lr, ["square_avg", *buffer, *mean], all_reduce, groups, constraints
+        )
 
-    def _update(self, p: Array, g: Array, state: Mapping[str, Array], scratch: Array) -> None:
-        square = state["square_avg"]
-        a, b = scratch
-        if self._weight_decay:
-            np.multiply(p, self._weight_decay, out=b)
-            b += g
-            g = b
-
-        np.multiply(g, g, out=a)
-        a *= 1.0 - self._alpha
-        square *= self._alpha
-        square += a
-        if self._centered:
-            mean = state["grad_avg"]
-            np.subtract(g, mean, out=a)
-            a *= 1.0 - self._alpha
-            mean += a
-            np.multiply(mean, mean, out=a)
-            np.subtract(square, a, out=a)
-            np.maximum(a, 0.0, out=a)
-            np.sqrt(a, out=a)
-        else:
-            np.sqrt(square, out=a)
-
-        a += self._eps
-        np.divide(g, a, out=a)
-        if self._momentum:
-            buffer = state["momentum_buffer"]
-            buffer *= self._momentum
-            buffer += a
-            np.multiply(buffer, self.lr, out=a)
-        else:
-            a *= self.lr
-        p -= a
+    def _update(self, arrays: Updated) -> None:
+        rmsprop(
+            arrays.parameters, arrays.gradients, arrays.kept, arrays.scale, arrays.weight_decay,
+            self._alpha, 1.0 - self._alpha, self._eps, arrays.lr, self._momentum,
+            bool(self._momentum), self._centered,
+        )  # fmt: skip

@@ -11,16 +11,17 @@ the learning rate multiplies the momentum buffer instead of entering it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-
-from simdrnn.optim.base import Optimizer
+from simdrnn.engine.updates import sgd
+from simdrnn.optim.base import Optimizer, Updated
+from simdrnn.optim.constraining import Constraining
+from simdrnn.optim.groups import GroupsOf
 from simdrnn.optim.reduction import AllReduce
 from simdrnn.optim.tree import ParameterTree
 from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array, as_bool
+from simdrnn.validate import as_bool
 
 __all__ = ["SGD"]
 
@@ -30,7 +31,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    layers, all_reduce : see `Optimizer`.
+    layers, all_reduce, groups, constraints : see `Optimizer`.
     lr : learning rate.
     momentum : how much of the buffer is kept from step to step; 0 needs no buffer.
     dampening : the part of a gradient that does not enter the buffer.
@@ -61,6 +62,8 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         all_reduce: AllReduce | None = None,
+        groups: GroupsOf | None = None,
+        constraints: Sequence[Constraining] = (),
     ) -> None:
         self._momentum = as_number("momentum", momentum)
         self._dampening = as_number("dampening", dampening)
@@ -70,26 +73,10 @@ class SGD(Optimizer):
             got = f"momentum={momentum}, dampening={dampening}"
             raise ValueError(f"nesterov: expected momentum > 0 and dampening = 0, got {got}")
         buffer = ["momentum_buffer"] if self._momentum else []
-        super().__init__(layers, lr, buffer, all_reduce)
+        super().__init__(layers, lr, buffer, all_reduce, groups, constraints)
 
-    def _update(self, p: Array, g: Array, state: Mapping[str, Array], scratch: Array) -> None:
-        decayed, product = scratch
-        if self._weight_decay:
-            np.multiply(p, self._weight_decay, out=decayed)
-            decayed += g
-            g = decayed
-        if self._momentum:
-            buffer = state["momentum_buffer"]
-            if self._steps == 1:
-                buffer[...] = g
-            else:
-                buffer *= self._momentum
-                np.multiply(g, 1.0 - self._dampening, out=product)
-                buffer += product
-            if self._nesterov:
-                np.multiply(buffer, self._momentum, out=product)
-                g = np.add(g, product, out=decayed)
-            else:
-                g = buffer
-        np.multiply(g, self.lr, out=product)
-        p -= product
+    def _update(self, arrays: Updated) -> None:
+        sgd(
+            arrays.parameters, arrays.gradients, arrays.kept, arrays.scale, arrays.weight_decay,
+            arrays.lr, self._momentum, 1.0 - self._dampening, arrays.step == 1, self._nesterov,
+        )  # fmt: skip

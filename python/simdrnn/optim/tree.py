@@ -6,33 +6,40 @@ Both sides come as one item or as a list of them; an item is a layer, a dict of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from simdrnn.engine.packing import Holding
 from simdrnn.layers.gradients import Gradients
+from simdrnn.layers.snapshots import is_snapshot
 from simdrnn.training.trainable import Trainable, as_floats, lend
-from simdrnn.validate import Array, as_array
+from simdrnn.validate import Array, as_array, check_distinct_elements
 
 __all__ = [
     "GradientOf",
     "Leaf",
     "Owner",
     "ParameterTree",
+    "arrays_lent",
     "arrays_of",
     "check_distinct",
     "check_like",
     "check_names",
     "gradients_of",
+    "is_trained",
+    "lent_by",
     "match_one",
-    "writable",
+    "own_memory",
+    "taken_together",
 ]
 
 Owner: TypeAlias = "Trainable | dict[str, Array] | Array"
 ParameterTree: TypeAlias = "Owner | Sequence[Owner]"
 GradientOf: TypeAlias = "Gradients | Mapping[str, Array] | Array"
+Lent: TypeAlias = "AbstractContextManager[Mapping[str, Array]] | Mapping[str, Array]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +52,20 @@ class Leaf:
     dtype: np.dtype[Any]
     state: dict[str, Array]
 
+    def fits(self, value: object) -> bool:
+        """Tell whether this is beyond doubt an array of the leaf's shape and dtype."""
+        return type(value) is np.ndarray and value.dtype is self.dtype and value.shape == self.shape
 
-def arrays_of(label: str, owner: object) -> Mapping[str, Array]:
+
+def is_trained(owner: object) -> bool:
+    """Tell whether an owner is a layer or module: it takes too long to ask at every step."""
+    return isinstance(owner, Trainable)
+
+
+def arrays_of(label: str, owner: Any, trained: bool) -> Mapping[str, Array]:
     """Return the parameters of `owner` by name, checked to be ones that can be updated."""
-    if isinstance(owner, Trainable):
-        return owner.parameters()
+    if trained:
+        return owner.parameters()  # type: ignore[no-any-return]
     named: dict[str, Any] = owner if isinstance(owner, dict) else {"": owner}
     for name, array in named.items():
         where = _join(label, name)
@@ -59,8 +75,17 @@ def arrays_of(label: str, owner: object) -> Mapping[str, Array]:
         as_floats(where, array)
         if not array.dtype.isnative:
             raise TypeError(f"{where}: expected native byte order, got {array.dtype}")
+        if is_snapshot(array):
+            raise TypeError(
+                f"{where}: expected the layer itself, got its state_dict(): copies, whose training "
+                "would leave the layer as it is; pass the layer"
+            )
         if not array.flags.writeable:
-            raise ValueError(f"{where}: expected a writable array, got a read-only one")
+            raise ValueError(
+                f"{where}: expected a writable array, got a read-only one; to train a layer pass "
+                "the layer, not its parameters()"
+            )
+        check_distinct_elements(where, array)
     return named
 
 
@@ -75,15 +100,17 @@ def gradients_of(label: str, owner: object, grads: object) -> Mapping[str, Array
     raise TypeError(f"{label}: expected Gradients or a dict of arrays, got {type(grads).__name__}")
 
 
-def match_one(
-    label: str, leaves: Sequence[Leaf], found: Mapping[str, Array]
-) -> Mapping[str, Array]:
-    """Return `found` if it is exactly one array for each of `leaves`."""
+def match_one(label: str, leaves: Sequence[Leaf], found: Mapping[str, Array]) -> list[Array]:
+    """Return what `found` has for each of `leaves`, if it is exactly one array for each."""
+    if type(found) is dict and len(found) == len(leaves):
+        arrays = [found.get(leaf.name) for leaf in leaves]
+        if all(leaf.fits(array) for leaf, array in zip(leaves, arrays, strict=True)):
+            return arrays  # type: ignore[return-value]  # none of them is None
     check_names(label, [leaf.name for leaf in leaves], found)
-    return {
-        leaf.name: check_like(_join(label, leaf.name), found[leaf.name], leaf.shape, leaf.dtype)
+    return [
+        check_like(_join(label, leaf.name), found[leaf.name], leaf.shape, leaf.dtype)
         for leaf in leaves
-    }
+    ]
 
 
 def check_like(name: str, value: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -112,11 +139,33 @@ def check_distinct(owners: Sequence[Owner]) -> None:
             seen.add(id(item))
 
 
-def writable(owner: Owner) -> AbstractContextManager[Mapping[str, Array]]:
-    """Lend the arrays of `owner` for writing, by name."""
-    if isinstance(owner, Trainable):
+def own_memory(arrays: dict[str, Array]) -> None:
+    """Copy those that cannot be written: pickles and memory maps may lie in memory of others."""
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray) and not array.flags.writeable:
+            arrays[name] = np.array(array)
+
+
+def lent_by(owner: Any, trained: bool) -> Lent:
+    """Return what lends the arrays of `owner` for writing, by name; or these, if they are bare."""
+    if trained:
         return lend(owner)
-    return nullcontext(owner if isinstance(owner, dict) else {"": owner})
+    return owner if isinstance(owner, dict) else {"": owner}
+
+
+def taken_together(lent: Sequence[Lent]) -> AbstractContextManager[Any]:
+    """Return what has the parameters of all our layers and modules to itself, taken at once.
+
+    So no two optimisers wait for each other, each with what the other needs.
+    """
+    return Holding.together([one for one in lent if isinstance(one, Holding)])
+
+
+def arrays_lent(one: Lent, others: ExitStack) -> Mapping[str, Array]:
+    """Return the arrays by name, inside `taken_together`; what is not ours is entered."""
+    if isinstance(one, Holding):
+        return one.lent  # type: ignore[no-any-return]
+    return one if isinstance(one, Mapping) else others.enter_context(one)
 
 
 def _join(label: str, name: str) -> str:
