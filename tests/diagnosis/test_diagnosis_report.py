@@ -186,7 +186,8 @@ def test_a_vanishing_network_is_told_what_to_try(engine):
     assert "norm of dL/dh: 9.54e-07 at step 0, 1 at step 20" in text
     assert "Lyapunov exponent -0.693 per step: small differences in the state die out" in text
     assert found.suggestions == [
-        "sr.LSTM or sr.GRU, whose gates can keep a gradient",
+        "sr.LSTM or sr.GRU, whose gates can keep a gradient, and to let them: "
+        "sr.init.apply(layer, bias=[sr.init.zeros(), sr.init.chrono(t_max=21)])",
         "sr.init.apply(layer, weight_hh=sr.init.identity()), so that a step keeps norms",
     ]
 

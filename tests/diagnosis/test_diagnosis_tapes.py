@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -102,6 +103,27 @@ def test_any_shape_is_diagnosed(engine, cell, shape):
     assert str(found)
 
 
+@every("cell", ["lstm", "gru", "rnn_tanh"])
+@every("engine")
+def test_checkpoints_change_nothing(engine, cell, rng):
+    layer = make_layer(
+        engine, cell, 2, 3, num_layers=2, bidirectional=True, dropout=0.3, zoneout=0.2,
+        merge="sum", dtype="float64", seed=0,
+    )  # fmt: skip
+    x, twin = rng.standard_normal((20, 3, 2)), copy.deepcopy(layer)
+    call = {"lengths": [20, 7, 12], "reset": rng.random((20, 3)) < 0.1}
+
+    plain = sr.diagnose(layer.record(x, **call))
+    less = sr.diagnose(twin.record(x, checkpoint_every=6, **call))
+
+    for one, other in zip(plain.layers, less.layers, strict=True):
+        np.testing.assert_array_equal(one.gradient["h"], other.gradient["h"])
+        np.testing.assert_array_equal(one.jacobian_radius, other.jacobian_radius)
+        assert (one.lyapunov, one.slope) == (other.lyapunov, other.slope)
+        for name, gate in one.saturation.items():
+            np.testing.assert_array_equal(gate.left_by_unit, other.saturation[name].left_by_unit)
+
+
 def test_rows_and_steps_bound_what_is_looked_at(engine):
     tape = engine.GRU(2, 3, seed=0).record(np.zeros((9, 8, 2), engine.GRU(2, 3).dtype))
 
@@ -119,7 +141,7 @@ def test_arguments_are_checked(engine):
     layer = engine.LSTM(2, 3, seed=0)
     tape = layer.record(np.zeros((4, 1, 2), layer.dtype))
 
-    with pytest.raises(TypeError, match=r"tape: expected a Tape, made by layer\.record, got LSTM"):
+    with pytest.raises(TypeError, match=r"tape: expected a Tape, made by layer\.record.*got LSTM"):
         sr.diagnose(layer)
     with pytest.raises(ValueError, match=r"d_output: expected shape \(T, B, D\*H\)"):
         sr.diagnose(tape, np.zeros((3, 1, 3), layer.dtype))

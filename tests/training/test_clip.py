@@ -85,6 +85,16 @@ def test_lists_of_any_kind_are_clipped_together():
     assert array[0] == -2.0 * named["w"][0, 0]
 
 
+def test_an_array_that_is_listed_twice_counts_and_is_scaled_twice():
+    gradient = np.full(100_000, 2.0)
+
+    norm = clip_grad_norm_([gradient, gradient], 1.0)
+
+    assert_close(norm, 2.0 * math.sqrt(200_000), rounding("float64", 60, norm))
+    factor = 1.0 / (norm + 1e-6)
+    np.testing.assert_array_equal(gradient, 2.0 * factor * factor)
+
+
 def test_nothing_to_clip_has_norm_zero():
     assert clip_grad_norm_([], 1.0) == 0.0
     assert clip_grad_norm_(np.zeros((0, 3)), 1.0, math.inf) == 0.0

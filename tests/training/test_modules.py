@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
 
+import simdrnn as sr
+from helpers import assert_same_bits
 from helpers_loops import every
 from helpers_nn import (
     assert_close,
@@ -55,6 +58,78 @@ def test_linear_without_bias_multiplies_only():
     np.testing.assert_array_equal(output, (x.reshape(-1, 5) @ layer.weight.T).reshape(4, 3, 6))
     assert layer.bias is None
     assert list(layer.parameters()) == ["weight"]
+
+
+# Widths around a register tile's; rows around its blocks, and enough for several threads.
+@every("dtype", DTYPES)
+@every("features", [(1, 1), (5, 63), (64, 65), (130, 129), (3, 200)])
+def test_linear_gives_a_row_the_same_bits_whatever_is_beside_it(features, dtype):
+    layer = Linear(*features, dtype=dtype, seed=0)
+    x = np.random.default_rng(1).standard_normal((700, features[0])).astype(dtype)
+    d_output = np.random.default_rng(2).standard_normal((700, features[1])).astype(dtype)
+    tape = layer.record(x)
+    d_x = tape.backward(d_output).x
+
+    for rows in (slice(0, 1), slice(3, 10), slice(693, 700), slice(0, 97)):
+        part = layer.record(x[rows])
+        assert_same_bits(part.output, tape.output[rows])
+        assert_same_bits(part.backward(d_output[rows]).x, d_x[rows])
+
+
+@every("dtype", DTYPES)
+def test_linear_gives_the_same_bits_on_any_threads_and_instruction_set(dtype):
+    layer = Linear(130, 129, dtype=dtype, seed=0)
+    x = np.random.default_rng(1).standard_normal((900, 130)).astype(dtype)
+    d_output = np.random.default_rng(2).standard_normal((900, 129)).astype(dtype)
+    before, found = sr.isa.active(), []
+
+    for isa in sr.isa.available():
+        for threads in (1, 2, 3):
+            sr.isa.use(isa)
+            sr.set_num_threads(threads)
+            try:
+                tape = layer.record(x)
+                grads = tape.backward(d_output)
+            finally:
+                sr.isa.use(before)
+                sr.set_num_threads(None)
+            found.append([tape.output, grads.x, grads.params["weight"], grads.params["bias"]])
+
+    for one in found[1:]:
+        for got, want in zip(one, found[0], strict=True):
+            assert_same_bits(got, want)
+
+
+def test_linear_stops_to_look_for_ctrl_c_and_goes_on():
+    # 1.05e9 FLOPs, where one thread stops after 5e8 and two after 1e9.
+    layer, rows = Linear(512, 512, bias=False, dtype="float64", seed=0), 2000
+    rng = np.random.default_rng(1)
+    x, d_output = rng.uniform(-1.0, 1.0, (2, rows, 512))
+    found = []
+
+    for threads in (1, 2):
+        tape = layer.record(x, num_threads=threads)
+        grads = tape.backward(d_output)
+        found.append([tape.output, grads.x, grads.params["weight"]])
+
+    wanted = [(x @ layer.weight.T, 512), (d_output @ layer.weight, 512), (d_output.T @ x, rows)]
+    for got, again, (want, terms) in zip(*found, wanted, strict=True):
+        assert_close(got, want, dot_tolerance("float64", terms, 1.0))
+        assert_same_bits(again, got)
+
+
+def test_a_tape_of_linear_keeps_the_weights_it_began_with_from_other_threads():
+    layer, x, d_output = make_linear()
+    want = layer.record(x).backward(d_output)
+    tape = layer.record(x)
+
+    writer = threading.Thread(target=lambda: setattr(layer, "weight", np.zeros((6, 5))))
+    writer.start()
+    writer.join()
+
+    grads = tape.backward(d_output)
+    assert_same_bits(grads.x, want.x)
+    np.testing.assert_array_equal(layer(x), np.broadcast_to(layer.bias, (4, 3, 6)))
 
 
 def test_linear_record_gives_the_output_of_the_call():
@@ -107,6 +182,19 @@ def test_linear_bias_gradient_of_many_rows_loses_no_digits():
 
     want = rows * float(np.float32(0.1))
     np.testing.assert_allclose(grads.params["bias"], want, atol=rounding("float32", 1, want))
+
+
+@every("dtype", DTYPES)
+@every("outputs", [1, 63, 130, 700])
+def test_linear_bias_gradient_is_summed_in_double_precision_row_by_row(outputs, dtype):
+    d_output = (10.0 ** np.random.default_rng(3).uniform(-6, 2, (500, outputs))).astype(dtype)
+    want = np.zeros(outputs)
+    for row in d_output:
+        want += row
+    for threads in (1, 3):
+        tape = Linear(9, outputs, dtype=dtype).record(np.ones((500, 9), dtype), num_threads=threads)
+
+        assert_same_bits(tape.backward(d_output).params["bias"], want.astype(dtype))
 
 
 def test_linear_backward_may_be_called_again():
@@ -178,6 +266,30 @@ def test_embedding_gradient_sums_over_equal_integers(leading, dtype):
     assert grads.x is None
     assert grads.params["weight"].dtype == dtype
     assert_close(grads.params["weight"], want, rounding(dtype, 12, 12.0))
+
+
+@every("dtype", DTYPES)
+def test_embedding_gradient_is_summed_in_order_on_any_threads(dtype):
+    # One word is most of the text, many do not occur, and others once.
+    rng = np.random.default_rng(3)
+    x = np.minimum(rng.geometric(0.6, 3000) * rng.integers(1, 90, 3000), 399)
+    d_output = (10.0 ** rng.uniform(-6, 2, (3000, 70)) - 3.0).astype(dtype)
+    embedding = Embedding(400, 70, dtype=dtype, seed=0)
+    want = np.zeros((400, 70))
+    np.add.at(want, x, d_output.astype("f8"))
+    found = []
+
+    for threads in (1, 2, 3):
+        sr.set_num_threads(threads)
+        try:
+            tape = embedding.record(x)
+            found.append((tape.output, tape.backward(d_output).params["weight"]))
+        finally:
+            sr.set_num_threads(None)
+
+    for output, gradient in found:
+        assert_same_bits(output, embedding.weight[x])
+        assert_same_bits(gradient, want.astype(dtype))
 
 
 def test_embedding_keeps_its_own_integers_for_backward():

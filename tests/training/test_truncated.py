@@ -29,14 +29,26 @@ T = 11
 CHUNKS = [1, 3, 4, T, 20]
 
 
+GOALS = [None, "zero", "given", "own"]  # what resets go to
+
+
 def sequence(problem, k):
     """Return all chunks of a problem."""
     return list(sr.tbptt(problem.layer, problem.x, k, problem.state, **problem.call))
 
 
-@few(engine=ENGINES, cell=KINDS, k=CHUNKS, pattern=[*PATTERNS, "reset-hold"])
-def test_chunks_are_the_bits_of_one_call(engine, cell, pattern, k, rng):
+def make_goal(problem, goal):
+    """Let resets go to one of GOALS, where there are some."""
+    own = tuple(-member for member in as_tuple(problem.state))
+    own = own if isinstance(problem.state, tuple) else own[0]
+    if "reset" in problem.call and goal is not None:
+        problem.call["reset_state"] = own if goal == "own" else goal
+
+
+@few(engine=ENGINES, cell=KINDS, k=CHUNKS, pattern=[*PATTERNS, "reset-hold"], goal=GOALS)
+def test_chunks_are_the_bits_of_one_call(engine, cell, pattern, k, goal, rng):
     problem = make_problem(engine, cell, rng=rng, T=T, B=5, pattern=pattern, num_layers=2)
+    make_goal(problem, goal)
     output, state = problem.layer(problem.x, problem.state, **problem.call)
 
     chunks = sequence(problem, k)
@@ -51,10 +63,7 @@ def test_chunks_are_the_bits_of_one_call(engine, cell, pattern, k, rng):
         "state": as_tuple(chunks[-1].tape.state),
     }
     want = {"output": output, "state": as_tuple(state)}
-    if engine is sr:
-        assert_same_bits(got, want)
-    else:  # NumPy's products depend on how many rows there are: here those that are reset
-        assert_close(got, want, 2 * tolerance("float64", 2 * T, 6))
+    assert_same_bits(got, want)
 
 
 @few(engine=ENGINES, dtype=DTYPES, pattern=["all", "reset"], k=[3, 4])
@@ -110,26 +119,33 @@ def add(one, other):
     return tuple(a + b for a, b in zip(as_tuple(one), as_tuple(other), strict=True))
 
 
-@few(engine=ENGINES, cell=KINDS, k=CHUNKS, pattern=[*PATTERNS, "reset-hold"])
-def test_chained_chunks_give_the_gradients_of_one_call(engine, cell, pattern, k, rng):
+@few(engine=ENGINES, cell=KINDS, k=CHUNKS, pattern=[*PATTERNS, "reset-hold"], goal=GOALS)
+def test_chained_chunks_give_the_gradients_of_one_call(engine, cell, pattern, k, goal, rng):
     # What a chunk leaves out is exactly what goes through the state it was handed.
     problem = make_problem(engine, cell, rng=rng, T=T, B=5, pattern=pattern, num_layers=2)
+    make_goal(problem, goal)
     want = problem.gradients()
 
     chunks = sequence(problem, k)
     d_state, d_x = problem.d_state, []
     params = {name: np.zeros_like(value) for name, value in want.params.items()}
     initial = tuple(np.zeros_like(value) for value in as_tuple(want.state))
+    resets = initial
     for chunk in reversed(chunks):
         grads = chunk.tape.backward(problem.d_output[chunk.start : chunk.stop], d_state)
         d_x.insert(0, grads.x)
         params, initial = add(params, grads.params), add(initial, grads.initial)
+        assert (grads.reset_state is None) == (want.reset_state is None)
+        if want.reset_state is not None:
+            resets = add(resets, grads.reset_state)
         d_state = grads.state
 
     allowed = 2 * tolerance("float64", 2 * T, 5 * T)  # both sides round
     assert_close(np.concatenate(d_x), want.x, allowed)
     assert_close(params, want.params, allowed)
     assert_close(initial, as_tuple(want.state), allowed)
+    if want.reset_state is not None:
+        assert_close(resets, as_tuple(want.reset_state), allowed)
 
 
 def pieces(problem, k):
@@ -143,7 +159,7 @@ def pieces(problem, k):
     reset = problem.call.get("reset", np.zeros((steps, batch), bool))
     for row in range(batch):
         carried = [member[:, row : row + 1] for member in as_tuple(problem.state)]
-        fresh, length = carried, int(lengths[row])
+        fresh, length = [np.zeros_like(member) for member in carried], int(lengths[row])
         cuts = {0, length} | set(range(0, length, k)) | set(np.flatnonzero(reset[:length, row]))
         for start, stop in pairwise(sorted(int(cut) for cut in cuts)):
             begin = fresh if reset[start, row] else carried
@@ -181,7 +197,7 @@ def test_gradients_for_the_state_are_sorted_by_where_it_came_from(engine, rng):
     problem = make_problem(engine, "gru", rng=rng, T=4, B=3)
     reset = np.zeros((4, 3), bool)
     reset[2, 1] = reset[3, 2] = True  # second chunk: row 1 at once, row 2 later
-    problem.call = {"reset": reset}
+    problem.call = {"reset": reset, "reset_state": "given"}
 
     first, second = (chunk.tape.backward(np.ones((2, 3, 3))) for chunk in sequence(problem, 2))
 
@@ -191,9 +207,10 @@ def test_gradients_for_the_state_are_sorted_by_where_it_came_from(engine, rng):
 
 
 @pytest.mark.parametrize("at", [0, 1])
-def test_rows_that_are_all_reset_use_nothing_of_the_carried_state(engine, at, rng):
+@pytest.mark.parametrize("goal", [None, "given"])
+def test_rows_that_are_all_reset_use_nothing_of_the_carried_state(engine, at, goal, rng):
     problem = make_problem(engine, "lstm", rng=rng, T=4, B=3)
-    problem.call = {"reset": np.zeros((4, 3), bool)}
+    problem.call = {"reset": np.zeros((4, 3), bool), "reset_state": goal}
     problem.call["reset"][2 + at] = True
     d_output = np.zeros((2, 3, 3))
     d_output[at:] = 1.0  # nothing before the reset matters
@@ -201,7 +218,7 @@ def test_rows_that_are_all_reset_use_nothing_of_the_carried_state(engine, at, rn
     grads = sequence(problem, 2)[1].tape.backward(d_output)
 
     assert not any(member.any() for member in grads.state)
-    assert all(member.any() for member in grads.initial)
+    assert [member.any() for member in grads.initial] == [goal == "given"] * 2
 
 
 def test_training_between_chunks(engine, rng):
@@ -268,6 +285,9 @@ REFUSED = {
     "lengths": (lambda: sr.tbptt(GRU, X, 2, lengths=[6] * 4), ValueError, "lengths: expected"),
     "mask": (lambda: sr.tbptt(GRU, X, 2, mask=X), TypeError, "mask: expected dtype bool"),
     "reset": (lambda: sr.tbptt(GRU, X, 2, reset=X > 0), ValueError, "reset: expected shape"),
+    "reset_state": (
+        lambda: sr.tbptt(GRU, X, 2, reset_state="zero"), ValueError, "reset_state: expected reset=",
+    ),
     "masked_output": (
         lambda: sr.tbptt(GRU, X, 2, masked_output="last"), ValueError, "masked_output: expected",
     ),

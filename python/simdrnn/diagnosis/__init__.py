@@ -1,10 +1,14 @@
 """Seeing gradients vanish and explode: what a recorded run tells about a layer.
 
 `recorded.py` views a tape, `measures.py`, `dynamics.py` and `nonfinite.py` measure, `report.py`
-holds what was found, `words.py` and `plot.py` show it.
+holds what was found, `words.py` and `plot.py` show it, `cures.py` says what to do.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, overload
 
 import numpy as np
 
@@ -15,19 +19,24 @@ from simdrnn.diagnosis.measures import (
     driven_on_the_way,
     gradient_norms,
     gradient_slope,
+    input_moments,
+    keeping_gate,
     saturation,
 )
 from simdrnn.diagnosis.nonfinite import first_nonfinite
-from simdrnn.diagnosis.recorded import Recorded
-from simdrnn.diagnosis.report import Diagnosis
+from simdrnn.diagnosis.recorded import Recorded, in_full
+from simdrnn.diagnosis.report import Diagnosis, NetworkDiagnosis, part_name
 from simdrnn.diagnosis.spectrum import radius_of_matrices
-from simdrnn.layers.recording import Recording
+from simdrnn.layers.recording import Recording, Seen, watched
 from simdrnn.layers.tape import Tape, recording_of
+from simdrnn.training.chunk_tape import ChunkTape
+from simdrnn.training.recurrent_parts import layer_tapes
 from simdrnn.validate import Array, as_count, as_seed
 
 __all__ = ["diagnose"]
 
 
+@overload
 def diagnose(
     tape: Tape,
     d_output: object = None,
@@ -36,7 +45,26 @@ def diagnose(
     rows: int = 3,
     steps: int = 12,
     seed: int | None = 0,
-) -> Diagnosis:
+) -> Diagnosis: ...
+@overload
+def diagnose(
+    tape: Any,
+    d_output: object = None,
+    d_state: object = None,
+    *,
+    rows: int = 3,
+    steps: int = 12,
+    seed: int | None = 0,
+) -> Diagnosis | NetworkDiagnosis: ...
+def diagnose(
+    tape: Any,
+    d_output: object = None,
+    d_state: object = None,
+    *,
+    rows: int = 3,
+    steps: int = 12,
+    seed: int | None = 0,
+) -> Diagnosis | NetworkDiagnosis:
     """Tell how gradients fare on their way back through a recorded run, and what to try.
 
     Costs one `Tape.backward` that keeps what it carries, (S + 1) * H numbers per step, row, layer
@@ -45,7 +73,7 @@ def diagnose(
 
     Parameters
     ----------
-    tape : made by ``layer.record``, on either engine.
+    tape : made by ``record`` of a layer, a stack or a model, or a chunk of `tbptt`.
     d_output, d_state : gradient of your loss, as for `Tape.backward`. With neither, the loss is the
         last layer's final h along a random unit vector, for each row and direction: norms then
         begin with 1, and show which share of a gradient is left at each step.
@@ -56,7 +84,8 @@ def diagnose(
 
     Returns
     -------
-    `Diagnosis` with per layer and direction: norms of dL/dh_t and dL/dc_t, shares of saturated gate
+    `Diagnosis`, or of a stack or model a `NetworkDiagnosis` with one for each level in ``parts``;
+    with per layer and direction: norms of dL/dh_t and dL/dc_t, shares of saturated gate
     values and of values at a clip, spectral radii of recurrent matrices and step Jacobians, the
     largest Lyapunov exponent; the first value that is not finite; ``verdict``, ``suggestions``,
     ``str()`` and ``plot()``.
@@ -76,58 +105,82 @@ def diagnose(
     --------
     >>> import numpy as np, simdrnn as sr
     >>> rnn = sr.init.apply(
-    ...     sr.RNN(3, 8, nonlinearity="relu"), weight_hh=sr.init.identity(0.5), seed=0
+    ...     sr.RNN(3, 8, nonlinearity="relu", seed=0), weight_hh=sr.init.identity(0.5), seed=0
     ... )
     >>> found = sr.diagnose(rnn.record(np.ones((40, 2, 3), "float32")))
     >>> found.verdict, found.layers[0].gradient["h"].shape
     ('vanish', (40, 2))
+    >>> stack = sr.Stack([rnn, sr.LSTM(8, 8, seed=1)])
+    >>> sr.diagnose(stack.record(np.ones((40, 2, 3), "float32"))).troubles
+    {'0': ('vanish',), '1': ('vanish',)}
     """
-    if not isinstance(tape, Tape):
-        raise TypeError(f"tape: expected a Tape, made by layer.record, got {type(tape).__name__}")
+    recorded: Any = tape.recorded if isinstance(tape, ChunkTape) else tape
+    tapes = layer_tapes(recorded)
+    if not tapes:
+        raise TypeError(
+            "tape: expected a Tape, made by layer.record, or that of a stack, a model or a chunk, "
+            f"got {type(tape).__name__}"
+        )
     most_rows, most_steps = as_count("rows", rows), as_count("steps", steps)
     rng = np.random.default_rng(as_seed(seed))
-    recording = recording_of(tape)
-    bound = recording.bound
-    directions = [Recorded.of(recording, index) for index in range(len(bound.passes))]
     if d_output is None and d_state is None:
-        d_state = _default_gradient(recording, rng)
-    traces = _empty_traces(recording)
-    with np.errstate(all="ignore"):  # NaN and infinity are what is looked for
-        grads = recording.backward(d_output, d_state, trace=traces)  # checks both
-    d_sequence, d_final = recording.d_output(d_output), recording.d_final(d_state)
-    given = {"d_output": [d_sequence], "d_state": d_final}
+        d_state = _default_gradient(recorded, rng)
+    with np.errstate(all="ignore"), watched() as seen:  # NaN and infinity are what is looked for
+        recorded.backward(d_output, d_state)  # checks both
+    found = {
+        name: _diagnosis(recording_of(own), seen, part_name(name), most_rows, most_steps, rng)
+        for name, own in tapes.items()
+    }
+    if isinstance(recorded, Tape):
+        return found[""]
+    return NetworkDiagnosis(found)
+
+
+def _diagnosis(
+    recording: Recording,
+    seen: dict[int, Seen],
+    part: str,
+    rows: int,
+    steps: int,
+    rng: np.random.Generator,
+) -> Diagnosis:
+    """Tell what was found in one layer, which may have layers and directions of its own."""
+    bound, way = recording.bound, seen[id(recording)]
+    recording = in_full(recording)
+    directions = [Recorded.of(recording, index) for index in range(len(bound.passes))]
+    given = {"d_output": [way.d_output], "d_state": way.d_final}
     layers = tuple(
-        _examine(recorded, traces[recorded.index], d_sequence, most_rows, most_steps, rng)
+        _examine(recorded, part, way.traces[recorded.index], way.d_output, rows, steps, rng)
         for recorded in directions
     )
-    first = first_nonfinite(recording, directions, given, traces, grads)
+    first = first_nonfinite(recording, directions, given, way.traces, way.grads)
+    if first is not None:
+        first = replace(first, part=part)
     projected = bool(bound.sizes.projected_size)
     return Diagnosis(bound.info.name, bound.options, layers, first, projected)
 
 
-def _default_gradient(recording: Recording, rng: np.random.Generator) -> object:
+def _default_gradient(tape: Any, rng: np.random.Generator) -> object:
     """Draw d_state: a unit vector for each row's final h in the directions of the last layer."""
+    if not isinstance(tape, Tape):
+        inner = tape.tapes
+        inner = list(inner.values()) if isinstance(inner, Mapping) else list(inner)
+        inner = [own for own in inner if layer_tapes(own)]
+        last = _default_gradient(inner[-1], rng)
+        alone = len(inner) == 1 and isinstance(tape.tapes, Mapping)  # a model's only part
+        return last if alone else (*(None for _ in inner[:-1]), last)
+    recording = recording_of(tape)
     bound = recording.bound
     states = [np.zeros(state.shape, bound.dtype) for state in recording.run.states]
-    last = slice(-bound.sizes.num_directions, None)
-    drawn = rng.standard_normal(states[0][last].shape)
-    states[0][last] = drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
+    top = slice(-bound.sizes.num_directions, None)
+    drawn = rng.standard_normal(states[0][top].shape)
+    states[0][top] = drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
     return recording.layout.caller_state(tuple(states))
-
-
-def _empty_traces(recording: Recording) -> list[Array]:
-    """Return zeros for what back-propagation carries: by direction, (T, B, (S + 1) * H).
-
-    Where h is projected, (T, B, P + (S - 1) * H + P).
-    """
-    bound = recording.bound
-    sizes = bound.checks.state_sizes
-    shape = (*recording.run.x.shape[:2], sum(sizes) + sizes[0])
-    return [np.zeros(shape, bound.dtype) for _ in range(len(bound.passes))]
 
 
 def _examine(
     recorded: Recorded,
+    part: str,
     trace: Array,
     d_output: Array,
     rows: int,
@@ -135,16 +188,18 @@ def _examine(
     rng: np.random.Generator,
 ) -> LayerDiagnosis:
     """Measure one direction of one layer."""
-    bound = recorded.recording.bound
+    bound, info = recorded.recording.bound, recorded.info
     h_size = bound.sizes.h_size
     norms, arriving = gradient_norms(recorded, trace)
     slope, span, lost = gradient_slope(recorded, norms)
-    columns = slice(h_size * recorded.reverse, h_size * (recorded.reverse + 1))
+    d_own = d_output.reshape(*d_output.shape[:2], bound.width)
+    if not bound.sizes.merged:  # where directions merge, each is driven by all of it
+        d_own = d_own[..., h_size * recorded.reverse : h_size * (recorded.reverse + 1)]
     on_top = recorded.layer == bound.sizes.num_layers - 1
-    names = recorded.info.recurrent_names
     radii = radius_of_matrices(recorded.recurrent(), rng)
     sample = recorded.sample(sampled(recorded.steps.real, rows))
     times, jacobians = jacobian_radii(sample, steps, rng)
+    mean, deviation = input_moments(recorded)
     return LayerDiagnosis(
         layer=recorded.layer,
         reverse=recorded.reverse,
@@ -153,11 +208,17 @@ def _examine(
         slope=slope,
         lost=lost,
         span=span,
-        driven=not on_top or driven_on_the_way(recorded, d_output[..., columns]),
+        driven=not on_top or driven_on_the_way(recorded, d_own),
         saturation=saturation(recorded),
-        recurrent_radius={name: float(radius) for name, radius in zip(names, radii, strict=True)},
+        recurrent_radius={
+            name: float(radius) for name, radius in zip(info.recurrent_names, radii, strict=True)
+        },
         jacobian_steps=times,
         jacobian_radius=jacobians,
         lyapunov=lyapunov_exponent(sample, rng),
         clips=clip_shares(recorded, trace[..., -h_size:], bound.options),
+        keep=keeping_gate(recorded),
+        input_mean=mean,
+        input_deviation=deviation,
+        part=part,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,10 @@ import numpy as np
 from simdrnn.spec.options import Options
 from simdrnn.validate import Array
 
-__all__ = ["Findings", "LayerDiagnosis", "NonFinite", "Saturation"]
+__all__ = ["Findings", "LayerDiagnosis", "NonFinite", "Saturation", "troubles_of", "worst"]
+
+# A gate is at its ends this often: worth a word about its inputs and weights.
+_MOSTLY = 0.5
 
 # Gradients vanish where less than this share of them is left at the first step, and explode where
 # more than one over it arrives there: with one part in a hundred, early steps teach next to nothing
@@ -31,6 +35,7 @@ class NonFinite:
     reverse : whether it is in the layer's reverse direction.
     step, row : time and row of the batch; None for what has none.
     given : whether it was handed in: x, a state, a parameter, or a gradient for the output.
+    part : of a stack or model, as ``"level 1"``; empty of a layer alone.
     """
 
     quantity: str
@@ -41,10 +46,12 @@ class NonFinite:
     step: int | None = None
     row: int | None = None
     given: bool = False
+    part: str = ""
 
     def __str__(self) -> str:
         """Say where it is."""
         place = "" if self.layer is None else f" of layer {self.layer}"
+        place += f" of {self.part}" if self.part else ""
         place += " (reverse)" if self.reverse else ""
         place += "" if self.step is None else f" at step {self.step}, row {self.row}"
         return f"{self.quantity}{place} is {self.value}, in the {self.during} pass"
@@ -103,6 +110,9 @@ class LayerDiagnosis:
     lyapunov : largest Lyapunov exponent: log growth per step of a small change.
     clips : option -> (T,) shares of values that reached it; NaN where no row takes part. Of rows
         for ``step_grad_norm``, of units else.
+    keep : the gate that keeps the state, if there is one; its right end is where it should be.
+    input_mean, input_deviation : mean and standard deviation of what the layer is given.
+    part : of a stack or model, as ``"level 1"``; empty of a layer alone.
     """
 
     layer: int
@@ -119,11 +129,46 @@ class LayerDiagnosis:
     jacobian_radius: Array
     lyapunov: float
     clips: dict[str, Array]
+    keep: str | None = None
+    input_mean: float = math.nan
+    input_deviation: float = math.nan
+    part: str = ""
 
     @property
     def name(self) -> str:
         """The layer and direction in words."""
-        return f"layer {self.layer}" + (", reverse" if self.reverse else "")
+        prefix = f"{self.part}, " if self.part else ""
+        return f"{prefix}layer {self.layer}" + (", reverse" if self.reverse else "")
+
+    @property
+    def saturated(self) -> tuple[str, ...]:
+        """Gates that are near an end of their range in most steps, rows and units.
+
+        Not counted: a gate that keeps the state and does, and the others' left ends in units that
+        hold on to what they have, where nothing is to be written.
+        """
+        holding = np.zeros((), bool)
+        if self.keep is not None and self.keep in self.saturation:
+            holding = self.saturation[self.keep].right_by_unit > _MOSTLY
+        found = []
+        for name, gate in self.saturation.items():
+            left = gate.left_by_unit * ~holding
+            ends = [left.mean(), 0.0 if name == self.keep else gate.right]
+            if not math.isnan(gate.right) and np.nansum(ends) > _MOSTLY:
+                found.append(name)
+        return tuple(found)
+
+    @property
+    def dead(self) -> bool:
+        """Whether most units never leave 0."""
+        return any(g.dead.size > _MOSTLY * g.left_by_unit.size for g in self.saturation.values())
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong: some of ``"explode"``, ``"vanish"``, ``"saturated"``, ``"dead"``."""
+        found = [self.verdict] if self.verdict in ("explode", "vanish") else []
+        found += ["saturated"] if self.saturated else []
+        return (*found, "dead") if self.dead else tuple(found)
 
     def curve(self, state: str) -> Array:
         """Return (T,) norms of the gradient for a state: root mean square over rows, NaN if none.
@@ -191,5 +236,25 @@ class Findings:
     @property
     def verdict(self) -> str:
         """The worst of the layers: explode before vanish before steady before unknown."""
-        found = {layer.verdict for layer in self.layers}
-        return next(v for v in ("explode", "vanish", "steady", "unknown") if v in found)
+        return worst(self.layers)
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong with any of the layers, and ``"nonfinite"`` where numbers are none."""
+        return troubles_of(self.layers, self.first_nonfinite)
+
+
+def worst(layers: Iterable[LayerDiagnosis]) -> str:
+    """Return the worst verdict on layers: explode before vanish before steady before unknown."""
+    found = {layer.verdict for layer in layers}
+    return next(v for v in ("explode", "vanish", "steady", "unknown") if v in found)
+
+
+def troubles_of(
+    layers: Sequence[LayerDiagnosis], first_nonfinite: NonFinite | None
+) -> tuple[str, ...]:
+    """Return what is wrong with layers, each once."""
+    found = {} if first_nonfinite is None else {"nonfinite": None}
+    for layer in layers:
+        found |= dict.fromkeys(layer.troubles)
+    return tuple(found)

@@ -18,6 +18,8 @@ __all__ = [
     "driven_on_the_way",
     "gradient_norms",
     "gradient_slope",
+    "input_moments",
+    "keeping_gate",
     "row_norms",
     "saturation",
 ]
@@ -100,6 +102,27 @@ def driven_on_the_way(recorded: Recorded, d_output: Array) -> bool:
     last[order] = real[order] & (np.cumsum(real[order][::-1], axis=0)[::-1] == 1)
     taken = real | recorded.recording.run.hold  # held outputs hand theirs on to the state
     return bool(np.any((d_output != 0).any(axis=-1) & taken & ~last))
+
+
+def keeping_gate(recorded: Recorded) -> str | None:
+    """Return the name of the gate that keeps the state, if there is one."""
+    keep = recorded.info.keep
+    return recorded.gates[keep].name if 0 <= keep < len(recorded.gates) else None
+
+
+def input_moments(recorded: Recorded) -> tuple[float, float]:
+    """Return mean and standard deviation of what the layer is given at real steps; NaN of none.
+
+    Of layers above the first of a tape NaN, too: what they are given is bounded by what is below.
+    """
+    if recorded.layer:
+        return math.nan, math.nan
+    given = recorded.recording.run.x[recorded.steps.real]
+    if not given.size:
+        return math.nan, math.nan
+    with np.errstate(all="ignore"):  # not finite: so is what is measured
+        values = given.astype(np.float64)
+        return float(values.mean()), float(values.std())
 
 
 def _ends(activation: Activation) -> tuple[float, float]:

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn.diagnosis.findings import Findings, LayerDiagnosis
+from simdrnn.diagnosis.findings import LayerDiagnosis
 
 __all__ = ["draw"]
 
 _STYLES = {"h": "-", "c": "--"}  # of curves, by state
 
 
-def draw(report: Findings, figure: Any = None) -> Any:
+def draw(report: Any, figure: Any = None) -> Any:
     """Draw `report` into `figure`, or a new one; panels without anything to show are left out."""
-    panels: list[Callable[[Any, Findings], None]] = [_norms]
+    panels: list[Callable[[Any, Any], None]] = [_norms]
     if any(layer.saturation for layer in report.layers):
         panels.append(_saturation)
     if any(layer.jacobian_radius.size for layer in report.layers):
@@ -51,7 +51,7 @@ def _color(number: int) -> str:
     return f"C{number % 10}"
 
 
-def _norms(axis: Any, report: Findings) -> None:
+def _norms(axis: Any, report: Any) -> None:
     """Norms of the gradients over time, one curve per layer, direction and state."""
     for number, layer in enumerate(report.layers):
         for state in layer.gradient:
@@ -67,7 +67,7 @@ def _norms(axis: Any, report: Findings) -> None:
     axis.legend(fontsize="small")
 
 
-def _saturation(axis: Any, report: Findings) -> None:
+def _saturation(axis: Any, report: Any) -> None:
     """Shares of saturated values: left end downwards, right end upwards."""
     labels: list[str] = []
     for number, layer in enumerate(report.layers):
@@ -86,10 +86,11 @@ def _saturation(axis: Any, report: Findings) -> None:
 
 def _short(layer: LayerDiagnosis) -> str:
     """Name a layer and direction in a few characters."""
-    return f"l{layer.layer}" + ("r" if layer.reverse else "")
+    part = layer.part.replace("level ", "").replace(", ", ".")
+    return f"{part} l{layer.layer}".strip() + ("r" if layer.reverse else "")
 
 
-def _jacobians(axis: Any, report: Findings) -> None:
+def _jacobians(axis: Any, report: Any) -> None:
     """Spectral radius of the step's Jacobian: median over rows, and their range."""
     for number, layer in enumerate(report.layers):
         radius, times = layer.jacobian_radius, layer.jacobian_steps
@@ -107,7 +108,7 @@ def _jacobians(axis: Any, report: Findings) -> None:
     axis.legend(fontsize="small")
 
 
-def _clips(axis: Any, report: Findings) -> None:
+def _clips(axis: Any, report: Any) -> None:
     """Share of values that reached each clip over time."""
     styles = ("-", "--", ":", "-.", (0, (1, 3)))
     for number, layer in enumerate(report.layers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,23 @@ from simdrnn.spec.cell import CellInfo
 from simdrnn.spec.saved_layout import SavedLayout
 from simdrnn.validate import Array
 
-__all__ = ["Recorded", "Sample", "stretches"]
+__all__ = ["Recorded", "Sample", "in_full", "stretches"]
+
+
+def in_full(recording: Recording) -> Recording:
+    """Return a recording with all that each step saves: one with checkpoints makes it again.
+
+    The same run, with the same draws, on the same version of the parameters: the same bits.
+    """
+    if not recording.arrays.checkpoint_every:
+        return recording
+    bound, run, packed = recording.bound, recording.run, recording.network()
+    output = np.empty_like(recording.output)
+    arrays = bound.tapes.allocate(bound.dtype, output, 0)
+    packed.forward(run, output, tuple([np.empty_like(own) for own in run.states]), tape=arrays)
+    whole = copy(recording)
+    whole.arrays = arrays
+    return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +145,7 @@ class Recorded:
             bound.options, sizes.projected_size,
         )  # fmt: skip
         parameters = bound.passes.of_pass(bound.passes.per_unit(), self.index)
-        twin.set_parameters(index, *parameters)
+        twin = twin.with_weights({index: parameters})
         x = twin.input_of(run, arrays.hidden, number)
         noise = twin.noise_of(run, index)
         if bound.structure.reverse:  # drawn in processing order

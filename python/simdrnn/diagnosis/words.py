@@ -1,23 +1,17 @@
-"""A diagnosis in words, and what to try."""
+"""A diagnosis in words."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import numpy as np
 
-from simdrnn.diagnosis.findings import Findings, LayerDiagnosis
-from simdrnn.reference.network import CELLS
+from simdrnn.diagnosis.findings import Findings, LayerDiagnosis, NonFinite
 from simdrnn.validate import Array
 
-__all__ = ["describe", "suggest"]
-
-# A gate that is saturated this often is worth a word about its inputs and weights.
-_MOSTLY = 0.5
-
-# Stretches of more steps are worth cutting into chunks where gradients explode.
-_LONG = 100
+__all__ = ["describe", "describe_network"]
 
 # Lyapunov exponents nearer to 0 than this change a difference by less than 1 % per step.
 _NEUTRAL = 0.01
@@ -30,19 +24,41 @@ _VERDICTS = {
 }
 
 
-def describe(report: Findings) -> str:
+def describe(report: Findings, suggestions: Sequence[str]) -> str:
     """Return a paragraph per layer and direction, then what to try."""
     lines = [f"{report.cell}: {_VERDICTS[report.verdict]}."]
-    if report.first_nonfinite is not None:
-        lines.append(f"Not finite: {report.first_nonfinite}.")
+    lines += _nonfinite(report.first_nonfinite)
     for layer in report.layers:
         lines.append(f"{layer.name}: {_VERDICTS[layer.verdict]}.")
         lines += [f"  {line}" for line in _paragraph(layer)]
-    suggestions = suggest(report)
-    if suggestions:
-        lines.append("Try:")
-        lines += [f"  - {suggestion}" for suggestion in suggestions]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_advice(suggestions)])
+
+
+def describe_network(
+    parts: Mapping[str, Findings],
+    verdict: str,
+    first: NonFinite | None,
+    suggestions: Sequence[str],
+) -> str:
+    """Return what is wrong in which part, a paragraph per layer of each, then what to try."""
+    cells = ", ".join(f"{name} {found.cell}" for name, found in parts.items())
+    lines = [f"{cells}: {_VERDICTS[verdict]}.", *_nonfinite(first)]
+    for found in parts.values():
+        for layer in found.layers:
+            lines.append(f"{layer.name} ({found.cell}): {_VERDICTS[layer.verdict]}.")
+            lines += [f"  {line}" for line in _paragraph(layer)]
+    return "\n".join([*lines, *_advice(suggestions)])
+
+
+def _nonfinite(first: NonFinite | None) -> list[str]:
+    """Say where the first number is that is none."""
+    return [] if first is None else [f"Not finite: {first}."]
+
+
+def _advice(suggestions: Sequence[str]) -> list[str]:
+    """List what to try."""
+    listed = [f"  - {suggestion}" for suggestion in suggestions]
+    return ["Try:", *listed] if listed else []
 
 
 def _paragraph(layer: LayerDiagnosis) -> list[str]:
@@ -134,95 +150,3 @@ def _clip(name: str, shares: Array) -> str:
 def _number(value: float) -> str:
     """Write a number with three digits."""
     return f"{value:.3g}"
-
-
-def suggest(report: Findings) -> list[str]:
-    """Return what to try, the most urgent first; what is on already is not proposed."""
-    active = report.options.active()
-    found = []
-    if report.first_nonfinite is not None:
-        found += _against_nonfinite(report, active)
-    verdicts = {layer.verdict for layer in report.layers}
-    if "explode" in verdicts:
-        found += _against_exploding(report, active)
-    if "vanish" in verdicts:
-        found += _against_vanishing(report)
-    found += _against_saturation(report)
-    return list(dict.fromkeys(found))
-
-
-def _against_nonfinite(report: Findings, active: dict[str, object]) -> list[str]:
-    """Propose what keeps numbers finite."""
-    first = report.first_nonfinite
-    if first is None:
-        return []
-    if first.given:
-        return [f"to look where {first.quantity} comes from: it was handed in"]
-    if first.during == "backward":
-        return _step_clips(active)
-    of_h = "proj_clip" if report.projected else "hidden_clip"
-    bounds = [name for name in ("gate_clip", of_h) if name not in active]
-    if len(report.layers[0].gradient) > 1 and "cell_clip" not in active:
-        bounds.append("cell_clip")
-    return [f"{' or '.join(bounds)}, to bound the forward pass"] if bounds else []
-
-
-def _step_clips(active: dict[str, object]) -> list[str]:
-    """Propose clips inside back-propagation."""
-    if active.keys() & {"step_grad_norm", "step_grad_clip"}:
-        return []
-    return [
-        "step_grad_norm or step_grad_clip, to bound what is carried back from step to step; "
-        "sr.clip_grad_norm_ bounds the gradients that come of it"
-    ]
-
-
-def _against_exploding(report: Findings, active: dict[str, object]) -> list[str]:
-    """Propose what makes gradients grow less."""
-    found = _step_clips(active)
-    if CELLS[report.cell].info.recurrent_blocks:
-        smaller = "smaller recurrent weights: sr.init.apply(layer, weight_hh=sr.init.orthogonal())"
-        # Of the matrices of projected layers, which are not square, there is no such radius.
-        found.append(smaller + ("" if report.projected else " or sr.init.spectral_radius(0.95)"))
-    span = max(layer.span for layer in report.layers)
-    if span > _LONG:
-        found.append(f"sr.tbptt, to go back fewer than {span} steps at once")
-    return found
-
-
-def _against_vanishing(report: Findings) -> list[str]:
-    """Propose what carries gradients further."""
-    span = max(layer.span for layer in report.layers if layer.verdict == "vanish")
-    if CELLS[report.cell].info.keep >= 0:  # it has a gate that keeps the state: let it
-        return [
-            f"sr.init.apply(layer, bias=[sr.init.zeros(), sr.init.chrono(t_max={max(span, 3)})]) "
-            "or sr.init.forget_bias, so that the gates keep the state for as long as the sequences"
-        ]
-    one_sided = any(
-        math.isnan(gate.right) for layer in report.layers for gate in layer.saturation.values()
-    )
-    start = "sr.init.identity()" if one_sided else "sr.init.orthogonal()"
-    found = ["sr.LSTM or sr.GRU, whose gates can keep a gradient"]
-    if CELLS[report.cell].info.recurrent_blocks:
-        found.append(f"sr.init.apply(layer, weight_hh={start}), so that a step keeps norms")
-    return found
-
-
-def _against_saturation(report: Findings) -> list[str]:
-    """Propose what keeps units where their slopes are."""
-    keep = CELLS[report.cell].info.keep
-    found = []
-    for layer in report.layers:
-        for number, (name, gate) in enumerate(layer.saturation.items()):
-            if gate.dead.size > _MOSTLY * gate.left_by_unit.size:
-                found.append(
-                    'nonlinearity="tanh", or weight_hh=sr.init.identity() and zero biases: most '
-                    "units are dead"
-                )
-            ends = [gate.left] if number == keep else [gate.left, gate.right]
-            if not math.isnan(gate.right) and np.nansum(ends) > _MOSTLY:
-                found.append(
-                    f"inputs of mean 0 and variance 1, or smaller initial weights "
-                    f"(sr.init.glorot_uniform()): {name} is saturated most of the time"
-                )
-    return found

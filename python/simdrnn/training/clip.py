@@ -12,11 +12,13 @@ from typing import TypeAlias
 
 import numpy as np
 
+from simdrnn.engine.updates import scale, sum_of_squares
 from simdrnn.layers.gradients import Gradients
+from simdrnn.layers.snapshots import is_snapshot
 from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array
+from simdrnn.validate import Array, check_distinct_elements
 
-__all__ = ["GradientTree", "clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["GradientTree", "clip_factor", "clip_grad_norm_", "clip_grad_value_"]
 
 GradientTree: TypeAlias = "Gradients | Mapping[str, Array] | Array | Sequence[GradientTree]"
 
@@ -69,16 +71,27 @@ def clip_grad_norm_(
     if p == 0.0:
         raise ValueError("norm_type: expected a number above 0, got 0")
     arrays = list(_leaves("grads_or_list", grads_or_list))
+    norm, factor = clip_factor(arrays, limit, p, "grads_or_list" if error_if_nonfinite else None)
+    scale([array for array in arrays if _is_block(array)], factor)
     with np.errstate(all="ignore"):  # NaN and infinity are documented results, not accidents
-        norm = _total_norm(arrays, p)
-        if error_if_nonfinite and not math.isfinite(norm):
-            raise ValueError(f"grads_or_list: expected a finite norm, got {norm}; nothing clipped")
-        scale = limit / (norm + 1e-6)
-        if scale > 1.0:  # spelt so that NaN stays NaN
-            scale = 1.0
         for array in arrays:
-            array *= scale
+            if not _is_block(array):
+                array *= factor
     return norm
+
+
+def clip_factor(
+    arrays: Sequence[Array], limit: float, p: float, finite: str | None
+) -> tuple[float, float]:
+    """Return the p-norm of all elements, and what to multiply them by, as `clip_grad_norm_` says.
+
+    `finite` names the argument whose norm has to be finite; None allows any.
+    """
+    norm = _total_norm(arrays, p)
+    if finite is not None and not math.isfinite(norm):
+        raise ValueError(f"{finite}: expected a finite norm, got {norm}; nothing clipped")
+    factor = limit / (norm + 1e-6)
+    return norm, 1.0 if factor > 1.0 else factor  # spelt so that NaN stays NaN
 
 
 def clip_grad_value_(grads_or_list: GradientTree, clip_value: float) -> None:
@@ -118,19 +131,37 @@ def _leaves(name: str, tree: object) -> Iterator[Array]:
         raise TypeError(f"{name}: expected Gradients, a dict, an array or a list, got {kind}")
     elif tree.dtype not in (np.dtype("float32"), np.dtype("float64")):
         raise TypeError(f"{name}: expected dtype float32 or float64, got {tree.dtype}")
+    elif is_snapshot(tree):
+        raise TypeError(
+            f"{name}: expected gradients, got copies of parameters, from state_dict(); pass what "
+            "backward returned"
+        )
     elif not tree.flags.writeable:
-        raise ValueError(f"{name}: expected a writable array, got a read-only one")
+        raise ValueError(
+            f"{name}: expected a writable array, got a read-only one; pass what backward returned, "
+            "not parameters()"
+        )
     else:
+        check_distinct_elements(name, tree)
         yield tree
 
 
-def _total_norm(arrays: list[Array], p: float) -> float:
-    if p == math.inf:
-        # np.max and np.maximum, unlike Python's max, let NaN through.
-        peaks = [np.maximum(array.max(), -array.min()) for array in arrays if array.size]
-        return float(np.max(peaks)) if peaks else 0.0
-    total = sum(_power_sum(array, p) for array in arrays)
-    return math.sqrt(total) if p == 2.0 else float(np.float64(total) ** (1.0 / p))
+def _total_norm(arrays: Sequence[Array], p: float) -> float:
+    if p == 2.0:
+        blocks = [array if _is_block(array) else array.copy() for array in arrays]
+        return math.sqrt(sum_of_squares(blocks))
+    with np.errstate(all="ignore"):
+        if p == math.inf:
+            # np.max and np.maximum, unlike Python's max, let NaN through.
+            peaks = [np.maximum(array.max(), -array.min()) for array in arrays if array.size]
+            return float(np.max(peaks)) if peaks else 0.0
+        return float(np.float64(sum(_power_sum(array, p) for array in arrays)) ** (1.0 / p))
+
+
+def _is_block(array: Array) -> bool:
+    """Tell whether an array's elements lie one after the other in memory, in whatever order."""
+    flags = array.flags
+    return (flags.c_contiguous or flags.f_contiguous) and flags.aligned
 
 
 def _power_sum(array: Array, p: float) -> float:
@@ -139,10 +170,7 @@ def _power_sum(array: Array, p: float) -> float:
     total = 0.0
     for start in range(0, flat.size, _BLOCK):
         block = flat[start : start + _BLOCK].astype(np.float64)
-        if p == 2.0:
-            np.multiply(block, block, out=block)
-        else:
-            np.abs(block, out=block)
-            np.power(block, p, out=block)
+        np.abs(block, out=block)
+        np.power(block, p, out=block)
         total += float(block.sum())
     return total

@@ -1,20 +1,29 @@
 """The two modules a recurrent layer needs around it to be trained: `Linear` and `Embedding`.
 
-Both are called and recorded as the layers are, and take any leading dimensions. The products are
-NumPy's, so unlike the layers' their last bits may depend on the BLAS that NumPy was built with.
+Both are called and recorded as the layers are, and take any leading dimensions. Their products are
+the engine's: the result of a row depends on no other row, and is the same on every machine.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from simdrnn.engine.borrowed import Borrowed
+from simdrnn.engine.dense import DenseNetwork, PackedDense, weight_gradient
+from simdrnn.engine.embedding import add_rows, take_rows
+from simdrnn.engine.kept_arrays import empty, empty_like
+from simdrnn.engine.packing import Packing
 from simdrnn.layers.gradients import Gradients
+from simdrnn.layers.parameters import this_thread
 from simdrnn.layers.parametrised import Parametrised, parameters_of
+from simdrnn.layers.stepped import chained
 from simdrnn.spec.parameters import ParameterSpec, check_memory
 from simdrnn.validate import (
     Array,
@@ -23,10 +32,13 @@ from simdrnn.validate import (
     as_dtype,
     as_positive,
     as_seed,
+    as_threads,
     check_shape,
+    dense,
+    readable,
 )
 
-__all__ = ["Embedding", "Linear", "check_range", "integer_array"]
+__all__ = ["Embedding", "Linear", "as_indices", "check_range", "integer_array"]
 
 
 class Linear(Parametrised):
@@ -86,13 +98,26 @@ class Linear(Parametrised):
         self._own_parameters(
             specs, lambda: {spec.name: rng.uniform(-bound, bound, spec.shape) for spec in specs}
         )
+        arrays = self._own.arrays
+        packed = partial(_packed_arrays, arrays)
+        self._packing = Packing(DenseNetwork(self.dtype), self._own, packed)
 
     def _configuration(self) -> dict[str, Any]:
         """Return the constructor's keyword arguments, less the seed of the initial values."""
         sizes = {"in_features": self.in_features, "out_features": self.out_features}
         return sizes | {"bias": self.bias is not None, "dtype": self.dtype.name}
 
-    _made = frozenset({"bias"})
+    def _stages(self, prefix: str = "") -> list[dict[str, Any]]:
+        """Return what it is to those who step it, with names of parameters that begin so."""
+        sizes = {"input_size": self.in_features, "output_size": self.out_features}
+        bias = None if self.bias is None else f"{prefix}bias"
+        return [{"kind": "linear", **sizes, "weight": f"{prefix}weight", "bias": bias}]
+
+    def _stepped(self) -> dict[str, Any]:
+        """Return what it is to those who step it."""
+        return chained(self.dtype, self.in_features, self._stages())
+
+    _made = frozenset({"bias", "_packing"})
 
     def __setattr__(self, name: str, value: object) -> None:
         """Check and copy what is assigned to a parameter."""
@@ -105,17 +130,35 @@ class Linear(Parametrised):
         bias = "" if self.bias is not None else ", bias=False"
         return f"Linear({self.in_features}, {self.out_features}{bias}{_dtype_repr(self)})"
 
-    def __call__(self, x: Array) -> Array:
-        """Return ``x @ weight.T + bias``: (..., I) -> (..., O)."""
-        rows = _rows(self, x)
-        output = rows @ self.weight.T
-        if self.bias is not None:
-            output += self.bias
-        return output.reshape(*np.shape(x)[:-1], self.out_features)
+    def __call__(self, x: Array, *, num_threads: int | None = None) -> Array:
+        """Return ``x @ weight.T + bias``: (..., I) -> (..., O).
 
-    def record(self, x: Array) -> LinearTape:
-        """Run forward; return a tape with ``output`` and ``backward``, which reads `x` itself."""
-        return LinearTape(self(x), self, x, self._own.version)
+        `num_threads` is as in calls of layers: None leaves the choice to the engine.
+        """
+        return self._output(_rows(self, x), np.shape(x), self._packed(), as_threads(num_threads))
+
+    def _packed(self) -> PackedDense:
+        """Return the present version of the parameters."""
+        return self._packing.ready()
+
+    def _output(
+        self, rows: Array, shape: tuple[int, ...], packed: PackedDense, threads: int
+    ) -> Array:
+        """Return the output for rows of an input of that shape."""
+        output = empty((len(rows), self.out_features), self.dtype)
+        packed.forward(rows, output, threads)
+        return output.reshape(*shape[:-1], self.out_features)
+
+    def record(self, x: Array, *, num_threads: int | None = None) -> LinearTape:
+        """Run forward; return a tape with ``output`` and ``backward``, which reads `x` itself.
+
+        It notices if `x` was written to in between; `output` it does not read. `num_threads` is as
+        when calling, and for ``backward``, too.
+        """
+        packed, rows, threads = self._packed(), _rows(self, x), as_threads(num_threads)
+        output = self._output(rows, np.shape(x), packed, threads)
+        borrowed = Borrowed({"x": rows})
+        return LinearTape(output, self, x, borrowed, packed.version, threads, packed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,18 +168,41 @@ class LinearTape:
     output: Array
     _module: Linear
     _x: Array
-    _version: int
+    _borrowed: Borrowed
+    _version: int | None
+    _threads: int
+    _packed: PackedDense | None = None  # not on a copy, until it is asked for
+    _thread: object = field(default_factory=this_thread)
+
+    def __reduce__(self) -> tuple[type[LinearTape], tuple[object, ...]]:
+        """Copy and pickle all but what is packed; the copy is the thread's that has it."""
+        arguments = (self.output, self._module, self._x, self._borrowed, self._version)
+        return LinearTape, (*arguments, self._threads)
+
+    def _network(self) -> PackedDense:
+        """Return what the call ran on, unless its own thread has changed the parameters since."""
+        parameters = parameters_of(self._module)
+        packed = self._module._packed() if self._packed is None else self._packed
+        since = self._version
+        if packed.version != since or since is None or parameters.changed_by(self._thread, since):
+            raise ValueError(
+                "the parameters of this Linear changed after record; "
+                "call backward before the optimiser's step, or record again"
+            )
+        return packed
 
     def backward(self, d_output: Array) -> Gradients:
         """Return the gradients for `d_output` (..., O); may be called more than once."""
-        module = self._module
-        _check_version("Linear", self._version, parameters_of(module).version)
-        d_rows = _as_rows(_check_d_output(d_output, self.output, "O"))
-        params = {"weight": d_rows.T @ _rows(module, self._x)}
-        if module.bias is not None:
-            # Summed in float64: along the first axis NumPy adds one by one, not pairwise.
-            params["bias"] = d_rows.sum(axis=0, dtype=np.float64).astype(module.dtype)
-        return Gradients((d_rows @ module.weight).reshape(np.shape(self._x)), None, params)
+        module, packed = self._module, self._network()
+        self._borrowed.check()
+        d_rows = readable(_as_rows(_check_d_output(d_output, self.output, "O")))
+        rows = _rows(module, self._x)
+        biased = module.bias is not None
+        d_weight, d_bias = weight_gradient(d_rows, rows, bias=biased, threads=self._threads)
+        params = {"weight": d_weight} if d_bias is None else {"weight": d_weight, "bias": d_bias}
+        d_x = empty_like(rows)
+        packed.backward(d_rows, d_x, self._threads)
+        return Gradients(d_x.reshape(np.shape(self._x)), None, params)
 
 
 class Embedding(Parametrised):
@@ -200,12 +266,23 @@ class Embedding(Parametrised):
 
     def __call__(self, x: Array) -> Array:
         """Return the vectors of the integers in `x`: (...) -> (..., E)."""
-        rows = check_range("x", integer_array("x", x), self.num_embeddings)
-        return np.take(self.weight, rows, axis=0)
+        integers = integer_array("x", x)
+        return self._output(integers, as_indices(integers))
+
+    def _output(self, integers: Array, indices: Array) -> Array:
+        """Return the vectors; `indices` are the integers as the engine takes them."""
+        try:
+            taken = self._own.read(lambda arrays: take_rows(arrays["weight"], indices))
+        except IndexError:
+            check_range("x", integers, self.num_embeddings)
+            raise
+        return taken.reshape(*integers.shape, self.embedding_dim)
 
     def record(self, x: Array) -> EmbeddingTape:
         """Run forward; return a tape with ``output`` and ``backward``; it copies `x`."""
-        return EmbeddingTape(self(x), self, np.array(x))
+        integers = np.array(integer_array("x", x))
+        indices = as_indices(integers)
+        return EmbeddingTape(self._output(integers, indices), self, indices)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,19 +295,8 @@ class EmbeddingTape:
 
     def backward(self, d_output: Array) -> Gradients:
         """Return the gradients for `d_output` (..., E): ``x`` is None, integers have none."""
-        module = self._module
-        d_rows = _as_rows(_check_d_output(d_output, self.output, "E"))
-        d_weight = np.zeros_like(module.weight)
-        indices = self._x.reshape(-1)
-        if indices.size:
-            # One stable sort brings the rows of equal integers together in their own order, so the
-            # sums below are taken in the order of the positions, always.
-            order = np.argsort(indices, kind="stable")
-            ordered = indices[order]
-            starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-            d_weight[ordered[starts]] = np.add.reduceat(
-                d_rows[order], starts, axis=0, dtype=np.float64
-            )
+        d_rows = readable(_as_rows(_check_d_output(d_output, self.output, "E")))
+        d_weight = add_rows(d_rows, as_indices(self._x), self._module.weight)
         return Gradients(None, None, {"weight": d_weight})
 
 
@@ -239,7 +305,12 @@ def _rows(module: Linear, x: Array) -> Array:
     if array.ndim == 0 or array.shape[-1] != module.in_features:
         wanted = f"(..., I) = (..., {module.in_features})"
         raise ValueError(f"x: expected shape {wanted}, got {array.shape}")
-    return _as_rows(array)
+    return readable(_as_rows(array))
+
+
+def _packed_arrays(arrays: Mapping[str, Array]) -> list[tuple[Array, Array | None]]:
+    """Return what a `DenseNetwork` packs."""
+    return [(arrays["weight"], arrays.get("bias"))]
 
 
 def integer_array(name: str, value: object) -> Array:
@@ -254,6 +325,14 @@ def integer_array(name: str, value: object) -> Array:
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an integer dtype, got {array.dtype}")
     return array
+
+
+def as_indices(integers: Array) -> Array:
+    """Return integers of any shape and type as the engine takes them: (N,), int64, dense.
+
+    What int64 cannot hold becomes negative, and so is refused as what it is: no index.
+    """
+    return dense(integers.reshape(-1).astype(np.int64, copy=False))
 
 
 def check_range(name: str, integers: Array, stop: int) -> Array:
@@ -279,11 +358,3 @@ def _check_d_output(d_output: Array, output: Array, letter: str) -> Array:
     array = as_array("d_output", d_output, output.dtype)
     check_shape("d_output", array, ("...", letter), output.shape)
     return array
-
-
-def _check_version(name: str, recorded: int, current: int) -> None:
-    if recorded != current:
-        raise ValueError(
-            f"the parameters of this {name} changed after record; "
-            "call backward before the optimiser's step, or record again"
-        )

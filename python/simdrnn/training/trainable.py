@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import numbers
-from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from simdrnn.validate import Array, as_array
 
-__all__ = ["Trainable", "as_floats", "as_number", "lend"]
+__all__ = ["Trainable", "as_floats", "as_number", "frozen_names", "kept_still", "lend"]
 
 
 @runtime_checkable
@@ -33,6 +34,20 @@ class Trainable(Protocol):
 def lend(owner: Trainable) -> AbstractContextManager[dict[str, Array]]:
     """Lend the arrays of what is trained for writing, by name."""
     return owner._update_parameters()
+
+
+def frozen_names(owner: object) -> frozenset[str]:
+    """Return the names of parameters that are not to be trained; only a model tells any."""
+    found = getattr(owner, "frozen", None)
+    return found if isinstance(found, frozenset) else frozenset()
+
+
+def kept_still(owner: Trainable) -> AbstractContextManager[Any]:
+    """Keep other threads from writing to what is trained; what is not ours has no such promise."""
+    hold: Callable[[], AbstractContextManager[Any]] = getattr(
+        owner, "_hold_parameters", nullcontext
+    )
+    return hold()
 
 
 def as_floats(name: str, value: object) -> Array:

@@ -1,27 +1,30 @@
 """Truncated back-propagation through time: a long sequence in chunks, with the state carried over.
 
-The results are those of one call, bit for bit. The one thing that is not simply a shorter call is a
-reset: it goes back to the state the whole sequence began with, which is not the one the chunk
-begins with. So a row that is reset inside a chunk is recorded twice: up to its first reset from the
-carried state, and from there on, with the steps before masked, from the initial one.
+The results are those of one call, bit for bit. Resets go where they go in that call, also with
+``reset_state="given"``: to the state the whole sequence began with, not the one carried in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from simdrnn.engine.protocol import CheckedCall
-from simdrnn.layers.arguments import Layout
-from simdrnn.layers.bound import bound_layer
-from simdrnn.layers.passes import LearnedStates
 from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.layers.tape import Tape
-from simdrnn.training.chunk_tape import Again, ChunkTape
-from simdrnn.validate import Array, as_bool, as_positive
+from simdrnn.layers.tape import recording_of
+from simdrnn.stack.stack import Stack
+from simdrnn.training.chunk_calls import LongCall
+from simdrnn.training.chunk_tape import ChunkTape
+from simdrnn.training.recurrent_parts import (
+    RecurrentPart,
+    Truncatable,
+    layer_tapes,
+    layers_of,
+    recurrent_parts,
+)
+from simdrnn.validate import as_bool, as_positive
 
 __all__ = ["Chunk", "tbptt"]
 
@@ -44,7 +47,7 @@ class Chunk:
 
 
 def tbptt(
-    layer: RecurrentLayer,
+    layer: RecurrentPart | Truncatable,
     x: npt.ArrayLike,
     k: int,
     state: object = None,
@@ -54,27 +57,30 @@ def tbptt(
     mask: npt.ArrayLike | None = None,
     reset: npt.ArrayLike | None = None,
     masked_output: str = "zero",
+    checkpoint_every: int | None = None,
     num_threads: int | None = None,
+    reset_state: object = None,
     attention: npt.ArrayLike | None = None,
 ) -> Iterator[Chunk]:
     """Record a long sequence in chunks of `k` steps, each from the state the one before left.
 
     Gradients go back to the start of a chunk and stop: memory and time per update depend on `k`,
     not on T. Outputs and states are those of one call, bit for bit, as long as the parameters stay
-    the same and there is no dropout. (On the reference, whose products are NumPy's: up to rounding
-    where rows are reset.)
+    the same and there is no dropout.
 
     Parameters
     ----------
-    layer : a layer in one direction.
-    x : (T, B, I), (B, T, I) with ``batch_first``, or unbatched (T, I).
+    layer : a layer, a stack, or a model of them (`Truncatable`), in one direction.
+    x : (T, B, I), (B, T, I) with ``batch_first``, or unbatched (T, I); or what the model takes.
     k : steps of a chunk; the last one may be shorter.
     state : the initial state, as when calling the layer; None is zeros, or what was learned by the
         time of this call. To go on where an earlier sequence ended, hand in its last
         chunk's ``tape.state``.
-    training, lengths, mask, reset, masked_output, num_threads, attention : as for
-        ``layer.record``, for the whole sequence. A reset goes back to `state`; a row that ended
-        before a chunk stays as it is. Every chunk draws dropout of its own.
+    checkpoint_every : steps between checkpoints inside a chunk: see `simdrnn.LSTM.record`.
+    training, lengths, mask, reset, masked_output, num_threads, reset_state, attention : as for
+        ``layer.record``, for the whole sequence; ``reset_state="given"`` is `state`, and learned
+        states are those of the moment when a chunk is recorded. A row that ended before a chunk
+        stays as it is. Every chunk draws dropout of its own.
 
     Returns
     -------
@@ -82,8 +88,8 @@ def tbptt(
 
     Raises
     ------
-    TypeError, ValueError : an argument does not fit, or the layer is bidirectional. All arguments
-        are checked before the first chunk.
+    TypeError, ValueError : an argument does not fit, or a layer is bidirectional or reversed; the
+        message names it. All arguments are checked before the first chunk.
 
     Notes
     -----
@@ -111,113 +117,60 @@ def tbptt(
     1 20 40
     2 40 50
     """
-    if not isinstance(layer, RecurrentLayer):
-        raise TypeError(f"layer: expected a recurrent layer, got {type(layer).__name__}")
+    parts = recurrent_parts(layer)
+    for name, part in parts.items():
+        for level, own in layers_of(name, part).items():
+            _check_direction(level, own)
+    steps = as_positive("k", k)
+    kept: dict[str, Any] = {"training": as_bool("training", training)}
+    if checkpoint_every is not None:
+        kept["checkpoint_every"] = as_positive("checkpoint_every", checkpoint_every)
+    call = {
+        "lengths": lengths, "mask": mask, "reset": reset, "masked_output": masked_output,
+        "num_threads": num_threads, "attention": attention,
+    }  # fmt: skip
+    if isinstance(layer, (RecurrentLayer, Stack)):
+        whole = LongCall.of_part(layer, x, state, reset_state, call, kept)
+    else:
+        whole = LongCall.of_parts(parts, x, state, reset_state, call, kept)
+    return _chunks(layer, whole, steps)
+
+
+def _check_direction(name: str, layer: RecurrentLayer) -> None:
+    """Raise unless a layer takes the first step first and the last one last."""
     if layer.bidirectional:
         raise ValueError(
-            "layer: expected one direction, got bidirectional=True: the other begins with steps "
+            f"{name}: expected one direction, got bidirectional=True: the other begins with steps "
             "that are still to come"
         )
-    steps = as_positive("k", k)
     if layer.structure.reverse:
         raise ValueError(
-            "layer: expected the first step first, got reverse=True: it begins with steps that are "
-            "still to come"
+            f"{name}: expected the first step first, got reverse=True: it begins with steps that "
+            "are still to come"
         )
-    as_bool("training", training)
-    bound = bound_layer(layer)
-    run, layout = bound.checks.check(
-        x, state, lengths, mask, reset, masked_output, num_threads, attention=attention
-    )
-    return _chunks(
-        layer, run, layout, steps, training, None if state is not None else bound.learned
-    )
 
 
-def _chunks(
-    layer: RecurrentLayer,
-    run: CheckedCall,
-    layout: Layout,
-    k: int,
-    training: bool,
-    learned: LearnedStates | None,
-) -> Iterator[Chunk]:
-    """Record chunk after chunk."""
-    carried = run.states
-    for index, start in enumerate(range(0, len(run.x), k)):
-        part = _cut(run, start, min(start + k, len(run.x)))
-        tape = _record(layer, part, carried, index == 0, layout, training, learned)
-        carried = tuple(tape.members(tape.state))
-        yield Chunk(index, start, start + len(part.x), tape)
+def _chunks(network: Any, whole: LongCall, k: int) -> Iterator[Chunk]:
+    """Record chunk after chunk, each from the state that the one before left."""
+    carried: Any = whole.begin
+    steps, learned = len(whole.run.x), any(whole.learned)
+    for index, start in enumerate(range(0, steps, k)):
+        stop = min(start + k, steps)
+        x, call = whole.chunk(start, stop)
+        tape = network.record(x, carried, **call)
+        if learned:
+            _tell_uses(whole, tape, first=index == 0)
+        carried = tape.state
+        yield Chunk(index, start, stop, ChunkTape(tape, index == 0, whole.goes_back))
 
 
-def _cut(run: CheckedCall, start: int, stop: int) -> CheckedCall:
-    """Return steps `start` to `stop` of a run."""
-    lengths = None if run.lengths is None else np.clip(run.lengths - start, 0, stop - start)
-    mask = None if run.mask is None else run.mask[start:stop]
-    reset = None if run.reset is None else run.reset[start:stop]
-    attention = None if run.attention is None else run.attention[start:stop]
-    return run._replace(
-        x=run.x[start:stop], lengths=lengths, mask=mask, reset=reset, attention=attention
-    )
-
-
-def _record(
-    layer: RecurrentLayer,
-    run: CheckedCall,
-    carried: tuple[Array, ...],
-    first: bool,
-    layout: Layout,
-    training: bool,
-    learned: LearnedStates | None,
-) -> ChunkTape:
-    """Record one chunk, whose initial state, where resets go back to, is ``run.states``."""
-    steps, batch = run.x.shape[:2]
-
-    def record(part: CheckedCall) -> Tape:
-        form = layout.caller
-        lengths = part.lengths
-        if lengths is not None and not layout.batched:
-            lengths = lengths[0]
-        return layer.record(
-            form(part.x), layout.caller_state(part.states), training=training, lengths=lengths,
-            mask=None if part.mask is None else form(part.mask),
-            reset=None if part.reset is None else form(part.reset),
-            masked_output="hold" if part.hold else "zero", num_threads=part.num_threads or None,
-            attention=None if part.attention is None else form(part.attention),
-        )  # fmt: skip
-
-    if first or run.reset is None:
-        return ChunkTape(record(run._replace(states=carried)), layout, first, learned=learned)
-    lengths = np.full(batch, steps) if run.lengths is None else run.lengths
-    cuts = run.reset & (np.arange(steps)[:, None] < lengths)
-    begin = np.where(cuts.any(axis=0), cuts.argmax(axis=0), steps)  # of each row's first reset
-    at_once = (begin == 0)[:, None]  # the row has no step from the carried state
-    start = tuple(
-        np.where(at_once, initial, member)
-        for initial, member in zip(run.states, carried, strict=True)
-    )
-    (rows,) = np.nonzero((begin > 0) & (begin < steps))
-    again = None
-    before = np.arange(steps)[:, None] < np.where(begin == 0, steps, begin)
-    if rows.size:
-        mask = ~before[:, rows]
-        again = Again(
-            rows,
-            before[..., np.newaxis],
-            record(
-                run._replace(
-                    x=run.x[:, rows],
-                    states=tuple(member[:, rows] for member in run.states),
-                    lengths=lengths[rows],
-                    mask=mask if run.mask is None else mask & run.mask[:, rows],
-                    reset=run.reset[:, rows],
-                    attention=None if run.attention is None else run.attention[:, rows],
-                )
-            ),
-        )
-        lengths = lengths.copy()
-        lengths[rows] = begin[rows]
-    # What resets are left go back to the state that the rows begin with: it is the initial one.
-    tape = record(run._replace(states=start, lengths=lengths, reset=cuts & at_once[:, 0]))
-    return ChunkTape(tape, layout, renewed=at_once, again=again, learned=learned)
+def _tell_uses(whole: LongCall, tape: Any, *, first: bool) -> None:
+    """Tell the recordings which states were learned: each was handed its own, as if given."""
+    tapes = layer_tapes(tape).values()
+    for own, (learned, goes_back) in zip(tapes, whole.uses, strict=True):
+        if learned:
+            recording = recording_of(own)
+            uses = recording.uses
+            recording.uses = uses._replace(
+                learned_initial=first, learned_reset=uses.learned_reset or goes_back
+            )

@@ -60,7 +60,8 @@ def gradcheck(
     entries, directions : see above; in larger tensors.
     lengths, mask, reset : as for ``layer.record``, or ``"random"``.
     state : ``"random"``, or None for a call without, which uses initial states that are learned.
-    reset_state : ``"random"``, or as for ``layer.record`` ``"zero"``, ``"learned"`` or None.
+    reset_state : ``"random"``, or as for ``layer.record`` ``"zero"``, ``"learned"``, ``"given"`` or
+        None.
     masked_output, training : as for ``layer.record``. Dropout is the same in all runs.
     raise_on_error : whether a gradient that is not confirmed raises; else the report tells.
 
@@ -147,7 +148,7 @@ def _check_states(state: object, reset_state: object) -> None:
     if state is not None:
         check_choice("state", state, ("random",))
     if reset_state is not None:
-        check_choice("reset_state", reset_state, ("random", "zero", "learned"))
+        check_choice("reset_state", reset_state, ("random", "zero", "learned", "given"))
 
 
 def _drawn(
