@@ -62,10 +62,10 @@ def check_call(
     else:
         states = _states(plan, "initial_state", initial_state, batch, layout)
     resets: Sequence[jax.Array] = ()
-    if reset_state is not None:
-        if reset is None:
-            raise ValueError("reset_state: expected reset= with it, got None")
-        resets = _reset_states(plan, reset_state, batch, layout)
+    if reset is not None:
+        resets = _reset_states(plan, params, initial_state, reset_state, batch, layout)
+    elif reset_state is not None:
+        raise ValueError("reset_state: expected reset= with it, got None")
     check_choice("masked_output", masked_output, ("zero", "hold"))
     threads = 0
     if num_threads is not None:
@@ -174,12 +174,25 @@ def _states(plan: Plan, argument: str, value: Any, batch: int, layout: Layout) -
     return states
 
 
-def _reset_states(plan: Plan, value: Any, batch: int, layout: Layout) -> list[jax.Array]:
-    """Return what resets go to."""
-    if isinstance(value, str):
-        check_choice("reset_state", value, ("zero",))
+def _reset_states(
+    plan: Plan, params: Mapping[str, Any], initial: Any, value: Any, batch: int, layout: Layout
+) -> list[jax.Array]:
+    """Return what resets go to; nothing where that is the state the call begins with."""
+    if value is not None and not isinstance(value, str):
+        return _states(plan, "reset_state", value, batch, layout)
+    if value is not None:
+        check_choice("reset_state", value, ("zero", "learned", "given"))
+    if value == "learned" and not plan.learned:
+        raise ValueError(
+            "reset_state: expected params with learned states, h_0_l0 and so on, for 'learned', "
+            "got params without"
+        )
+    if value == "zero":
         return [jnp.zeros(shape, plan.dtype) for shape in plan.state_shapes(batch)]
-    return _states(plan, "reset_state", value, batch, layout)
+    # Where no state is given the call begins with what resets go to.
+    if value == "given" or initial is None:
+        return []
+    return _default_states(plan, params, batch)
 
 
 def _lengths(value: Any, steps: int, batch: int, layout: Layout) -> jax.Array:

@@ -48,9 +48,11 @@ def apply(
         known when a compiled program runs are limited to that range.
     mask : (T, B) bool, laid out like `x`: True where the step is real. At other steps every state
         is carried over.
-    reset : (T, B) bool, laid out like `x`: True where the state is replaced by the initial one, or
-        by `reset_state`, before the step is consumed; no gradient crosses it.
-    reset_state : what `reset` goes to: a state in the form of `initial_state`, or ``"zero"``.
+    reset : (T, B) bool, laid out like `x`: True where an episode begins: the state is replaced
+        before the step is consumed, whatever `initial_state` is, by what was learned if there are
+        parameters ``h_0_l0`` and so on, and else by zeros; no gradient crosses it.
+    reset_state : what `reset` goes to instead: ``"zero"``, ``"learned"``, ``"given"``, which is
+        `initial_state`, or a state in its form.
     masked_output : ``"zero"`` or ``"hold"``: what a step that is not real outputs, 0 or the
         carried hidden state.
     batch_first : whether sequences are (B, T, ...); states never are.

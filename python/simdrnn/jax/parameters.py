@@ -155,7 +155,7 @@ def from_layer(layer: RecurrentLayer) -> tuple[dict[str, jax.Array], Callable[..
         raise TypeError(f"layer: expected a layer of simdrnn, got {type(layer).__name__}")
     check_available("layer", layer.dtype)
     plan = Plan(layer)
-    params = {name: jnp.array(array) for name, array in layer.parameters().items()}
+    params = {name: jnp.array(array) for name, array in layer.state_dict().items()}
     return params, partial(_function, plan, layer.batch_first)
 
 

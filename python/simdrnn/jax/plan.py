@@ -87,7 +87,7 @@ class Plan:
         options = self.options
         chances = (options.input_dropout, options.recurrent_dropout, options.candidate_dropout)
         zoneout = any(options.zoneouts(self.info.states))
-        return bool(options.dropout or zoneout or any(chances))
+        return bool(options.dropout or zoneout or any(chances) or options.state_noise)
 
     def check_names(self, params: Mapping[str, object]) -> None:
         """Raise unless the parameters are exactly the network's."""

@@ -5,15 +5,14 @@ Nothing here knows of Keras or its backends: arrays come in and go out as NumPy'
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from simdrnn.engine.compiled import Network
-from simdrnn.engine.packing import ComparedArrays, Packing
-from simdrnn.engine.protocol import CheckedCall, GradientArrays, TapeArrays
+from simdrnn.engine.packing import ComparedArrays
+from simdrnn.engine.protocol import CheckedCall, GradientArrays, PackedNetwork, TapeArrays
 from simdrnn.keras.weights import KerasLayout
 from simdrnn.spec.cell import compiled_cells
 from simdrnn.spec.options import Options
@@ -81,10 +80,8 @@ class Kernel:
         self._network = Network(
             settings.cell, self._dtype, settings.input_size, settings.units, 1, 1, options
         )
-        self._values: ComparedArrays | None = None
-        self._packing: Packing | None = None
-        # One call at a time: another one's weights may differ, and the engine holds one set.
-        self._lock = threading.Lock()
+        # The weights of the last call, and the network with them: replaced together.
+        self._held: tuple[ComparedArrays, PackedNetwork] | None = None
 
     def __reduce__(self) -> tuple[type[Kernel], tuple[Settings]]:
         """Copy and pickle what it is made for; weights come with the next call."""
@@ -133,8 +130,7 @@ class Kernel:
         output = np.empty((*run.x.shape[:2], self.settings.units), self._dtype)
         final = tuple([np.empty_like(state) for state in run.states])
         tape = None if saved is None else TapeArrays([saved], [output])
-        with self._lock:
-            self._holding(weights).forward(run, output, final, tape=tape)
+        self._holding(weights, recorded=tape is not None).forward(run, output, final, tape=tape)
         return output, tuple([state[0] for state in final])
 
     def backward(
@@ -169,23 +165,24 @@ class Kernel:
         d_x = np.empty((batch, steps, self.settings.input_size), self._dtype)
         d_initial = tuple([np.empty_like(state) for state in run.states])
         d_rows = self._layout.rows_like(self.settings.input_size, units, self._dtype)
-        with self._lock:
-            self._holding(weights).backward(
-                run, TapeArrays([saved], [output]), d_sequence, d_final,
-                GradientArrays(_time_first(call, d_x), d_initial, [d_rows]),
-            )  # fmt: skip
+        self._holding(weights, recorded=True).backward(
+            run, TapeArrays([saved], [output]), d_sequence, d_final,
+            GradientArrays(_time_first(call, d_x), d_initial, [d_rows]),
+        )  # fmt: skip
         return d_x, self._layout.gradients(d_rows), tuple([d[0] for d in d_initial])
 
-    def _holding(self, weights: Sequence[Array]) -> Network:
-        """Return the network, holding these weights."""
-        if self._packing is None or self._values is None:
-            values = self._values = ComparedArrays(weights)
-            self._packing = Packing(
-                self._network, values, lambda: [self._layout.rows(values.copies)]
-            )
-        self._values.compare(weights)
-        self._packing.ready()
-        return self._network
+    def _holding(self, weights: Sequence[Array], *, recorded: bool) -> PackedNetwork:
+        """Return the network with these weights; `recorded`: whether backward will follow."""
+        held, isa = self._held, self._network.token()
+        if held is not None and held[1].made_for == isa and held[0].same(weights):
+            return held[1]
+        del held
+        self._held = None  # its memory is free if no call has it
+        values = ComparedArrays(weights)
+        packed = self._network.pack([self._layout.rows(values.copies)], isa, recorded)
+        packed.made_for = isa
+        self._held = values, packed
+        return packed
 
 
 def _time_first(call: Call, sequence: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import mlir
+from jax.interpreters import ad, batching, mlir
 
 from simdrnn.keras.kernel import Call
 
@@ -69,6 +69,34 @@ def _compiled(*arrays: Any, function: Callable[..., Any], shapes: tuple[Any, ...
 
 
 _callback_p.def_impl(_compiled)
+
+
+def _batch(arrays: Any, dims: Any, **static: Any) -> tuple[Any, list[int]]:
+    """Call once for each member of a batch: Jacobians bring gradients so, ensembles weights."""
+    moved = [
+        array if dim is None else jnp.moveaxis(array, dim, 0)
+        for array, dim in zip(arrays, dims, strict=True)
+    ]
+
+    def one(members: Any) -> Any:
+        rest = iter(members)
+        given = [a if dim is None else next(rest) for a, dim in zip(moved, dims, strict=True)]
+        return _callback_p.bind(*given, **static)
+
+    batched = [array for array, dim in zip(moved, dims, strict=True) if dim is not None]
+    made = jax.lax.map(one, batched)
+    return made, [0] * len(made)
+
+
+def _no_second(*_: Any, **__: Any) -> Any:
+    raise NotImplementedError(
+        "simdrnn.keras: gradients of gradients and forward-mode ones are not available on JAX; "
+        "simdrnn.keras.revert(model) has Keras's own layers run, which have them"
+    )
+
+
+batching.primitive_batchers[_callback_p] = _batch
+ad.primitive_jvps[_callback_p] = _no_second
 
 
 def _on_host(function: _Function, shapes: Any, arguments: Any) -> Any:

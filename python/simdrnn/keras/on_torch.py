@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from simdrnn.keras.kernel import Call
+from simdrnn.keras.torch_formulas import layer_by_torch
+from simdrnn.torch.batched import one_by_one, outside_transforms
+from simdrnn.torch.modes import transformed
+from simdrnn.torch.second_order import backward_of_backward, by_torch, carry_tangents
 from simdrnn.validate import Array
 
 __all__ = ["ZERO_BEFORE_FIRST", "obstacle", "run"]
@@ -28,6 +31,8 @@ def obstacle(tensors: Sequence[Tensor]) -> str | None:
         return "tensors are not on the CPU"
     if torch.jit.is_tracing() or torch.compiler.is_exporting():
         return "the model is being traced for export"
+    if not torch.compiler.is_compiling() and transformed():
+        return "torch.func or forward-mode differentiation transforms it"
     if any(type(tensor) not in _PLAIN for tensor in tensors):  # e.g. those without values
         return "tensors are of a subclass of torch.Tensor"
     if torch.is_autocast_enabled("cpu"):
@@ -36,8 +41,48 @@ def obstacle(tensors: Sequence[Tensor]) -> str | None:
 
 
 def _arrays(tensors: Sequence[Tensor]) -> list[Array]:
-    """View tensors as arrays."""
-    return [tensor.detach().numpy() for tensor in tensors]
+    """View tensors as arrays; those with the negative bit have other values than their memory."""
+    return [tensor.detach().resolve_neg().numpy() for tensor in tensors]
+
+
+def _back(
+    call: Call, mask: Array | None, count: int, tensors: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+) -> list[Tensor]:  # fmt: skip
+    """Go back through a recorded call on the engine.
+
+    Parameters
+    ----------
+    call, mask : of the call.
+    count : of the weights.
+    tensors : x, the weights, the states, the output (B, T, H), and what steps saved.
+    gradients : of what the call returned.
+
+    Returns
+    -------
+    gradients of x, the weights and the states.
+    """
+    x, *more, sequence, saved = _arrays(tensors)
+    given = [None if g is None else g.detach().resolve_neg().numpy() for g in gradients]
+    d_output, *d_states = given if call.sequences else [None, *given]
+    d_x, d_weights, d_initial = call.kernel.backward(
+        call, x, mask, more[:count], more[count:], sequence.swapaxes(0, 1), saved, d_output,
+        d_states,
+    )  # fmt: skip
+    return [torch.from_numpy(d) for d in (d_x, *d_weights, *d_initial)]
+
+
+def _again(
+    call: Call, mask: Array | None, count: int
+) -> Callable[[Sequence[Tensor]], Sequence[Tensor]]:
+    """Return a call as a function of x, `count` weights and the states, by PyTorch's operators."""
+    real = None if mask is None else torch.from_numpy(mask)
+
+    def again(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        x, more = tensors[0], tensors[1:]
+        return layer_by_torch(call, x, real, more[:count], more[count:])
+
+    return again
 
 
 class _Recurrent(torch.autograd.Function):
@@ -50,7 +95,7 @@ class _Recurrent(torch.autograd.Function):
         """Run and record; `more` are `count` weights, then the states."""
         arrays = _arrays(more)
         output, final, saved = call.kernel.record(
-            call, x.detach().numpy(), mask, arrays[:count], arrays[count:]
+            call, _arrays([x])[0], mask, arrays[:count], arrays[count:]
         )
         # Kept as tensors, so that PyTorch notices if one is changed before backward.
         sequence = torch.from_numpy(output.swapaxes(0, 1))
@@ -58,21 +103,54 @@ class _Recurrent(torch.autograd.Function):
         ctx.call, ctx.mask, ctx.count = call, mask, count
         ctx.set_materialize_grads(False)
         states = tuple([torch.from_numpy(state) for state in final])
-        return (sequence, *states) if call.sequences else states
+        # What is kept is ours alone: the caller may write to what he gets.
+        return (sequence.clone(), *states) if call.sequences else states
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         """Return gradients for the arguments of `forward`."""
-        x, *more, sequence, saved = _arrays(ctx.saved_tensors)
-        given = [None if g is None else g.detach().numpy() for g in gradients]
-        d_output, *d_states = given if ctx.call.sequences else [None, *given]
-        d_x, d_weights, d_initial = ctx.call.kernel.backward(
-            ctx.call, x, ctx.mask, more[: ctx.count], more[ctx.count :], sequence.swapaxes(0, 1),
-            saved, d_output, d_states,
-        )  # fmt: skip
-        made = [torch.from_numpy(d) for d in (d_x, *d_weights, *d_initial)]
-        return (None, None, None, *made)
+        call, tensors = (ctx.call, ctx.mask, ctx.count), ctx.saved_tensors
+        # Whether the result will be differentiated says grad mode alone. The gradients that come
+        # in do not: a sum's, or a frozen layer's, are constants.
+        higher = torch.is_grad_enabled()
+
+        def back(ds: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+            if carry_tangents(ds):
+                wanted = ctx.needs_input_grad[3:]
+                return by_torch(_again(*call), tensors[:-2], ds, wanted)
+            if not higher:
+                return _back(*call, tensors, ds)
+            apply: Any = _Gradients.apply  # has no type in PyTorch
+            with outside_transforms():
+                made: Sequence[Tensor] = apply(*call, len(tensors), *tensors, *ds)
+            return made
+
+        return (None, None, None, *one_by_one(back, gradients))
+
+
+class _Gradients(torch.autograd.Function):
+    """The way back through a recorded call, as something that is differentiated itself."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, call: Call, mask: Array | None, count: int, kept: int, *tensors: Tensor | None
+    ) -> Any:
+        """Return what `_back` does; `tensors` are `kept` of a recorded call, then gradients."""
+        recorded = [tensor for tensor in tensors[:kept] if tensor is not None]
+        ctx.save_for_backward(*recorded[:-2], *tensors[kept:])
+        ctx.call, ctx.mask, ctx.count, ctx.inputs = call, mask, count, len(recorded) - 2
+        ctx.set_materialize_grads(False)
+        return tuple(_back(call, mask, count, recorded, tensors[kept:]))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        """Return gradients for the arguments of `forward`, by PyTorch's operators."""
+        saved, needs, count = ctx.saved_tensors, ctx.needs_input_grad[4:], ctx.count
+        inputs, d_results = saved[: ctx.inputs], saved[ctx.inputs :]
+        again = _again(ctx.call, ctx.mask, count)
+        wanted = [*needs[: ctx.inputs], *needs[ctx.inputs + 2 :]]
+        found = backward_of_backward(again, inputs, d_results, gradients, wanted)
+        return (None,) * 4 + (*found[: ctx.inputs], None, None, *found[ctx.inputs :])
 
 
 @torch.compiler.disable
@@ -92,7 +170,7 @@ def run(
     """
     call = call._replace(num_threads=torch.get_num_threads())
     real = None if mask is None else mask.bool()
-    array = None if real is None else real.numpy()
+    array = None if real is None else real.numpy().copy()  # which the caller may use again
     every = (x, *weights, *states)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in every):
         made = _Recurrent.apply(call, array, len(weights), *every)
@@ -100,7 +178,7 @@ def run(
     else:
         _, *more = _arrays(every)
         values, last = call.kernel.forward(
-            call, x.detach().numpy(), array, more[: len(weights)], more[len(weights) :]
+            call, _arrays([x])[0], array, more[: len(weights)], more[len(weights) :]
         )
         output = torch.from_numpy(values.swapaxes(0, 1)) if call.sequences else None
         final = tuple([torch.from_numpy(state) for state in last])

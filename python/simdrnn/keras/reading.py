@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -9,8 +10,10 @@ import numpy as np
 
 import simdrnn as sr
 from simdrnn.dialects import convert
-from simdrnn.keras.activations import engine_activation
+from simdrnn.keras.activations import checked_activations, engine_activation
+from simdrnn.keras.foreign import what_it_is
 from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.spec.activations import Activation
 from simdrnn.stack.stack import Stack
 from simdrnn.validate import as_bool
 
@@ -35,10 +38,14 @@ _KINDS: dict[type[Any], tuple[type[Any], str, dict[str, str]]] = {
     keras.layers.SimpleRNNCell: (sr.RNN, "rnn", {"activation": "activation"}),
 }
 
+_Said = Mapping[Callable[..., Any], Activation]
+
 _EXPECTED = "expected an LSTM, GRU or SimpleRNN layer of Keras, or a Bidirectional one"
 
 
-def from_keras(keras_layer: Any, *, batch_first: bool = True) -> RecurrentLayer | Stack:
+def from_keras(
+    keras_layer: Any, *, batch_first: bool = True, activations: Any = None
+) -> RecurrentLayer | Stack:
     """Make a layer of ours that has the weights of one of Keras's, and gives the same results.
 
     Parameters
@@ -47,6 +54,9 @@ def from_keras(keras_layer: Any, *, batch_first: bool = True) -> RecurrentLayer 
         ``Bidirectional`` of two alike; a list of these, or a ``Sequential`` of nothing else, each
         but the last with ``return_sequences=True``.
     batch_first : whether sequences are (B, T, ...), as in Keras.
+    activations : dict from a function of yours to the activation of ours that it is, such as
+        ``{my_gate: ("hard_sigmoid", 0.2, 0.5)}``, which is the hard sigmoid of Keras 2; Keras 3's
+        is ``"keras_hard_sigmoid"``, x / 6 + 0.5. The two are compared.
 
     Returns
     -------
@@ -58,10 +68,11 @@ def from_keras(keras_layer: Any, *, batch_first: bool = True) -> RecurrentLayer 
     Raises
     ------
     TypeError
-        If `keras_layer` is something else.
+        If `keras_layer` is something else, or `activations` no dict.
     ValueError
-        If it is not built, or asks for what our layers do not have: another activation, half
-        precision, two directions that differ.
+        If the layer is not built, or asks for what our layers do not have: another activation, half
+        precision, two directions that differ; or if a function is not the activation that it is
+        said to be.
 
     Notes
     -----
@@ -80,14 +91,15 @@ def from_keras(keras_layer: Any, *, batch_first: bool = True) -> RecurrentLayer 
     >>> np.allclose(output, want, atol=1e-6)
     True
     """
-    first = as_bool("batch_first", batch_first)
+    first, said = as_bool("batch_first", batch_first), checked_activations(activations)
     if isinstance(keras_layer, keras.Sequential):
         keras_layer = keras_layer.layers
-    if not isinstance(keras_layer, (list, tuple)):
-        return _layer("keras_layer", keras_layer, first)
+    layers = isinstance(keras_layer, (list, tuple))
+    if not layers or (keras_layer and isinstance(keras_layer[0], np.ndarray)):
+        return _layer("keras_layer", keras_layer, first, said)
     if not keras_layer:
         raise ValueError("keras_layer: expected at least one layer, got none")
-    made = [_layer(f"keras_layer[{i}]", one, first) for i, one in enumerate(keras_layer)]
+    made = [_layer(f"keras_layer[{i}]", one, first, said) for i, one in enumerate(keras_layer)]
     for index, one in enumerate(keras_layer[:-1]):
         if not one.return_sequences:
             raise ValueError(
@@ -97,13 +109,13 @@ def from_keras(keras_layer: Any, *, batch_first: bool = True) -> RecurrentLayer 
     return Stack(made) if len(made) > 1 else made[0]
 
 
-def _layer(name: str, layer: Any, batch_first: bool) -> RecurrentLayer:
+def _layer(name: str, layer: Any, batch_first: bool, said: _Said) -> RecurrentLayer:
     """Turn one layer over; `name` is what messages call it."""
     if isinstance(layer, keras.layers.Bidirectional):
         both = [layer.forward_layer, layer.backward_layer]
         for one in both:
             _check(name, one)
-        arguments, back = (_arguments(name, one) for one in both)
+        arguments, back = (_arguments(name, one, said) for one in both)
         if arguments | {"reverse": True, "keep_order": False} != back or "reverse" in arguments:
             raise ValueError(
                 f"{name}: expected two directions that differ in go_backwards alone, which is "
@@ -113,7 +125,7 @@ def _layer(name: str, layer: Any, batch_first: bool) -> RecurrentLayer:
         arguments |= {"bidirectional": True} | ({} if merge == "concat" else {"merge": merge})
     else:
         _check(name, layer)
-        both, arguments = [layer], _arguments(name, layer)
+        both, arguments = [layer], _arguments(name, layer, said)
     kind, cell, _ = _KINDS[type(both[0].cell)]
     weights = [value for one in both for value in _values(one.cell)]
     made: RecurrentLayer = kind(batch_first=batch_first, seed=0, **arguments)
@@ -130,7 +142,7 @@ def _layer(name: str, layer: Any, batch_first: bool) -> RecurrentLayer:
 def _check(name: str, layer: Any) -> None:
     """Raise unless a layer is one that can be turned over."""
     if not isinstance(layer, keras.layers.RNN) or type(layer.cell) not in _KINDS:
-        found = type(layer).__name__
+        found = what_it_is(layer)
         if isinstance(layer, keras.layers.RNN):
             found += f" of a {type(layer.cell).__name__}"
         raise TypeError(f"{name}: {_EXPECTED}, got {found}")
@@ -145,7 +157,7 @@ def _check(name: str, layer: Any) -> None:
         )
 
 
-def _arguments(name: str, layer: Any) -> dict[str, Any]:
+def _arguments(name: str, layer: Any, said: _Said) -> dict[str, Any]:
     """Return the arguments of our layer, those that are not the default."""
     cell = layer.cell
     kind, _, activations = _KINDS[type(cell)]
@@ -159,10 +171,13 @@ def _arguments(name: str, layer: Any) -> dict[str, Any]:
         arguments["reset_after"] = bool(cell.reset_after)
     for option, attribute in activations.items():
         function = getattr(cell, attribute)
-        found = engine_activation(function)
+        found = engine_activation(function, said)
         if found is None:
             shown = getattr(function, "__name__", type(function).__name__)
-            raise ValueError(f"{name}: expected {attribute} to be one that we have, got {shown}")
+            raise ValueError(
+                f"{name}: expected {attribute} to be one that we have, got {shown}; if it is one "
+                f"by another name, say so: activations={{{shown}: ('hard_sigmoid', 0.2, 0.5)}}"
+            )
         if found.argument != ("sigmoid" if option == "recurrent_activation" else "tanh"):
             arguments[option] = found.argument
     if kind is sr.RNN and arguments.get("activation") == "relu":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from simdrnn.keras import obstacles
+from simdrnn.keras.activations import checked_activations, know
+from simdrnn.keras.foreign import check_layer
 from simdrnn.keras.layers import GRU, LSTM, OnEngine, SimpleRNN
 
 __all__ = ["convert", "report", "revert"]
@@ -22,10 +25,9 @@ _OURS: dict[type[Any], type[Any]] = {
 _THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
 
 
-def _layers(model: object) -> Iterator[Any]:
+def _layers(model: Any) -> Iterator[Any]:
     """Yield a model or layer and all layers in it."""
-    if not isinstance(model, keras.layers.Layer):
-        raise TypeError(f"model: expected a Keras model or layer, got {type(model).__name__}")
+    check_layer("model", "a Keras model or layer", model)
     yield from model._flatten_layers(include_self=True, recursive=True)
 
 
@@ -42,15 +44,19 @@ def _swap(model: Any, classes: dict[type[Any], type[Any]]) -> Any:
     return model
 
 
-def convert(model: Any) -> Any:
+def convert(model: Any, *, activations: Any = None) -> Any:
     """Run Keras's LSTM, GRU and SimpleRNN layers in a model on the engine from now on.
 
     Weights, names, optimiser and everything else stay as they are. Layers of a subclass of these
-    are left alone.
+    are left alone. Where nothing was changed, a ``UserWarning`` says what was found, unless all of
+    it is ours already.
 
     Parameters
     ----------
     model : a Keras model or layer; changed in place.
+    activations : dict from a function of yours to the activation that it is, such as
+        ``{my_gate: ("hard_sigmoid", 0.2, 0.5)}`` for Keras 2's hard sigmoid. It is compared with
+        what is said of it, and known for that as long as the program runs.
 
     Returns
     -------
@@ -59,7 +65,9 @@ def convert(model: Any) -> Any:
     Raises
     ------
     TypeError
-        If `model` is neither.
+        If `model` is neither, or `activations` no dict.
+    ValueError
+        If a function is not the activation that it is said to be.
 
     Notes
     -----
@@ -75,6 +83,16 @@ def convert(model: Any) -> Any:
     >>> type(revert(model).layers[0]) is keras.layers.LSTM
     True
     """
+    know(checked_activations(activations))
+    if not any(type(layer) in _OURS for layer in _layers(model)):
+        said = report(model).splitlines()
+        if not said or any(": Keras, because it is a " in line for line in said):
+            warnings.warn(
+                "simdrnn.keras.convert changed nothing: "
+                + ("; ".join(said) or "no recurrent layers"),
+                UserWarning,
+                stacklevel=2,
+            )
     return _swap(model, _OURS)
 
 

@@ -10,6 +10,7 @@ from simdrnn.dialects import convert
 from simdrnn.keras.activations import keras_activation
 from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.stack.container import held
 from simdrnn.stack.stack import Stack
 from simdrnn.validate import as_bool
 
@@ -80,7 +81,9 @@ def to_keras(layer: Any, *, return_sequences: bool = True, return_state: bool = 
         raise ValueError(
             f"return_state: expected False for several layers, got True for {len(parts)}"
         )
-    return _assemble(parts, dropout, sequences, state)
+    members = {str(index): one for index, (one, _) in enumerate(parts)}
+    with held(members):  # weights of one version, whoever trains meanwhile
+        return _assemble(parts, dropout, sequences, state)
 
 
 def _parts(name: str, layer: Any) -> list[tuple[RecurrentLayer, int]]:

@@ -23,7 +23,10 @@ except ImportError as error:
 from simdrnn.torch.cells import GRUCell, LSTMCell, RNNCell
 from simdrnn.torch.conversion import Conversion, convert, revert
 from simdrnn.torch.layers import GRU, LSTM, RNN
+from simdrnn.torch.threads import share_threads
 
 __all__ = [
     "GRU", "LSTM", "RNN", "Conversion", "GRUCell", "LSTMCell", "RNNCell", "convert", "revert",
 ]  # fmt: skip
+
+share_threads()

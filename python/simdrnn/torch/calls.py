@@ -8,12 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from simdrnn.engine.kept_arrays import empty, empty_like
 from simdrnn.engine.protocol import CheckedCall, GradientArrays, TapeArrays
 from simdrnn.runtime import get_num_threads
+from simdrnn.torch.arrays import array_of, dense_of, view_of
+from simdrnn.torch.marks import Marks
 from simdrnn.torch.packed import Packed
 from simdrnn.torch.ragged import Ragged
 from simdrnn.torch.spec import Layout, Spec, layout_of
-from simdrnn.validate import Array
+from simdrnn.validate import Array, as_lengths
 
 __all__ = ["Arguments", "backward", "forward"]
 
@@ -30,6 +33,7 @@ class Arguments(NamedTuple):
     weights : the parameters, in PyTorch's order.
     batch_sizes : of packed rows, or None.
     key : one int64 that dropout is drawn from, or None where nothing is dropped.
+    marks : which steps of padded rows are real and where states begin anew, or None.
     """
 
     x: torch.Tensor
@@ -37,21 +41,7 @@ class Arguments(NamedTuple):
     weights: Sequence[torch.Tensor]
     batch_sizes: torch.Tensor | None = None
     key: torch.Tensor | None = None
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    """View a tensor as an array; it is copied only where its rows are not contiguous."""
-    if tensor.requires_grad:
-        tensor = tensor.detach()
-    if tensor.stride(-1) != 1 and tensor.shape[-1] > 1:
-        tensor = tensor.contiguous()
-    array: Array = tensor.numpy()
-    return array
-
-
-def _dense(tensor: torch.Tensor) -> Array:
-    """View a contiguous tensor as an array, or copy it."""
-    return _array(tensor.contiguous())
+    marks: Marks | None = None
 
 
 def _time_first(spec: Spec, array: Array) -> Array:
@@ -63,38 +53,52 @@ def _arguments(
     spec: Spec, packed: Packed, given: Arguments
 ) -> tuple[CheckedCall, Layout, Ragged | None]:
     """Return the call as engines take it, the shapes of what it makes, and where rows end."""
-    x, ragged = _array(given.x), None
+    x, ragged = array_of(given.x), None
     if given.batch_sizes is None:
         x = _time_first(spec, x)
     else:
         ragged = Ragged(given.batch_sizes)
         x = ragged.pad(x)
     steps, batch = x.shape[:2]
-    layout = layout_of(spec, packed.widths, steps, batch, ragged=ragged is not None)
-    if given.states:
-        states = [_dense(state) for state in given.states]
-    else:
-        states = [np.zeros(shape, x.dtype) for shape in layout.states]
+    layout = layout_of(spec, packed.widths, steps, batch)
+    zeros = tuple([np.zeros(shape, x.dtype) for shape in layout.states])
+    states = tuple([dense_of(state) for state in given.states]) if given.states else zeros
     key = None if given.key is None else int(given.key) & _KEY_MASK
     run = CheckedCall(
         x,
-        tuple(states),
+        states,
         lengths=None if ragged is None else ragged.lengths,
         training=key is not None,
         key=key or 0,
         num_threads=min(torch.get_num_threads(), get_num_threads()),
     )
+    if given.marks is not None:
+        run = _marked(spec, run, given.marks, zeros)
     return run, layout, ragged
 
 
-def _tape(spec: Spec, layout: Layout, memory: Array, output: Array | None) -> TapeArrays:
-    """View one flat array as a tape; `output` is the last layer's, where that is not in it."""
+def _marked(spec: Spec, run: CheckedCall, marks: Marks, zeros: tuple[Array, ...]) -> CheckedCall:
+    """Return a call that knows which steps are real and where states begin anew."""
+    steps, batch = run.x.shape[:2]
+
+    def flags(tensor: torch.Tensor | None) -> Array | None:
+        if tensor is None:
+            return None
+        return np.ascontiguousarray(_time_first(spec, tensor.numpy()))
+
+    lengths, reset = marks.lengths, flags(marks.reset)
+    return run._replace(
+        lengths=None if lengths is None else as_lengths(lengths.numpy(), steps, batch),
+        mask=flags(marks.mask),
+        reset=reset,
+        reset_states=None if reset is None else run.states if marks.to_given else zeros,
+    )
+
+
+def _tape(spec: Spec, layout: Layout, memory: Array) -> TapeArrays:
+    """View one flat array as a tape."""
     arrays = [memory[begin:end].reshape(shape) for begin, end, shape in layout.reserve]
-    passes = spec.passes
-    hidden = arrays[passes:]
-    if output is not None:
-        hidden.append(output)
-    return TapeArrays(arrays[:passes], hidden)
+    return TapeArrays(arrays[: spec.passes], arrays[spec.passes :])
 
 
 def forward(
@@ -113,29 +117,33 @@ def forward(
     -------
     output, laid out like x; final states (L*D, B, H); and what `backward` needs, 1-D, if recorded.
     """
-    if not (record or given.batch_sizes is not None or given.key is not None):
+    plain = given.batch_sizes is None and given.key is None and given.marks is None
+    if plain and not record:
         found = _short(spec, packed, given)
         if found is not None:
             return (*found, None)
     run, layout, ragged = _arguments(spec, packed, given)
     dtype = run.x.dtype
-    output = memory = tape = None
-    if ragged is None or not record:
-        output = np.empty(layout.output, dtype)
-        time_first = _time_first(spec, output)
+    memory = tape = None
     if record:
-        # Behind a row's end nothing is written. Tools that compare results of operators look there
-        # too, and find zeros; of large arrays these cost nothing.
-        allocate = np.empty if ragged is None else np.zeros
-        memory = allocate(layout.size, dtype)
-        tape = _tape(spec, layout, memory, None if output is None else time_first)
+        # At steps that are not real nothing is written. Tools that compare results of operators
+        # look there too, and find zeros; of large arrays these cost nothing.
+        whole = ragged is None and given.marks is None
+        memory = empty((layout.size,), dtype) if whole else np.zeros(layout.size, dtype)
+        tape = _tape(spec, layout, memory)
         time_first = tape.hidden[-1]
+    else:
+        time_first = _time_first(spec, empty(layout.output, dtype))
     finals = [np.empty(shape, dtype) for shape in layout.states]
     packed.network.forward(run, time_first, finals, tape=tape)
-    if ragged is not None:
-        output = ragged.pack(time_first)
+    made = ragged.pack(time_first) if ragged is not None else _time_first(spec, time_first)
+    if tape is not None and np.may_share_memory(made, time_first):
+        # The caller may write to what he gets, by ways that nobody sees: the tape is ours alone.
+        mine = made
+        made = empty_like(mine)
+        np.copyto(made, mine)
     return (
-        torch.from_numpy(output),
+        torch.from_numpy(made),
         [torch.from_numpy(final) for final in finals],
         None if memory is None else torch.from_numpy(memory),
     )
@@ -145,11 +153,10 @@ def _short(
     spec: Spec, packed: Packed, given: Arguments
 ) -> tuple[torch.Tensor, list[torch.Tensor]] | None:
     """Run the layer by the engine's short way; None where an argument is not dense."""
-    if torch.get_num_threads() < get_num_threads():
-        return None  # that way always takes as many as are allowed
-    states = tuple([_dense(state) for state in given.states])
+    states = tuple([view_of(state.contiguous()) for state in given.states])
     state = states if len(states) > 1 else states[0] if states else None
-    found = packed.network.plain_layer(_time_first(spec, _array(given.x)), state)
+    x = _time_first(spec, view_of(given.x))
+    found = packed.network.plain_layer(x, state, min(torch.get_num_threads(), get_num_threads()))
     if found is None:
         return None
     output, finals = found
@@ -163,7 +170,6 @@ def backward(
     spec: Spec,
     packed: Packed,
     given: Arguments,
-    output: torch.Tensor,
     reserve: torch.Tensor,
     d_output: torch.Tensor | None,
     d_finals: Sequence[torch.Tensor | None],
@@ -175,7 +181,7 @@ def backward(
     Parameters
     ----------
     spec, packed, given : as for `forward`.
-    output, reserve : what it returned.
+    reserve : what it kept.
     d_output, d_finals : gradients of output and final states; None is zero.
     needs_x : whether the gradient of x is wanted.
 
@@ -185,26 +191,30 @@ def backward(
     """
     run, layout, ragged = _arguments(spec, packed, given)
     dtype = run.x.dtype
-    whole = None if ragged is not None else _time_first(spec, _array(output))
-    tape = _tape(spec, layout, _array(reserve), whole)
+    tape = _tape(spec, layout, array_of(reserve))
     if d_output is None:
         zero = np.zeros(layout.output[-1], dtype)
         d_sequence = _time_first(spec, np.broadcast_to(zero, layout.output))
     elif ragged is None:
-        d_sequence = _time_first(spec, _array(d_output))
+        d_sequence = _time_first(spec, array_of(d_output))
     else:
-        d_sequence = ragged.pad(_array(d_output))
+        d_sequence = ragged.pad(array_of(d_output))
     d_last = [
-        np.zeros(shape, dtype) if d is None else _dense(d)
+        np.zeros(shape, dtype) if d is None else dense_of(d)
         for d, shape in zip(d_finals, layout.states, strict=True)
     ]
-    d_x = np.empty(given.x.shape if ragged is None else run.x.shape, dtype) if needs_x else None
+    d_x = empty(given.x.shape if ragged is None else run.x.shape, dtype) if needs_x else None
     d_initials = [np.empty(shape, dtype) for shape in layout.states]
-    d_weights = [np.empty(weight.shape, dtype) for weight in given.weights]
+    d_resets = None
+    if run.reset_states is not None:
+        d_resets = [np.empty(shape, dtype) for shape in layout.states]
+    d_weights = [empty(tuple(weight.shape), dtype) for weight in given.weights]
     d_input = d_x if d_x is None or ragged is not None else _time_first(spec, d_x)
-    packed.network.backward(
-        run, tape, d_sequence, d_last, GradientArrays(d_input, d_initials, spec.by_pass(d_weights))
-    )
+    gradients = GradientArrays(d_input, d_initials, spec.by_pass(d_weights), d_resets)
+    packed.network.backward(run, tape, d_sequence, d_last, gradients)
+    if given.marks is not None and given.marks.to_given:
+        for d_initial, d_reset in zip(d_initials, d_resets or (), strict=False):
+            d_initial += d_reset
     if d_x is not None and ragged is not None:
         d_x = ragged.pack(d_x)
     return (

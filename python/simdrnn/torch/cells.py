@@ -11,6 +11,8 @@ from simdrnn.torch.calls import Arguments
 from simdrnn.torch.dispatch import fits, run
 from simdrnn.torch.modes import Mode, mode
 from simdrnn.torch.plain import plain_copy
+from simdrnn.torch.promise import FrozenWeights
+from simdrnn.torch.quantisation import Noticed
 from simdrnn.torch.spec import Spec
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
@@ -19,8 +21,10 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-class _Cell(nn.RNNCellBase):
+class _Cell(FrozenWeights, nn.RNNCellBase):
     """What the cells share, in front of PyTorch's class in the order of resolution."""
+
+    qconfig = Noticed()
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Take one step: by the engine, or where that cannot, as PyTorch does.
@@ -36,7 +40,9 @@ class _Cell(nn.RNNCellBase):
         """
         how = mode()
         given = None if how is Mode.FOREIGN else self._arguments(input, hx)
-        results = None if given is None else run(self._spec(), given, how)
+        results = None
+        if given is not None:
+            results = run(self._spec(), given, how, frozen=self.frozen_weights)
         if results is None:  # PyTorch does it, or says what is wrong with the arguments
             return super().forward(input, hx)
         states = [state.squeeze(0) for state in results[1]]  # of the only layer

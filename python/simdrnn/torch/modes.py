@@ -10,13 +10,16 @@ from enum import IntEnum
 import torch
 from torch.autograd import forward_ad
 
-__all__ = ["Mode", "mode"]
+__all__ = ["Mode", "below_autograd", "mode", "transformed"]
 
 _C = torch._C
 _dispatch_modes = _C._len_torch_dispatch_stack
 _functorch = _C._are_functorch_transforms_active
 _autocast = _C._is_any_autocast_enabled
 _tracing = _C._get_tracing_state
+
+# A context in which operators run as if there were no autograd.
+below_autograd = _C._AutoDispatchBelowAutograd
 
 
 class Mode(IntEnum):
@@ -36,8 +39,17 @@ def mode() -> Mode:
     if torch.compiler.is_compiling():  # first: compilers follow what comes here
         foreign = torch.is_autocast_enabled("cpu") or torch.onnx.is_in_onnx_export()
         return Mode.FOREIGN if foreign else Mode.TRACED
-    if _functorch() or _autocast() or forward_ad._current_level >= 0:
+    if transformed() or _autocast():
         return Mode.FOREIGN
     if _dispatch_modes() or _tracing() is not None:
         return Mode.FOREIGN if torch.onnx.is_in_onnx_export() else Mode.TRACED
     return Mode.EAGER
+
+
+def transformed() -> bool:
+    """Tell whether functorch's transforms or forward-mode differentiation act on what runs now.
+
+    Grad mode says nothing of these: forward mode differentiates under ``torch.no_grad``, too, and
+    where no parameter requires gradients.
+    """
+    return bool(_functorch() or forward_ad._current_level >= 0)

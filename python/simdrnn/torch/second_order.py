@@ -6,21 +6,35 @@ Our backward is one operator. Where its results are themselves differentiated, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+from torch._C import _get_mkldnn_enabled, _set_mkldnn_enabled
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from simdrnn.engine.random_words import multipliers
+from simdrnn.torch.batched import one_by_one, outside_transforms
+from simdrnn.torch.by_steps import marked_layer
 from simdrnn.torch.calls import Arguments
+from simdrnn.torch.modes import transformed
+from simdrnn.torch.packed import DTYPES
 from simdrnn.torch.ragged import Ragged
 from simdrnn.torch.spec import Spec
 
-__all__ = ["backward_of_backward"]
+__all__ = [
+    "backward_of_backward",
+    "by_torch",
+    "carry_tangents",
+    "layer_by_torch",
+    "without_onednn",
+]
 
 _KEY_MASK = 2**64 - 1
-_Tensors = Sequence[torch.Tensor]
+_Tensors: TypeAlias = Sequence[torch.Tensor]
+_Layer: TypeAlias = Callable[[_Tensors], _Tensors]
 
 
 def _mask(spec: Spec, given: Arguments, layer: int, width: int) -> torch.Tensor | None:
@@ -33,7 +47,7 @@ def _mask(spec: Spec, given: Arguments, layer: int, width: int) -> torch.Tensor 
         steps, batch = ragged.steps, ragged.batch
     else:
         steps, batch = given.x.shape[:2][:: -1 if spec.batch_first else 1]
-    numpy_type = given.x.detach().numpy().dtype
+    numpy_type = DTYPES[given.x.dtype]
     mask = multipliers((steps, batch, width), layer, spec.dropout, key, numpy_type)
     if ragged is not None:
         return torch.from_numpy(ragged.pack(mask))
@@ -54,7 +68,9 @@ def layer_by_torch(spec: Spec, given: Arguments) -> tuple[torch.Tensor, ...]:
         weights = list(given.weights[layer * each : (layer + 1) * each])
         state = own if spec.states > 1 else own[0]
         common = (weights, spec.has_biases, 1, 0.0, False, spec.bidirectional)
-        if given.batch_sizes is None:
+        if given.marks is not None:
+            sequence, *last = marked_layer(spec, given.marks, sequence, own, weights)
+        elif given.batch_sizes is None:
             sequence, *last = operator(sequence, state, *common, spec.batch_first)
         else:
             sequence, *last = operator(sequence, given.batch_sizes, state, *common)
@@ -66,41 +82,36 @@ def layer_by_torch(spec: Spec, given: Arguments) -> tuple[torch.Tensor, ...]:
 
 
 def backward_of_backward(
-    spec: Spec,
-    given: Arguments,
+    again: _Layer,
+    given: _Tensors,
     d_results: Sequence[torch.Tensor | None],
     d_gradients: Sequence[torch.Tensor | None],
     wanted: Sequence[bool],
 ) -> list[torch.Tensor | None]:
-    """Differentiate the gradients that our backward returned.
+    """Differentiate the gradients that a backward of ours returned.
 
     Parameters
     ----------
-    spec, given : the layer and its arguments.
-    d_results : gradients of output and final states that backward was given; None is zero.
-    d_gradients : of x, the initial states and the weights: gradients of what backward returned
-        for them; None is zero.
-    wanted : for x, the initial states, the weights, then for each of `d_results`: whether its
-        gradient is wanted.
+    again : runs the layer by PyTorch's operators, on tensors in the order of `given`.
+    given : its arguments that can have gradients.
+    d_results : gradients of its results that backward was given; None is zero.
+    d_gradients : for each of `given`, the gradient of what backward returned for it; None is zero.
+    wanted : for each of `given`, then for each of `d_results`: whether its gradient is wanted.
 
     Returns
     -------
     a gradient or None for each of `wanted`.
     """
     higher = torch.is_grad_enabled()
-    states = len(given.states)
     found: list[torch.Tensor | None] = [None] * len(wanted)
     asked = [k for k, d in enumerate(d_gradients) if d is not None]
-    if not asked or all(d is None for d in d_results):
+    places = [k for k, want in enumerate(wanted) if want]
+    if not asked or not places or all(d is None for d in d_results):
         return found
-    with torch.enable_grad(), _without_onednn():
-        inputs = [_alias(t) for t in (given.x, *given.states, *given.weights)]
-        again = given._replace(
-            x=inputs[0], states=inputs[1 : 1 + states], weights=inputs[1 + states :]
-        )
+    with torch.enable_grad(), without_onednn(), outside_transforms():
+        inputs = [_alias(tensor) for tensor in given]
         outer = [None if d is None else _alias(d) for d in d_results]
-        results = layer_by_torch(spec, again)
-        used = [(result, d) for result, d in zip(results, outer, strict=True) if d is not None]
+        used = [(r, d) for r, d in zip(again(inputs), outer, strict=True) if d is not None]
         first = torch.autograd.grad(
             [result for result, _ in used],
             [inputs[k] for k in asked],
@@ -108,36 +119,85 @@ def backward_of_backward(
             create_graph=True,
             allow_unused=True,
         )
-        pairs = [(g, d_gradients[k]) for g, k in zip(first, asked, strict=True) if g is not None]
-        places = [k for k, want in enumerate(wanted) if want]
-        if not pairs or not places:
-            return found
-        sources: list[Any] = [*inputs, *outer]
-        second = torch.autograd.grad(
+    sources: list[Any] = [*inputs, *outer]
+
+    def second(gradients: Sequence[torch.Tensor | None]) -> Sequence[torch.Tensor | None]:
+        pairs = [(g, d) for g, d in zip(first, gradients, strict=True) if g is not None]
+        if not pairs:
+            return [None] * len(places)
+        found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
             [g for g, _ in pairs],
             [sources[k] for k in places],
             [d for _, d in pairs],
+            retain_graph=True,
             create_graph=higher,
             allow_unused=True,
         )
-    for place, gradient in zip(places, second, strict=True):
+        return found
+
+    results = one_by_one(second, [d_gradients[k] for k in asked])
+    for place, gradient in zip(places, results, strict=True):
         found[place] = gradient
     return found
 
 
+def by_torch(
+    again: _Layer,
+    given: _Tensors,
+    d_results: Sequence[torch.Tensor | None],
+    wanted: Sequence[bool],
+) -> list[torch.Tensor | None]:
+    """Go back through a layer by PyTorch's operators, which push tangents of gradients on.
+
+    Parameters
+    ----------
+    again, given, d_results : as for `backward_of_backward`.
+    wanted : for each of `given` whether its gradient is wanted.
+
+    Returns
+    -------
+    a gradient or None for each of `given`.
+    """
+    higher = torch.is_grad_enabled()
+    found: list[torch.Tensor | None] = [None] * len(given)
+    with torch.enable_grad(), without_onednn(), outside_transforms():
+        inputs = [_alias(tensor) for tensor in given]
+        results = again(inputs)
+    used = [(r, d) for r, d in zip(results, d_results, strict=True) if d is not None]
+    places = [place for place, want in enumerate(wanted) if want]
+    gradients = torch.autograd.grad(
+        [result for result, _ in used],
+        [inputs[place] for place in places],
+        [d for _, d in used],
+        create_graph=higher,
+        allow_unused=True,
+    )
+    for place, gradient in zip(places, gradients, strict=True):
+        found[place] = gradient
+    return found
+
+
+def carry_tangents(gradients: Sequence[torch.Tensor | None]) -> bool:
+    """Tell whether gradients are themselves differentiated forward, or otherwise transformed."""
+    return transformed() and any(
+        gradient is not None
+        and (is_functorch_wrapped_tensor(gradient) or unpack_dual(gradient).tangent is not None)
+        for gradient in gradients
+    )
+
+
 @contextmanager
-def _without_onednn() -> Iterator[None]:
-    """Switch oneDNN off: its LSTM cannot be differentiated twice, the one that runs then can.
+def without_onednn() -> Iterator[None]:
+    """Switch oneDNN off: its LSTM is not differentiated twice nor forward, what runs then is.
 
     ``torch.backends.mkldnn.flags`` sets more than that, and warns of it.
     """
-    switch = torch._C._set_mkldnn_enabled
-    was = torch._C._get_mkldnn_enabled()
-    switch(False)
+    was = _get_mkldnn_enabled()
+    _set_mkldnn_enabled(False)
     try:
         yield
     finally:
-        switch(was)
+        _set_mkldnn_enabled(was)
 
 
 def _alias(tensor: torch.Tensor) -> torch.Tensor:

@@ -115,9 +115,11 @@ class Spec(NamedTuple):
         return groups
 
     def batch_of(self, x: Any, states: Sequence[Any], batch_sizes: Any) -> Any:
-        """Return B of a call; packed rows always come with states."""
-        if batch_sizes is not None:
+        """Return B of a call."""
+        if states:
             return states[0].shape[1]
+        if batch_sizes is not None:
+            return batch_sizes[0].item()
         return x.shape[0 if self.batch_first else 1]
 
     def output_shape(self, steps: Any, batch: Any, widths: Widths) -> tuple[Any, ...]:
@@ -125,22 +127,19 @@ class Spec(NamedTuple):
         width = self.directions * widths.output
         return (batch, steps, width) if self.batch_first else (steps, batch, width)
 
-    def reserve_shapes(
-        self, steps: Any, batch: Any, widths: Widths, *, ragged: bool
-    ) -> list[tuple[Any, ...]]:
+    def reserve_shapes(self, steps: Any, batch: Any, widths: Widths) -> list[tuple[Any, ...]]:
         """Return the shapes of what forward keeps for backward.
 
-        L*D arrays of what steps save; then the output of each layer, of the last one only where
-        rows are ragged: otherwise that is the output that the caller has.
+        L*D arrays of what steps save; then the output of each layer. The last one's is kept too:
+        the caller has a copy, which he may write to.
         """
         saved = _SAVED[self.cell] * widths.hidden
-        outputs = self.num_layers if ragged else self.num_layers - 1
         shapes = [(steps, batch, saved)] * self.passes
-        return shapes + [(steps, batch, self.directions * widths.output)] * outputs
+        return shapes + [(steps, batch, self.directions * widths.output)] * self.num_layers
 
-    def reserve_size(self, steps: Any, batch: Any, widths: Widths, *, ragged: bool) -> Any:
+    def reserve_size(self, steps: Any, batch: Any, widths: Widths) -> Any:
         """Return how many elements the flat array has that holds all these."""
-        shapes = self.reserve_shapes(steps, batch, widths, ragged=ragged)
+        shapes = self.reserve_shapes(steps, batch, widths)
         return sum(math.prod(shape) for shape in shapes)
 
 
@@ -155,11 +154,11 @@ class Layout(NamedTuple):
 
     Examples
     --------
-    >>> layout = layout_of(Spec("rnn_tanh", num_layers=2), Widths(4, 4), 5, 2, ragged=False)
+    >>> layout = layout_of(Spec("rnn_tanh", num_layers=2), Widths(4, 4), 5, 2)
     >>> layout.output, layout.states, layout.size
-    ((5, 2, 4), ((2, 2, 4),), 40)
-    >>> layout.reserve
-    ((0, 0, (5, 2, 0)), (0, 0, (5, 2, 0)), (0, 40, (5, 2, 4)))
+    ((5, 2, 4), ((2, 2, 4),), 80)
+    >>> layout.reserve[1:]
+    ((0, 0, (5, 2, 0)), (0, 40, (5, 2, 4)), (40, 80, (5, 2, 4)))
     """
 
     output: tuple[int, ...]
@@ -169,10 +168,10 @@ class Layout(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def layout_of(spec: Spec, widths: Widths, steps: int, batch: int, *, ragged: bool) -> Layout:
+def layout_of(spec: Spec, widths: Widths, steps: int, batch: int) -> Layout:
     """Work out the shapes of a call with so many steps and rows."""
     begin, parts = 0, []
-    for shape in spec.reserve_shapes(steps, batch, widths, ragged=ragged):
+    for shape in spec.reserve_shapes(steps, batch, widths):
         parts.append((begin, begin + math.prod(shape), shape))
         begin = parts[-1][1]
     states = tuple(spec.state_shapes(batch, widths))

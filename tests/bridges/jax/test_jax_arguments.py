@@ -93,7 +93,12 @@ REFUSED = {
     "reset_state: name": (
         ValueError,
         {"reset_state": "one", "reset": np.ones((T, B), bool)},
-        "reset_state: expected 'zero', got 'one'",
+        "reset_state: expected 'zero' or 'learned' or 'given', got 'one'",
+    ),
+    "reset_state: not learned": (
+        ValueError,
+        {"reset_state": "learned", "reset": np.ones((T, B), bool)},
+        "reset_state: expected params with learned states",
     ),
     "masked_output": (ValueError, {"masked_output": "keep"}, "masked_output: expected 'zero'"),
     "num_threads": (ValueError, {"num_threads": 0}, "num_threads: expected a positive"),

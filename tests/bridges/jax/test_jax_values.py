@@ -14,6 +14,7 @@ from helpers import (
     PATTERNS,
     as_tuple,
     assert_close,
+    make_layer,
     make_problem,
     tolerance,
 )
@@ -121,24 +122,26 @@ RANDOM = {
     "recurrent": {"recurrent_dropout": 0.4},
     "candidate": {"candidate_dropout": 0.4},
     "zoneout": {"zoneout": 0.4},
+    "state": {"state_noise": 0.4},
 }
 
 
 @every("name", RANDOM)
 def test_keys_switch_on_what_is_random(name, way, rng):  # noqa: F811
-    options = RANDOM[name]
-    problem = make_problem(sr, "gru", rng=rng, dtype="float32", num_layers=2, **options)
+    options, cell = RANDOM[name], "rnn_tanh" if name == "state" else "gru"
+    problem = make_problem(sr, cell, rng=rng, dtype="float32", num_layers=2, **options)
     key = jax.random.key(5)
     low, high = np.asarray(jax.random.bits(key, (2,), "uint32")).tolist()
     # What a layer draws in its first call is a function of its seed.
-    again = sr.GRU(2, 3, 2, dtype="float32", seed=low | high << 32, **options)
+    seed = low | high << 32
+    again = make_layer(sr, cell, 2, 3, 2, dtype="float32", seed=seed, **options)
     again.load_state_dict(problem.layer.state_dict())
     problem.layer = again
 
-    results, gradients = run_problem(problem, "gru", key=key, **options)
+    results, gradients = run_problem(problem, cell, key=key, **options)
 
     assert_same_as_layer(problem, results, gradients)
-    without, _ = run_problem(problem, "gru", **options)
+    without, _ = run_problem(problem, cell, **options)
     assert not np.array_equal(without[0], results[0])
 
 
@@ -173,11 +176,11 @@ def test_gradients_of_parameters_alone_have_the_same_bits(cell, pattern, threads
     assert_same(alone, want.params)
 
 
-@pytest.mark.parametrize("reset_state", ["zero", "given"])
+@pytest.mark.parametrize("reset_state", [None, "zero", "given", "own"])
 def test_resets_go_where_they_are_told(reset_state, rng):
     problem = make_problem(sr, "lstm", rng=rng, dtype="float32", pattern="reset")
-    given = tuple(-member for member in problem.state) if reset_state == "given" else "zero"
-    problem.call["reset_state"] = given
+    own = tuple(-member for member in problem.state)
+    problem.call["reset_state"] = own if reset_state == "own" else reset_state
     tape = problem.record()
     grads = tape.backward(problem.d_output, problem.d_state)
 
@@ -185,23 +188,28 @@ def test_resets_go_where_they_are_told(reset_state, rng):
 
     assert_same(results, (tape.output, tape.state))
     assert_same(gradients["state"], grads.state)
-    if reset_state == "given":
+    if reset_state == "own":
         call = {"reset": problem.call["reset"]}
         _, (d_reset,) = differentiated(
             lambda reset: srj.lstm(
                 dict(problem.layer.parameters()), problem.x, problem.state, reset_state=reset,
                 **call,
             ),
-            (given,), (problem.d_output, problem.d_state),
+            (own,), (problem.d_output, problem.d_state),
         )  # fmt: skip
         assert_same(d_reset, grads.reset_state)
 
 
-def test_learned_states_are_used_and_get_gradients(rng):
-    problem = make_problem(sr, "lstm", rng=rng, dtype="float32", learn_initial_state=True)
+@pytest.mark.parametrize("call", ["none", "none, reset", "given, reset", "given, learned"])
+def test_learned_states_are_used_and_get_gradients(call, rng):
+    pattern = "reset" if "," in call else "plain"
+    problem = make_problem(
+        sr, "lstm", rng=rng, dtype="float32", pattern=pattern, learn_initial_state=True
+    )
     state = {name: rng.standard_normal(3).astype("float32") for name in ("h_0_l0", "c_0_l0")}
     problem.layer.load_state_dict(problem.layer.state_dict() | state)
-    problem.state = None
+    problem.state = None if "none" in call else problem.state
+    problem.call |= {"reset_state": "learned"} if "learned" in call else {}
 
     results, gradients = run_problem(problem, "lstm")
 

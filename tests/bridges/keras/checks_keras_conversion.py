@@ -145,8 +145,49 @@ def mixed(**back):
     return built(keras.layers.Bidirectional(both[0], backward_layer=both[1]))
 
 
+def of_keras_2():
+    """Return an object as tf_keras makes them."""
+    return type("LSTM", (), {"__module__": "tf_keras.src.layers.rnn.lstm"})()
+
+
+def gate(x):
+    """Return the hard sigmoid of Keras 2."""
+    return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def test_an_activation_of_ones_own_is_taken_for_what_it_is_said_to_be(rng):
+    theirs = built(keras.layers.LSTM(H, recurrent_activation=gate, return_sequences=True))
+    x = 3 * rng.standard_normal((B, T, I)).astype("float32")
+    want = numbers(theirs(tensor(x)))[0]
+    with pytest.raises(ValueError, match=r"got gate; .* activations=\{gate: \('hard_sigmoid'"):
+        bridge.from_keras(theirs)
+
+    ours = bridge.from_keras(theirs, activations={gate: ("hard_sigmoid", 0.2, 0.5)})
+
+    assert_close(ours(x)[0], want, allowed(ours, T, B))
+
+
+@pytest.mark.parametrize(
+    ("activations", "error", "words"),
+    [
+        ({gate: "keras_hard_sigmoid"}, ValueError, "which at -2.975 is 0.00416"),
+        ({gate: "nothing"}, ValueError, r"activations\[gate\]: expected one of sigmoid"),
+        ({keras.ops.sum: "relu"}, ValueError, "keeps the shape"),
+        ({"gate": "relu"}, TypeError, "expected functions as keys, got 'gate'"),
+        ([gate], TypeError, "expected a dict from a function to the name .* got list"),
+    ],
+)
+def test_what_is_said_of_activations_is_checked(activations, error, words):
+    with pytest.raises(error, match=words):
+        bridge.from_keras(built(keras.layers.LSTM(H)), activations=activations)
+    with pytest.raises(error, match=words):
+        bridge.convert(keras.layers.LSTM(H), activations=activations)
+
+
 # Calls, the class of what they raise, and its words.
 READ = [
+    (of_keras_2, TypeError, r"got LSTM of Keras 2 \(tf_keras\), which is another package: .*0.2"),
+    (lambda: built(keras.layers.LSTM(H)).get_weights(), TypeError, "pass the model or layer"),
     (lambda: 3, TypeError, "keras_layer: expected an LSTM, GRU or .* got int"),
     (lambda: keras.layers.Dense(3), TypeError, "got Dense"),
     (lambda: keras.layers.RNN([keras.layers.GRUCell(3)] * 2), TypeError, "of a StackedRNNCells"),

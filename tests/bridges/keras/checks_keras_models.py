@@ -190,7 +190,10 @@ def test_what_is_not_swapped_is_reported():
 
     model = keras.Sequential([Special(3, name="special"), keras.layers.Dense(1)])
 
-    bridge.convert(model)
+    with pytest.warns(UserWarning, match="changed nothing: special: Keras, because it is a Spec"):
+        bridge.convert(model)
+    with pytest.warns(UserWarning, match="changed nothing: no recurrent layers"):
+        bridge.convert(keras.layers.Dense(3))
 
     assert bridge.report(model) == "special: Keras, because it is a Special"
     assert bridge.report(bridge.LSTM(3, recurrent_dropout=0.1, name="one")) == (
@@ -199,3 +202,21 @@ def test_what_is_not_swapped_is_reported():
     for function in (bridge.convert, bridge.revert, bridge.report):
         with pytest.raises(TypeError, match=r"^model: expected a Keras model or layer, got int$"):
             function(3)
+        with pytest.raises(TypeError, match=r"got list of weights: pass the model or layer itself"):
+            function([np.zeros((3, 4))])
+
+
+def test_an_activation_that_is_said_to_be_ours_runs_on_the_engine(rng, engine):
+    def gate(x):
+        return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+    layer = keras.layers.GRU(4, recurrent_activation=gate, name="gru")
+    x = tensor(3 * rng.standard_normal((2, 5, 3)).astype("float32"))
+    want = numbers(layer(x))[0]
+    assert "gate is not one" in bridge.report(bridge.GRU(4, recurrent_activation=gate))
+
+    bridge.convert(layer, activations={gate: ("hard_sigmoid", 0.2, 0.5)})
+
+    assert bridge.report(layer) == "gru: engine"
+    np.testing.assert_allclose(numbers(layer(x))[0], want, rtol=0, atol=1e-6)
+    assert engine

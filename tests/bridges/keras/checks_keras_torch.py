@@ -54,23 +54,14 @@ def test_a_graph_may_be_kept_and_is_freed(rng):
         torch.autograd.grad(loss, x)
 
 
-def test_second_derivatives_are_refused(rng):
-    layer = bridge.GRU(H)
-    x = draw(rng, *SHAPE).requires_grad_()
-    gradient = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)[0]
-
-    with pytest.raises(RuntimeError, match="differentiate twice"):
-        gradient.sum().backward()
-
-
-@pytest.mark.parametrize("what", ["x", "output", "weight"])
+@pytest.mark.parametrize("what", ["x", "weight"])
 def test_what_backward_needs_must_not_change_before_it(what, rng):
     layer = bridge.LSTM(H, return_sequences=True)
     x = draw(rng, *SHAPE)
     output = layer(x)
 
     with torch.no_grad():
-        {"x": x, "output": output, "weight": layer.cell.kernel.value}[what].mul_(2)
+        {"x": x, "weight": layer.cell.kernel.value}[what].mul_(2)
 
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         output.sum().backward()
@@ -175,3 +166,30 @@ def test_exported_models_are_keras_own(strict, rng):
 
     assert "matmul" in str(program.graph) or "mm" in str(program.graph)
     assert_close(got.numpy(), want.numpy(), bound(model.layers[0], SHAPE))
+
+
+def test_outputs_and_masks_may_be_written_to_before_the_way_back(rng):
+    layer = bridge.GRU(H, return_sequences=True)
+    layer.build(SHAPE)
+    x = draw(rng, *SHAPE).requires_grad_()
+    mask = torch.ones(B, T, dtype=torch.bool)
+    mask[1, 3:] = False
+    want = torch.autograd.grad(layer(x, mask=mask).sum(), x)[0]
+
+    for write in (
+        lambda y, _: y.zero_(), lambda y, _: y.data.zero_(), lambda _, real: real.zero_(),
+    ):  # fmt: skip
+        given = mask.clone()
+        output = layer(x, mask=given)
+        loss = output.sum()
+        with torch.no_grad():
+            write(output, given)
+        assert torch.equal(torch.autograd.grad(loss, x)[0], want)
+
+
+def test_the_negative_bit_is_resolved(rng):
+    layer = bridge.LSTM(H)
+    layer.build(SHAPE)
+    x = torch._neg_view(draw(rng, *SHAPE))
+
+    assert torch.equal(layer(x), layer(x.resolve_neg()))

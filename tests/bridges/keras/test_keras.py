@@ -19,8 +19,8 @@ HERE = Path(__file__).resolve().parent
 PACKAGES = {"numpy": ("keras",), "torch": ("keras", "torch"), "jax": ("keras", "jax")}
 FILES = {
     "numpy": ("layers", "models", "conversion"),
-    "torch": ("layers", "models", "torch"),
-    "jax": ("layers", "models"),
+    "torch": ("layers", "models", "torch", "derivatives"),
+    "jax": ("layers", "models", "jax"),
 }
 
 

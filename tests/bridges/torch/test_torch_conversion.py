@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import copy
 import io
 import logging
@@ -22,6 +23,7 @@ from torch.nn.utils import prune  # noqa: E402
 
 import simdrnn.torch  # noqa: E402
 from simdrnn.torch import Conversion, convert, revert  # noqa: E402
+from simdrnn.torch.plain import plain_class  # noqa: E402
 
 X = torch.ones(4, 2, 3)
 CLASSES = ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell")
@@ -120,12 +122,13 @@ def test_what_is_kept_and_why():
     model = nn.ModuleDict(kept)
     classes = {name: type(module) for name, module in kept.items()}
 
-    report = reports_of(convert, model)
+    with pytest.warns(UserWarning, match="changed nothing: mine: kept, Mine is a subclass"):
+        report = reports_of(convert, model)
 
     assert {name: type(module) for name, module in model.items()} == classes
     assert report.changed == {}
     assert report.kept == {
-        "mine": "Mine is a subclass of torch.nn.LSTM",
+        "mine": "Mine is a subclass of torch.nn.LSTM: subclasses=True changes it, too",
         "normed": "weight_ih_l0 parametrised: weights that are computed",
         "old": "weight_hh_l0 computed from other parameters",
         "pruned": "weight_hh computed from other parameters",
@@ -134,7 +137,8 @@ def test_what_is_kept_and_why():
         "scripted": "it is scripted",
         "ours": "it is one of simdrnn.torch already",
     }
-    assert str(report).splitlines()[0] == "mine: kept, Mine is a subclass of torch.nn.LSTM"
+    first = "mine: kept, Mine is a subclass of torch.nn.LSTM: subclasses=True changes it, too"
+    assert str(report).splitlines()[0] == first
 
 
 def test_subclasses_of_ours_stay():
@@ -158,6 +162,184 @@ def test_without_a_reader_the_report_is_logged(caplog):
 def test_what_is_no_module_is_refused(function):
     with pytest.raises(TypeError, match=r"^model: expected a torch\.nn\.Module, got list$"):
         function([nn.LSTM(3, 4)])
+
+
+def test_weights_alone_are_refused_with_what_to_do():
+    with pytest.raises(
+        TypeError, match=r"got OrderedDict: pass the model .*dialects\.convert, which"
+    ):
+        convert(nn.LSTM(3, 4).state_dict())
+
+
+def test_a_convert_that_changed_nothing_warns():
+    with pytest.warns(UserWarning, match=r"^simdrnn\.torch\.convert changed nothing: no recurrent"):
+        convert(nn.Linear(3, 4))
+    converted = convert(nn.Sequential(nn.GRU(3, 4)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        convert(converted)  # all that there is runs on the engine: nothing to say
+
+
+# Subclasses
+
+
+class Plain(nn.LSTM):
+    """One that only adds a method."""
+
+    def extra(self):
+        """Return something of its own."""
+        return 7
+
+    def extra_repr(self):
+        """Show itself in a way of its own."""
+        return super().extra_repr() + ", mine"
+
+
+class Before(abc.ABC, nn.RNNBase):
+    """A base with a forward of its own, above whatever layer follows."""
+
+    @abc.abstractmethod
+    def extra(self):
+        """Return something of its own."""
+
+    def forward(self, x, hx=None, lengths=None):
+        """Run the layer on packed sequences where lengths are given."""
+        if lengths is None:
+            return super().forward(x, hx)
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        output, state = super().forward(packed, hx)
+        return nn.utils.rnn.pad_packed_sequence(output)[0], state
+
+
+class Mixed(Before, nn.GRU):
+    """A layer below such a base."""
+
+    def extra(self):
+        """Return something of its own."""
+        return 8
+
+
+class Step(nn.LSTMCell):
+    """A cell whose forward names its class."""
+
+    def forward(self, input, hx=None):
+        """Take a step of the input doubled."""
+        return super(Step, self).forward(2 * input, hx)  # noqa: UP008
+
+
+SUBCLASSES = {"plain": (Plain, X, {}), "cell": (Step, X[0], {})} | {
+    "mixed": (Mixed, X, {"lengths": torch.tensor([2, 4])})
+}
+
+
+def flat(made):
+    """Return tensors in nested tuples."""
+    return [one for part in made for one in flat(part)] if isinstance(made, tuple) else [made]
+
+
+@every("name", SUBCLASSES)
+def test_subclasses_run_on_the_engine_with_their_own_methods(name, monkeypatch):
+    kind, x, more = SUBCLASSES[name]
+    model = nn.Sequential(kind(3, 4))
+    want, shown, ran = flat(model[0](x, **more)), repr(model), []
+    forward = simdrnn.torch.calls.forward
+    monkeypatch.setattr(
+        simdrnn.torch.calls, "forward", lambda *a, **k: ran.append(1) or forward(*a, **k)
+    )
+
+    report = reports_of(lambda m, report: convert(m, subclasses=True, report=report), model)
+
+    base = plain_class(kind).__name__
+    more_said = ", mine" if name == "plain" else ""
+    assert report.changed == {"0": f"{kind.__name__}(3, 4{more_said}) on simdrnn.torch.{base}"}
+    assert isinstance(model[0], kind)
+    assert isinstance(model[0], getattr(simdrnn.torch, base))
+    assert repr(model) == shown
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model)), saved(model)]
+    for one in (model, *copies):
+        ran.clear()
+        assert type(one[0]) is type(model[0])
+        for got, other in zip(flat(one[0](x, **more)), want, strict=True):
+            torch.testing.assert_close(got, other, rtol=0, atol=1e-6)
+        assert ran
+    if name != "cell":
+        assert model[0].extra() == kind.extra(model[0])
+
+    assert list(reports_of(revert, model).changed) == ["0"]
+    assert type(model[0]) is kind
+    assert type(revert(copies[1])[0]) is kind
+
+
+def kept_subclasses():
+    """Return subclasses that cannot be changed, and a part of the reason."""
+
+    class Other(nn.GRU):
+        def forward(self, x):
+            return x
+
+    class Permuted(nn.LSTM):
+        def permute_hidden(self, hx, permutation):
+            return hx
+
+    class Named(nn.LSTM):
+        def _states(self):
+            return None
+
+    class Final(nn.GRU):
+        def __init_subclass__(cls):
+            raise TypeError("it is final")
+
+    return [
+        (Other, "a forward of its own, which does not call super"),
+        (Permuted, "overrides permute_hidden, which our loop does not ask"),
+        (Named, "has _states of its own"),
+        (Final, "cannot change its class: it is final"),
+    ]
+
+
+def test_subclasses_that_stay_and_why():
+    for kind, why in kept_subclasses():
+        model = nn.Sequential(kind(3, 4))
+        with pytest.warns(UserWarning, match=f"changed nothing: 0: kept, .*{why}"):
+            convert(model, subclasses=True)
+        assert type(model[0]) is kind
+
+
+# Quantising
+
+
+# PyTorch says so once in a process, here or in a test before.
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor, torch.quantize_per_channel")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@every("name", ["LSTM", "GRU", "LSTMCell"])
+def test_quantising_what_is_ours_warns_and_points_to_revert(name):
+    model = convert(nn.Sequential(getattr(nn, name)(3, 4), nn.Linear(4, 2)))
+
+    with pytest.warns(
+        UserWarning, match=rf"leaves simdrnn\.torch's {name} as it is: .*revert\(model\)"
+    ):
+        torch.ao.quantization.quantize_dynamic(model)
+    assert not hasattr(model[0], "qconfig")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantised = torch.ao.quantization.quantize_dynamic(revert(model))
+    assert type(quantised[0]) is getattr(torch.ao.nn.quantized.dynamic, name)
+
+
+def test_a_qconfig_is_an_attribute_as_any_other():
+    layer = nn.LSTM(3, 4)
+    layer.qconfig = "mine"
+
+    convert(layer)
+
+    assert layer.qconfig == "mine"
+    with pytest.warns(UserWarning, match="revert"):
+        layer.qconfig = None
+    assert layer.qconfig is None
+    del layer.qconfig
+    with pytest.raises(AttributeError):
+        _ = layer.qconfig
 
 
 def test_hooks_and_flags_stay():

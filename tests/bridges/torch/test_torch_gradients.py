@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence  # noqa: E402
 
 import simdrnn.torch  # noqa: E402
 from helpers_bridge_torch import Arguments, array, as_tuple, assert_same, call, pair  # noqa: E402
-from simdrnn.engine.compiled import Network  # noqa: E402
+from simdrnn.engine.compiled import Packed  # noqa: E402
 
 F64 = torch.float64
 
@@ -133,19 +133,81 @@ def test_a_retained_graph_gives_the_same_again():
         loss.backward()
 
 
-@pytest.mark.parametrize("what", ["weight", "x", "output", "state"])
+@pytest.mark.parametrize("what", ["weight", "x", "state"])
 def test_what_is_changed_before_the_way_back_is_noticed(what):
     ours = simdrnn.torch.LSTM(3, 5)
     x, h = torch.randn(4, 2, 3), torch.randn(1, 2, 5)
     output, _ = ours(x, (h, h))
-    changed = {"weight": ours.weight_hh_l0, "x": x, "output": output, "state": h}[what]
+    changed = {"weight": ours.weight_hh_l0, "x": x, "state": h}[what]
 
-    loss = output.square().sum()
+    loss = output.sum()
     with torch.no_grad():
         changed.mul_(2)
 
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+WRITES = {
+    "masked": lambda y: y.__setitem__(torch.tensor([True, False, True, False]), 0.0),
+    "dropout": lambda y: y.mul_(2.0 * (torch.rand(y.shape) < 0.5)),  # whatever y's strides
+    "relu": lambda y: torch.relu_(y),
+    "a view": lambda y: y[-1].mul_(2.0),
+    "unseen": lambda y: y.data.zero_(),
+    "NumPy": lambda y: y.detach().numpy().fill(7.0),
+}
+
+
+@every("write", WRITES)
+@every("cell", ["lstm", "gru", "rnn_tanh"])
+@every("options", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}])
+def test_results_may_be_written_to_before_the_way_back(write, cell, options):
+    # In double precision PyTorch's layers keep what they need apart from what they return.
+    gradients = []
+    for module in pair(cell, 3, 5, dtype=F64, **options):
+        torch.manual_seed(0)
+        x = torch.randn(4, 4, 3, dtype=F64, requires_grad=True)
+        output, final = module(x)
+        torch.manual_seed(1)
+        WRITES[write](output)
+        for state in as_tuple(final):
+            state.mul_(2.0)
+        loss = output.sum() + sum(state.sum() for state in as_tuple(final))
+        gradients.append(torch.autograd.grad(loss, (x, *module.parameters())))
+
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
+
+
+def test_packed_results_may_be_written_to():
+    # Rows of one length are not copied on the way in.
+    gradients = []
+    for module in pair("gru", 3, 5, dtype=F64):
+        torch.manual_seed(0)
+        x = torch.randn(4, 2, 3, dtype=F64)
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([4, 4]))
+        output, _ = module(packed)
+        output.data.data.zero_()
+        output.data.relu_()
+        gradients.append(torch.autograd.grad(output.data.sum(), list(module.parameters())))
+
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@torch._dynamo.config.patch(allow_rnn=True)
+def test_so_they_may_in_compiled_functions(backend):
+    layer, x = simdrnn.torch.GRU(3, 4), torch.randn(5, 2, 3)
+
+    def function(x):
+        output, _ = layer(x)
+        output[2:] = 0
+        return output.relu_().sum()
+
+    want = torch.autograd.grad(function(x), list(layer.parameters()))
+    compiled = torch.compile(function, backend=backend, fullgraph=True)
+    got = torch.autograd.grad(compiled(x), list(layer.parameters()))
+
+    torch.testing.assert_close(got, want, rtol=0, atol=0)
 
 
 def test_hooks_on_saved_tensors_see_what_is_kept():
@@ -156,7 +218,7 @@ def test_hooks_on_saved_tensors_see_what_is_kept():
         output, _ = ours(torch.randn(4, 2, 3))
     output.sum().backward()
 
-    assert len(seen) >= 6  # x, four weights, the output, what the steps saved
+    assert len(seen) >= 6  # x, four weights, what the steps saved
     assert ours.weight_hh_l0.grad is not None
 
 
@@ -175,13 +237,13 @@ def test_activation_checkpoints_repeat_the_dropout():
 
 def test_only_what_is_wanted_is_computed(monkeypatch):
     asked = []
-    backward = Network.backward
+    backward = Packed.backward
 
     def spy(self, run, tape, d_output, d_finals, gradients):
         asked.append(gradients.x is not None)
         return backward(self, run, tape, d_output, d_finals, gradients)
 
-    monkeypatch.setattr(Network, "backward", spy)
+    monkeypatch.setattr(Packed, "backward", spy)
     for wants in (("x", "weights"), ("weights",)):
         for lengths in (None, torch.tensor([3, 4])):
             arguments = Arguments(torch.randn(4, 2, 3), None, lengths, wants=wants)

@@ -34,8 +34,9 @@ class Model(torch.nn.Module):
 
 
 def operator_arguments(
-    cell, *, dropout=0.5, batch_first=False, packed=False, states=True, bidirectional=False
-):
+    cell, *, dropout=0.5, batch_first=False, packed=False, states=True, bidirectional=False,
+    marked=False, record=True,
+):  # fmt: skip
     """Return arguments of the forward operator, in float64."""
     kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}.get(cell, torch.nn.RNN)
     projected = {"proj_size": 2} if cell == "lstm" and batch_first else {}
@@ -50,7 +51,11 @@ def operator_arguments(
     sizes = torch.tensor([3, 3, 1]) if packed else None
     spec = (cell, 2, bidirectional, True, batch_first, dropout, bool(projected))
     key = torch.tensor(5) if dropout else None
-    return (x, given, list(layer.parameters()), sizes, key, True, *spec)
+    marks = (None, None, None, False)
+    if marked:
+        flags = torch.rand(2, 5) < 0.5
+        marks = (torch.tensor([2, 0, 1, 2, 2][:batch]), flags, ~flags, not states)
+    return (x, given, list(layer.parameters()), sizes, key, record, *spec, *marks)
 
 
 VARIANTS = [
@@ -59,6 +64,8 @@ VARIANTS = [
     {"cell": "lstm", "batch_first": True, "states": False},
     {"cell": "rnn_relu", "packed": True},
     {"cell": "rnn_tanh", "bidirectional": True},
+    {"cell": "lstm", "marked": True, "states": False},
+    {"cell": "gru", "marked": True},
 ]
 
 
@@ -68,17 +75,33 @@ variants = pytest.mark.parametrize(
 
 
 @variants
-def test_opcheck_of_forward(variant):
-    opcheck(recurrent, operator_arguments(**variant))
+@every("record", [False, True])
+def test_opcheck_of_forward(variant, record):
+    opcheck(recurrent, operator_arguments(**variant, record=record))
+
+
+@every("record", [False, True])
+def test_programs_that_were_saved_before_there_were_marks(record):
+    # They have no arguments for marks, and say whether they were recorded when they were traced.
+    layer, x = simdrnn.torch.GRU(3, 4), torch.randn(5, 2, 3)
+    spec = ("gru", 1, False, True, False, 0.0, False)
+    given = (x, [], list(layer.parameters()), None, None, record, *spec)
+
+    output, _, reserve = recurrent(*given)
+    got = torch.autograd.grad(output.sum(), list(layer.parameters()))
+
+    want = torch.autograd.grad(layer(x)[0].sum(), list(layer.parameters()))
+    torch.testing.assert_close(got, want, rtol=0, atol=0)
+    assert bool(len(reserve)) is record
 
 
 def backward_arguments(needs_x, **variant):
     """Return arguments of the backward operator."""
-    x, states, weights, sizes, key, record, *spec = operator_arguments(**variant)
-    output, *finals, reserve = recurrent(x, states, weights, sizes, key, record, *spec)
+    x, states, weights, sizes, key, record, *rest = operator_arguments(**variant)
+    output, *finals, reserve = recurrent(x, states, weights, sizes, key, record, *rest)
     d_finals = [torch.randn_like(final).detach() for final in finals]
-    d_output, kept = torch.randn_like(output).detach(), (output.detach(), reserve.detach())
-    return (d_output, d_finals, x, states, weights, sizes, key, *kept, needs_x, *spec)
+    d_output, kept = torch.randn_like(output).detach(), reserve.detach()
+    return (d_output, d_finals, x, states, weights, sizes, key, kept, needs_x, *rest)
 
 
 def detached(thing):
@@ -117,9 +140,9 @@ def test_operators_refuse_what_they_cannot_read():
         recurrent(x[..., :2], states, weights, None, key, record, *spec)
     with pytest.raises(ValueError, match=r"states: expected"):
         recurrent(x, [h[:1] for h in states], weights, None, key, record, *spec)
-    output = recurrent(x, states, weights, None, key, False, *spec)[0]
-    with pytest.raises(RuntimeError, match="record: expected True"):
-        output.sum().backward()
+    marks = (torch.tensor([3] * 5), None, None, False)
+    with pytest.raises(ValueError, match=r"lengths: expected values in \[0, T\] = \[0, 2\]"):
+        recurrent(x, states, weights, None, key, record, *spec[:-4], *marks)
 
 
 def step(model, x):
@@ -221,7 +244,7 @@ def test_make_fx_records_the_operator():
 def test_a_traced_script_keeps_the_operator():
     model = Model()
 
-    traced = torch.jit.trace(model, torch.randn(5, 2, 3), check_trace=False)
+    traced = torch.jit.trace(model, torch.randn(5, 2, 3))
 
     x = torch.randn(4, 3, 3)
     torch.testing.assert_close(traced(x), model(x), rtol=0, atol=0)

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the [peers] extra: torch")
 import simdrnn  # noqa: E402
 import simdrnn.torch  # noqa: E402
 from helpers_bridge_torch import Arguments, assert_same, pair  # noqa: E402
-from simdrnn.engine.compiled import Network  # noqa: E402
+from simdrnn.engine.compiled import Network, Packed  # noqa: E402
 from simdrnn.torch import calls, packed  # noqa: E402
 
 X = torch.ones(4, 2, 3)
@@ -22,15 +22,15 @@ X = torch.ones(4, 2, 3)
 
 @pytest.fixture
 def packings(monkeypatch):
-    """Count how often the weights of a layer and direction are packed."""
+    """Count how often the weights of a layer and direction are packed, and by which network."""
     done = []
-    set_parameters = Network.set_parameters
+    pack = Network.pack
 
-    def spy(self, *arguments):
-        done.append(id(self))
-        return set_parameters(self, *arguments)
+    def spy(self, passes, token, **options):
+        done.extend([id(self)] * len(passes))
+        return pack(self, passes, token, **options)
 
-    monkeypatch.setattr(Network, "set_parameters", spy)
+    monkeypatch.setattr(Network, "pack", spy)
     return done
 
 
@@ -109,8 +109,7 @@ def test_large_weights_written_behind_autograds_back():
     theirs.load_state_dict(ours.state_dict())
     assert_same(theirs, ours, Arguments(x, None))
 
-    ours.weight_hh_l0.data[5, 7] += 1.0  # one of 49152 elements: has to be told
-    ours.flatten_parameters()
+    ours.weight_hh_l0.data[5, 7] += 1.0  # one of 49152 elements
     theirs.load_state_dict(ours.state_dict())
     assert_same(theirs, ours, Arguments(x, None))
 
@@ -196,7 +195,7 @@ def pointer(array):
 def passes(monkeypatch):
     """Record the arguments that the engine gets."""
     seen = {}
-    forward, backward = Network.forward, Network.backward
+    forward, backward = Packed.forward, Packed.backward
 
     def spy_forward(self, run, output, finals, **options):
         seen.update(x=run.x, states=run.states, threads=run.num_threads)
@@ -208,8 +207,8 @@ def passes(monkeypatch):
         seen.update(d_parameters=gradients.parameters, back_x=run.x, tape=tape)
         return backward(self, run, tape, d_output, d_finals, gradients)
 
-    monkeypatch.setattr(Network, "forward", spy_forward)
-    monkeypatch.setattr(Network, "backward", spy_backward)
+    monkeypatch.setattr(Packed, "forward", spy_forward)
+    monkeypatch.setattr(Packed, "backward", spy_backward)
     return seen
 
 
@@ -224,7 +223,8 @@ def test_no_tensor_is_copied(passes, batch_first):
     gradients = torch.autograd.grad(output, (x, *state, *layer.parameters()), d_output)
 
     assert pointer(passes["x"]) == pointer(passes["back_x"]) == x.data_ptr()
-    assert pointer(passes["output"]) == output.data_ptr() == pointer(passes["tape"].hidden[-1])
+    # The caller's output is a copy of the tape's, since he may write to it.
+    assert pointer(passes["output"]) == pointer(passes["tape"].hidden[-1]) != output.data_ptr()
     assert pointer(passes["d_output"]) == d_output.data_ptr()
     assert [pointer(a) for a in passes["states"]] == [t.data_ptr() for t in state]
     assert [pointer(a) for a in passes["finals"]] == [t.data_ptr() for t in finals]
@@ -257,13 +257,12 @@ def test_nothing_is_copied_without_gradients(monkeypatch):
     network = packed.packed_for(layer._spec(packed=False), list(layer.parameters())).network
     short = network.plain_layer
 
-    def spy(x, states):
-        output, finals = short(x, states)
+    def spy(x, states, threads):
+        output, finals = short(x, states, threads)
         seen.extend([x, *states, output, *finals])
         return output, finals
 
     monkeypatch.setattr(network, "plain_layer", spy)
-    monkeypatch.setattr(calls, "get_num_threads", lambda: 1)
     with torch.no_grad():
         output, finals = layer(X, state)
 
