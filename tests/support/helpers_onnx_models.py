@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import simdrnn as sr
 from helpers import as_tuple
 
 onnx = pytest.importorskip("onnx", reason="needs the [test] extra: onnx")
 helper = onnx.helper
 
 # The file version that came with each operator set.
-_IR_VERSIONS = {7: 3, 13: 7, 14: 7, 18: 8, 22: 10}
+_IR_VERSIONS = {7: 3, 9: 4, 10: 5, 11: 6, 12: 7, 13: 7, 14: 7, 18: 8, 21: 10, 22: 10}
 _TYPES = {"float32": 1, "float64": 11, "int32": 6, "int64": 7, "bool": 9}
 
 
@@ -61,6 +63,18 @@ def make_model(
     )
     onnx.checker.check_model(model)
     return model
+
+
+def external_model(folder: Path) -> tuple[Path, Path]:
+    """Write an LSTM(4, 5, seed=0) whose tensors are in a file beside it; return both paths."""
+    from simdrnn.onnx import save
+
+    path = folder / "model.onnx"
+    save(sr.LSTM(4, 5, seed=0), path)
+    onnx.save_model(
+        onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    return path, folder / "weights.bin"
 
 
 def array_dtype(tensor: Any) -> Any:

@@ -1,7 +1,8 @@
 """Layers to and from ONNX, and a backend that runs whole ONNX models on ours.
 
-`load` and `save` turn ONNX files into layers and back; `backend` is what ``onnx.backend`` asks of
-one: recurrent nodes run on our kernels, all others on onnx's own implementations.
+`load` and `save` turn ONNX files into layers and back. `Session` runs whole models as ONNX
+Runtime's does, and `backend` is what ``onnx.backend`` asks of one: recurrent nodes run on our
+kernels, all others on ONNX Runtime where it is installed, and else on onnx's own implementations.
 
 Examples
 --------
@@ -27,5 +28,6 @@ except ImportError as error:
 from simdrnn.onnx import backend
 from simdrnn.onnx.loading import load
 from simdrnn.onnx.saving import save
+from simdrnn.onnx.session import Session
 
-__all__ = ["backend", "load", "save"]
+__all__ = ["Session", "backend", "load", "save"]

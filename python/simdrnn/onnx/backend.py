@@ -1,8 +1,8 @@
 """What ``onnx.backend`` asks of a backend: whole models, with recurrent nodes on our kernels.
 
-All other nodes run on onnx's own implementations, `onnx.reference`. A model is a program: one from
-a source that is not trusted can ask these for any amount of work and memory. `simdrnn.onnx.load`
-runs no such program.
+All other nodes run on ONNX Runtime where it is installed, and else on onnx's own implementations,
+`onnx.reference`, as far as these are right. A model is a program: one from a source that is not
+trusted can ask these for any amount of work and memory. `simdrnn.onnx.load` runs no such program.
 
 Examples
 --------
@@ -25,10 +25,10 @@ import onnx
 from onnx import ModelProto, NodeProto, helper
 from onnx.backend.base import Backend, BackendRep, namedtupledict
 
-from simdrnn.onnx.files import Source, read_model
-from simdrnn.onnx.operators import LEAST_OPSET, OPERATORS
-from simdrnn.onnx.reference_ops import Evaluator
-from simdrnn.onnx.trace import node_label
+from simdrnn.onnx.calls import node_label
+from simdrnn.onnx.files import Source
+from simdrnn.onnx.program import Program
+from simdrnn.onnx.session import Session
 
 __all__ = [
     "Prepared",
@@ -40,13 +40,15 @@ __all__ = [
     "supports_device",
 ]
 
+_PREPARED_WITH = ("base_dir", "num_threads", "trust_directory")
+
 
 class Prepared(BackendRep):
     """A model that is ready to run.
 
     Parameters
     ----------
-    model : a valid model with its tensors in it.
+    session : of the model.
 
     Attributes
     ----------
@@ -54,13 +56,11 @@ class Prepared(BackendRep):
     output_names : of what `run` returns.
     """
 
-    def __init__(self, model: ModelProto) -> None:
-        graph = _with_named_outputs(model)
-        self._evaluator = Evaluator(graph)
-        given = {one.name for one in model.graph.initializer}
-        self._every = [one.name for one in model.graph.input]
-        self.input_names = [name for name in self._every if name not in given]
-        self.output_names = [one.name for one in model.graph.output]
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.input_names = [one.name for one in session.get_inputs()]
+        self._every = [one.name for one in session.get_all_inputs()]
+        self.output_names = session.output_names
         self._outputs = namedtupledict("Outputs", self.output_names)
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -78,17 +78,10 @@ class Prepared(BackendRep):
 
         Raises
         ------
-        TypeError, ValueError : inputs lack, are too many, or do not fit a recurrent node, which the
-            message then names. Other nodes raise what onnx's implementations do.
+        TypeError, ValueError : inputs lack, are too many, or do not fit a node, which the message
+            then names.
         """
-        fed = self._named(inputs)
-        unknown, absent = fed.keys() - {*self._every}, {*self.input_names} - fed.keys()
-        if unknown or absent:
-            raise ValueError(
-                f"inputs: expected {', '.join(self.input_names)}, got {', '.join(fed) or 'none'}"
-            )
-        made = self._evaluator.run(None, {name: np.asarray(one) for name, one in fed.items()})
-        return self._outputs(*made)
+        return self._outputs(*self._session.run_all(self._named(inputs), sizes=False))
 
     def _named(self, inputs: Any) -> dict[str, Any]:
         """Return inputs by name."""
@@ -105,23 +98,6 @@ class Prepared(BackendRep):
         )
 
 
-def _with_named_outputs(model: ModelProto) -> ModelProto:
-    """Return the model with a name for every output of a node.
-
-    To onnx's evaluator all that have none are one value, which later nodes that leave out an input
-    would be given.
-    """
-    if all(name for node in model.graph.node for name in node.output):
-        return model
-    named = ModelProto()
-    named.CopyFrom(model)
-    for index, node in enumerate(named.graph.node):
-        for place, name in enumerate(node.output):
-            if not name:
-                node.output[place] = f"unused {index} {place}"
-    return named
-
-
 class SimdrnnBackend(Backend):
     """The backend, as ``onnx.backend.base.Backend`` lays down; its methods are functions here."""
 
@@ -129,8 +105,8 @@ class SimdrnnBackend(Backend):
     def is_compatible(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> bool:
         """Tell whether `prepare` takes a model."""
         try:
-            cls.prepare(model, device)
-        except (NotImplementedError, RuntimeError, TypeError, ValueError):
+            cls.prepare(model, device, **kwargs)
+        except (NotImplementedError, TypeError, ValueError):
             return False
         return True
 
@@ -142,25 +118,22 @@ class SimdrnnBackend(Backend):
         ----------
         model : an ``onnx.ModelProto``, path or bytes.
         device : ``"CPU"``.
-        kwargs : not used; ``onnx.backend`` allows any.
+        kwargs : ``base_dir``, the folder with the files that tensors may be in, by default that of
+            the path; ``trust_directory``, whether those files may be links; ``num_threads``, at
+            most so many for a node.
 
         Raises
         ------
-        ValueError : the model is not valid, too old, or the device another.
-        NotImplementedError : onnx has no implementation of a node.
+        TypeError : `model` is of another type, or an argument is unknown.
+        OSError : the file, or one that it keeps tensors in, cannot be read.
+        ValueError : the model is not valid, too old, or the device another; a recurrent node has
+            what ours have not.
+        NotImplementedError : a node has no implementation that is known to be right.
         """
+        _check_known(kwargs, _PREPARED_WITH)
         if not cls.supports_device(device):
             raise ValueError(f"device: expected 'CPU', got {device!r}")
-        read = read_model(model)
-        versions = {one.domain: one.version for one in read.opset_import}
-        for node in read.graph.node:
-            version = versions.get(node.domain, LEAST_OPSET)
-            if node.op_type in OPERATORS and not node.domain and version < LEAST_OPSET:
-                raise ValueError(
-                    f"{node_label(node)}: expected operator set {LEAST_OPSET} or later, "
-                    f"got {version}"
-                )
-        return Prepared(read)
+        return Prepared(Session(model, **kwargs))
 
     @classmethod
     def run_model(
@@ -191,7 +164,14 @@ class SimdrnnBackend(Backend):
         Returns
         -------
         a named tuple of the node's outputs that have names.
+
+        Raises
+        ------
+        TypeError : an argument is unknown.
+        ValueError : the node is not valid, or does not run on such inputs.
+        NotImplementedError : there is no implementation that is known to be right.
         """
+        _check_known(kwargs, ("opset_version",))
         if not cls.supports_device(device):
             raise ValueError(f"device: expected 'CPU', got {device!r}")
         version = int(kwargs.get("opset_version", onnx.defs.onnx_opset_version()))
@@ -211,21 +191,32 @@ class SimdrnnBackend(Backend):
                     f"got {len(given)}"
                 )
             fed = dict(zip(names, given, strict=True))
-        made = [name for name in node.output if name]
-        graph = helper.make_graph(
-            [node],
-            "node",
-            [onnx.ValueInfoProto(name=name) for name in names],
-            [onnx.ValueInfoProto(name=name) for name in made],
-        )
-        evaluator = Evaluator(graph, opsets={"": version})
         arrays = {name: np.asarray(one) for name, one in fed.items()}
-        return namedtupledict("Outputs", made)(*evaluator.run(made, arrays))
+        model = _one_node(node, arrays, version)
+        made = [one.name for one in model.graph.output]
+        return namedtupledict("Outputs", made)(*Program(model).run(arrays))
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
         """Tell whether models run on a device: on the CPU alone."""
         return device.split(":")[0] == "CPU"
+
+
+def _check_known(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{name}: expected one of the arguments {', '.join(known)}")
+
+
+def _one_node(node: NodeProto, arrays: Mapping[str, Any], version: int) -> ModelProto:
+    """Return a node as a model, with arrays for its inputs."""
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(one.dtype), one.shape)
+        for name, one in arrays.items()
+    ]
+    outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
+    graph = helper.make_graph([node], "node", inputs, outputs)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)])
 
 
 is_compatible = SimdrnnBackend.is_compatible

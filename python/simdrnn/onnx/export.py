@@ -34,6 +34,7 @@ _TRAINING = {
     "input_dropout",
     "recurrent_dropout",
     "recurrent_dropout_per_gate",
+    "state_noise",
     "step_grad_clip",
     "step_grad_norm",
     "weight_dropout",

@@ -78,7 +78,10 @@ def make_layers(node: NodeAttributes, weights: NodeWeights) -> list[RecurrentLay
 
 
 def run_layers(
-    layers: list[RecurrentLayer], node: NodeAttributes, call: NodeCall
+    layers: list[RecurrentLayer],
+    node: NodeAttributes,
+    call: NodeCall,
+    num_threads: int | None = None,
 ) -> tuple[Array, ...]:
     """Run a node's layers and return Y, Y_h and, of an LSTM, Y_c, as the node's layout has them.
 
@@ -86,6 +89,7 @@ def run_layers(
     ----------
     layers : what `make_layers` made.
     node, call : the node, and what it is run on.
+    num_threads : as a layer's call has it.
 
     Raises
     ------
@@ -102,11 +106,14 @@ def run_layers(
         state = None if all(one is None for one in initial) else states
         try:
             output, final = layer(
-                x, states[0] if state and len(states) == 1 else state, lengths=call.sequence_lens
+                x,
+                states[0] if state and len(states) == 1 else state,
+                lengths=call.sequence_lens,
+                num_threads=num_threads,
             )
         except (TypeError, ValueError) as error:
             raise ValueError(f"{node.label}: {error}") from error
-        outputs.append(output.reshape(T, B, -1, H))
+        outputs.append(output.reshape(T, B, D // len(layers), H))
         finals.append(final if isinstance(final, tuple) else (final,))
     Y = np.concatenate(outputs, axis=2) if len(layers) > 1 else outputs[0]
     together = [np.concatenate(one) for one in zip(*finals, strict=True)]

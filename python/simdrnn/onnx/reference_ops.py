@@ -1,96 +1,112 @@
-"""RNN, GRU and LSTM for onnx's reference evaluator, on our kernels.
+"""onnx's evaluator for the nodes that are not ours, where ONNX Runtime is not installed.
 
-The layers of a node are made when it first runs and kept as long as its weights stay the same.
+Its implementations were held against ONNX Runtime's, operator by operator and set by set. Where
+they differed ours stand in their place (`simdrnn.onnx.replaced_ops`) or the node is refused.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import numpy as np
-from onnx import NodeProto
+import onnx
+from onnx import FunctionProto, ModelProto, NodeProto
 from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 
-from simdrnn.layers.recurrent import RecurrentLayer
-from simdrnn.onnx.attributes import NodeAttributes
-from simdrnn.onnx.node import NodeCall, make_layers, run_layers
-from simdrnn.onnx.operators import ARGUMENTS
-from simdrnn.onnx.trace import node_label
-from simdrnn.onnx.weights import NodeWeights
-from simdrnn.validate import Array
+from simdrnn.onnx.calls import node_label
+from simdrnn.onnx.replaced_ops import replacements
+from simdrnn.onnx.subgraphs import DEFAULT_DOMAINS, every_node, operator_set
 
-__all__ = ["Evaluator"]
-
-
-class _Recurrent(OpRun):
-    """One recurrent node."""
-
-    op_domain = ""
-
-    def __init__(
-        self, onnx_node: NodeProto, run_params: dict[str, Any], schema: Any = None
-    ) -> None:
-        super().__init__(onnx_node, run_params, schema)
-        self._made: tuple[NodeAttributes, tuple[Array | None, ...], list[RecurrentLayer]] | None = (
-            None
-        )
-
-    def _run(self, *inputs: Any, **attributes: Any) -> tuple[Array, ...]:
-        """Run the node; attributes may come from the function that it is in."""
-        given: dict[str, Any] = dict.fromkeys(ARGUMENTS)
-        # An input without a name is none, whatever the evaluator has under no name.
-        named = zip(ARGUMENTS, self.onnx_node.input, inputs, strict=False)
-        given |= {place: array for place, name, array in named if name}
-        node = NodeAttributes.parse(node_label(self.onnx_node), self.op_type, attributes)
-        weights = NodeWeights(given["W"], given["R"], given["B"], given["P"])
-        layers = self._layers(node, weights)
-        call = NodeCall(*(given[name] for name in NodeCall._fields))
-        return run_layers(layers, node, call)[: len(self.onnx_node.output)]
-
-    def _layers(self, node: NodeAttributes, weights: NodeWeights) -> list[RecurrentLayer]:
-        """Return the layers of the node, made anew if anything changed."""
-        if self._made is not None:
-            before, kept, layers = self._made
-            if before == node and all(map(_unchanged, kept, weights)):
-                return layers
-        weights.check(node.label, node.operator, node.directions, node.hidden_size)
-        layers = make_layers(node, weights)
-        W, R, B, P = (one if one is None or _fixed(one) else one.copy() for one in weights)
-        self._made = node, (W, R, B, P), layers
-        return layers
-
-
-def _fixed(array: Array) -> bool:
-    """Tell whether nobody can change an array: it owns its memory and cannot be written to."""
-    return array.base is None and not array.flags.writeable
-
-
-def _unchanged(kept: Array | None, given: Array | None) -> bool:
-    if kept is None or given is None:
-        return kept is given
-    if kept is given:
-        return True
-    return kept.dtype == given.dtype and np.array_equal(kept, given)
-
-
-class RNN(_Recurrent):
-    """An RNN node; the evaluator finds it by the name of the class."""
-
-
-class GRU(_Recurrent):
-    """A GRU node."""
-
-
-class LSTM(_Recurrent):
-    """An LSTM node."""
+__all__ = ["REFUSED", "Evaluator", "Refused", "check_refused"]
 
 
 class Evaluator(ReferenceEvaluator):
-    """onnx's evaluator with our recurrent nodes, in a model's own functions and subgraphs, too.
+    """onnx's evaluator with our operators, in a model's own functions and subgraphs, too.
 
     It makes evaluators of its own class for functions, but hands them no operators.
     """
 
-    def __init__(self, proto: Any, *, new_ops: list[Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(proto, new_ops=[RNN, GRU, LSTM, *(new_ops or ())], **kwargs)
+    def __init__(
+        self,
+        proto: Any,
+        opsets: dict[str, int] | None = None,
+        *,
+        new_ops: list[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(proto, (ModelProto, FunctionProto)):
+            version = operator_set(proto)
+        else:
+            version = (opsets or {}).get("", onnx.defs.onnx_opset_version())
+        ours = replacements(version)
+        super().__init__(proto, opsets=opsets, new_ops=[*ours, *(new_ops or ())], **kwargs)
+
+
+class Refused(NamedTuple):
+    """What onnx's evaluator is known to get wrong, and nobody else here does.
+
+    Parameters
+    ----------
+    name : of the operator.
+    since, until : operator sets, the last one not in it.
+    form : tells whether a node is of the form that is wrong.
+    what : of the node is wrong, for the message.
+    """
+
+    name: str
+    since: int
+    until: int
+    form: Callable[[NodeProto], bool]
+    what: str
+
+
+def _number(node: NodeProto, name: str, default: int) -> int:
+    return next((int(one.i) for one in node.attribute if one.name == name), default)
+
+
+def _has_more_outputs(node: NodeProto) -> bool:
+    return sum(map(bool, node.output)) > 1
+
+
+_NEVER = 10**6
+
+
+def _spread(node: NodeProto) -> bool:
+    """Tell whether a pool has gaps and padding by name, of which implementations differ."""
+    listed = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+    named = listed.get("auto_pad", b"") in (b"SAME_UPPER", b"SAME_LOWER")
+    return named and max(listed.get("dilations", [1])) > 1
+
+
+REFUSED: tuple[Refused, ...] = (
+    Refused("Dropout", 1, 12, _has_more_outputs, "with its mask"),
+    Refused("MaxPool", 1, _NEVER, _spread, "with dilations and auto_pad"),
+    Refused("AveragePool", 1, _NEVER, _spread, "with dilations and auto_pad"),
+    Refused("LpPool", 1, _NEVER, _spread, "with dilations and auto_pad"),
+    Refused("BatchNormalization", 1, 7, lambda node: True, "in this set"),
+    Refused("BatchNormalization", 7, 14, _has_more_outputs, "with the outputs of training"),
+    Refused(
+        "BatchNormalization", 7, 9, lambda node: not _number(node, "spatial", 1), "with spatial=0"
+    ),
+)
+"""Nodes that are refused, each by a test."""
+
+
+def check_refused(model: ModelProto) -> None:
+    """Raise if onnx's evaluator is known to get a node wrong.
+
+    Raises
+    ------
+    NotImplementedError : a node is one of `REFUSED`.
+    """
+    parts: list[tuple[int, Any]] = [(operator_set(model), model.graph.node)]
+    parts += [(operator_set(function), function.node) for function in model.functions]
+    for version, nodes in parts:
+        for node in every_node(nodes):
+            for one in REFUSED if node.domain in DEFAULT_DOMAINS else ():
+                if one.name == node.op_type and one.since <= version < one.until and one.form(node):
+                    raise NotImplementedError(
+                        f"{node_label(node)}: expected ONNX Runtime for {node.op_type} of operator "
+                        f"set {version} {one.what}, which onnx's own implementation gets wrong: "
+                        "pip install onnxruntime"
+                    )

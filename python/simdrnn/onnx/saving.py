@@ -11,10 +11,12 @@ import onnx
 from onnx import ModelProto, helper
 
 from simdrnn._version import __version__
+from simdrnn.files.atomic import replacing
 from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.export import Export, check_layer, write_layer
 from simdrnn.onnx.writer import GraphWriter
+from simdrnn.stack.container import held
 from simdrnn.validate import as_bool
 
 __all__ = ["save"]
@@ -75,7 +77,8 @@ def save(
     if size > _LARGEST:
         raise ValueError(f"layer: expected at most {_LARGEST} bytes of parameters, got {size}")
     data = _model(layers, states, lengths).SerializeToString()
-    Path(path).write_bytes(data)
+    with replacing(Path(path)) as temporary, temporary.open("wb") as stream:
+        stream.write(data)
 
 
 def _as_layers(layer: object) -> list[RecurrentLayer]:
@@ -104,6 +107,12 @@ def _as_layers(layer: object) -> list[RecurrentLayer]:
 
 
 def _model(layers: list[RecurrentLayer], states: bool, lengths: bool) -> ModelProto:
+    """Write the model, its weights of one version, whoever trains meanwhile."""
+    with held({str(index): layer for index, layer in enumerate(layers)}):
+        return _checked_model(layers, states, lengths)
+
+
+def _checked_model(layers: list[RecurrentLayer], states: bool, lengths: bool) -> ModelProto:
     """Write the model and have it checked."""
     first, last = layers[0], layers[-1]
     writer = GraphWriter(first.dtype)

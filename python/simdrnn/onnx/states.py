@@ -1,27 +1,32 @@
-"""What the layers of a trace begin with, and where lengths come from."""
+"""What the layers of a model begin with, and where lengths come from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 
-from simdrnn.onnx.chain import Link
-from simdrnn.onnx.matches import same
-from simdrnn.onnx.trace import Recurrent, Trace
+from simdrnn.onnx.meeting import Recurrent
+from simdrnn.onnx.sizes import Unclear, same_length
+from simdrnn.onnx.trace import Trace
+from simdrnn.onnx.values import Tensor, Unknown, Value, from_grid, same, transpose, unsqueeze
 from simdrnn.validate import Array
 
 __all__ = ["initial_values", "lengths_source"]
 
 
-def lengths_source(runs: tuple[Trace, Trace]) -> str | None:
+def lengths_source(met: Trace) -> str | None:
     """Return the name of the input with the lengths of all layers, or None where all are full.
 
     Raises
     ------
     ValueError : a node has lengths that are no input of the model, or not those of the others.
     """
-    found = {_lengths(run, node) for run in runs for node in run.recurrent}
+    found = {_lengths(met, node) for node in met.recurrent}
     if len(found) > 1:
-        label = runs[0].recurrent[-1].attributes.label
+        label = met.recurrent[-1].attributes.label
         raise ValueError(
             f"{label}: sequence_lens: expected the same for all layers, "
             f"got {sorted(map(str, found))}"
@@ -29,28 +34,33 @@ def lengths_source(runs: tuple[Trace, Trace]) -> str | None:
     return found.pop()
 
 
-def _lengths(run: Trace, node: Recurrent) -> str | None:
-    lengths = node.call.sequence_lens
+def _lengths(met: Trace, node: Recurrent) -> str | None:
+    lengths = node.sequence_lens
     if lengths is None:
         return None
-    for name, value in run.inputs.items():
-        if value.dtype.kind in "iu" and np.array_equal(value, lengths):
+    for name, value in met.inputs.items():
+        if not isinstance(value, Tensor) or not isinstance(lengths, Tensor):
+            continue
+        if value.dtype.kind in "iu" and same(replace(lengths, dtype=value.dtype), value):
             return name
-    if np.all(lengths == len(node.call.X)):
-        return None
+    if isinstance(lengths, Tensor) and isinstance(node.X, Tensor) and lengths.known:
+        T, flat = node.X.shape[0], lengths.payload.reshape(-1)
+        if flat.size and all(same_length(one, T) for one in flat):
+            return None
+    got = lengths if isinstance(lengths, Unknown) else met.source(node.node.input[4])
     raise ValueError(
-        f"{node.attributes.label}: sequence_lens: expected an input of the model, "
-        "got something else"
+        f"{node.attributes.label}: sequence_lens: expected an input of the model, got {got}"
     )
 
 
-def initial_values(runs: tuple[Trace, Trace], links: tuple[Link, Link]) -> list[Array] | None:
+def initial_values(met: Trace, nodes: Sequence[Recurrent], judged: bool) -> list[Array] | None:
     """Return what a layer begins with if the model says so: (D, H) for each of its states.
 
     Parameters
     ----------
-    runs : of the model.
-    links : the layer in both.
+    met : of the model.
+    nodes : whose directions are the layer's, forward first.
+    judged : whether what is no constant has to be an input of the model.
 
     Returns
     -------
@@ -60,56 +70,73 @@ def initial_values(runs: tuple[Trace, Trace], links: tuple[Link, Link]) -> list[
     ------
     ValueError : a state is neither of these, nor the same for all rows.
     """
-    count = len(links[0].states)
-    found = [_state(runs, links, place) for place in range(count)]
-    if all(one is None for one in found):
+    places = range(len(nodes[0].attributes.operator.states))
+    found = [[_state(met, node, place, judged) for node in nodes] for place in places]
+    begins = [one for each in found for one in each]
+    fixed = [one.array for one in begins if one.array is not None]
+    if not any(np.any(array) for array in fixed):
         return None
-    shape = links[0].states[0].shape
-    return [
-        np.zeros((shape[0], shape[2]), links[0].Y.dtype) if one is None else one for one in found
-    ]
+    if len(fixed) < len(begins):
+        given = next(one.name for one in begins if one.array is None)
+        raise ValueError(
+            f"{nodes[-1].attributes.label}: {given}: expected initial states that are all "
+            "constants, or all inputs, got some of each"
+        )
+    arrays = [[one.array for one in each if one.array is not None] for each in found]
+    return [np.concatenate(each) for each in arrays]
 
 
-def _state(runs: tuple[Trace, Trace], links: tuple[Link, Link], place: int) -> Array | None:
-    """Return one initial state (D, H), or None."""
-    directions = []
-    for index in links[0].nodes:
-        label = runs[0].recurrent[index].attributes.label
-        values = [run.recurrent[index].call[2 + place] for run in runs]
-        first, second = values
-        if first is None or second is None or not (np.any(first) or np.any(second)):
-            D = runs[0].recurrent[index].attributes.directions
-            directions += [None] * D
-        elif all(_is_input(run, value) for run, value in zip(runs, values, strict=True)):
-            directions += [None] * len(first)
-        elif first.ndim == 3 and second.ndim == 3 and _same_rows(first, second):
-            directions += list(first[:, 0])
-        else:
-            name = ("initial_h", "initial_c")[place]
-            raise ValueError(
-                f"{label}: {name}: expected zeros, an input of the model, or a constant that is "
-                "the same for all rows, got something else"
-            )
-    if all(one is None for one in directions):
+class _Beginning(NamedTuple):
+    """One initial state of a node: (D, H), or None if it is given in a call."""
+
+    name: str
+    array: Array | None
+
+
+def _state(met: Trace, node: Recurrent, place: int, judged: bool) -> _Beginning:
+    """Return one initial state of a node."""
+    value, D = node.initial[place], node.attributes.directions
+    name, R = ("initial_h", "initial_c")[place], node.weights.R
+    if value is None:
+        return _Beginning(name, np.zeros((D, R.shape[2]), R.dtype))
+    if isinstance(value, Tensor) and value.known and value.payload.dtype != object:
+        rows = _same_rows(value, D, R)
+        if rows is not None:
+            return _Beginning(name, rows)
+    elif not judged or any(_is_part(value, source) for source in met.inputs.values()):
+        return _Beginning(name, None)
+    got = value if isinstance(value, Unknown) else met.source(node.node.input[5 + place])
+    raise ValueError(
+        f"{node.attributes.label}: {name}: expected zeros, an input of the model, or a constant "
+        f"that is the same for all rows, got {got}"
+    )
+
+
+def _same_rows(value: Tensor, D: int, R: Array) -> Array | None:
+    """Return the rows (D, H) of a constant (D, B, H), if they are the same for all of B."""
+    if value.ndim != 3 or not value.payload.size or value.dtype != R.dtype:
         return None
-    zeros = next(np.zeros_like(one) for one in directions if one is not None)
-    return np.stack([zeros if one is None else one for one in directions])
+    grid = value.grid
+    if not np.array_equal(np.broadcast_to(grid[:, :1], grid.shape), grid):
+        return None
+    return np.broadcast_to(grid[:, 0], (D, R.shape[2]))
 
 
-def _same_rows(first: Array, second: Array) -> bool:
-    """Tell whether the rows of both, (D, B, H) each, are the same."""
-    row = first[:, :1]
-    return all(np.array_equal(np.broadcast_to(row, one.shape), one) for one in (first, second))
-
-
-def _is_input(run: Trace, value: Array | None) -> bool:
+def _is_part(value: Value, source: Value) -> bool:
     """Tell whether (D, B, H) is a part of an input of the model."""
-    for given in run.inputs.values():
-        if value is None or given.dtype != value.dtype or value.ndim != 3:
-            continue
-        whole = given[None] if given.ndim == 2 else given
-        for stacked in (whole, whole.swapaxes(0, 1)) if whole.ndim == 3 else ():
-            starts = range(0, len(stacked) - len(value) + 1)
-            if any(same(stacked[start : start + len(value)], value) for start in starts):
+    if not isinstance(value, Tensor) or not isinstance(source, Tensor) or value.ndim != 3:
+        return False
+    whole = unsqueeze(source, 0) if source.ndim == 2 else source
+    if value.dtype != source.dtype or whole.ndim != 3:
+        return False
+    try:
+        first, rows = value.grid.reshape(-1)[0], value.grid.shape[0]
+    except Unclear:
+        return False
+    for stacked in (whole, transpose(whole, (1, 0, 2))):
+        frees, grid = stacked.frees, stacked.grid
+        for start in np.flatnonzero(grid[:, 0, 0] == first):
+            part = from_grid(grid[start : start + rows], frees, stacked.dtype, known=False)
+            if same(part, value):
                 return True
     return False

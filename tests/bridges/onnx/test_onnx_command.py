@@ -77,7 +77,11 @@ BAD = {
     "an unknown name": (("--input", "y=@x.npy"), "--input: expected one of x, h_0, got 'y'"),
     "a name twice": (("--input", "x=@x.npy", "--input", "x=@x.npy"), "expected x once"),
     "no array": (("--input", "@model.onnx"), "expected a .npy file"),
-    "a wrong shape": (("--input", "@h.npy", "--input", "@x.npy"), "node 'GRU_0' (GRU): x: "),
+    "a wrong shape": (
+        ("--input", "@h.npy", "--input", "@x.npy"),
+        "input 'x': expected shape (T, B, 3), got",
+    ),
+    "no threads": ((*INPUTS, "--num-threads", "0"), "num_threads: expected"),
     "outputs of two kinds": (
         (*INPUTS, "--output", "@a.npz", "--output", "@b.npy"),
         "--output: expected .npy files, or one .npz file alone",

@@ -320,13 +320,11 @@ def test_what_is_not_recognised_is_named(name):
 
 
 def test_what_holds_for_one_size_only_is_refused():
-    """Models are run on two: a shape that fits the first is no proof."""
+    """A shape that fits some sizes is no proof."""
     shape = np.array([3, 2, H], np.int64)
     between = [node("Reshape", ["y0", "shape"], ["u"], "fixed")]
 
-    with pytest.raises(
-        ValueError, match=r"^node 'fixed' \(Reshape\): expected a node that runs on"
-    ):
+    with pytest.raises(ValueError, match=r"got what node 'fixed' \(Reshape\) makes: something of"):
         load(broken(between=between, shape=shape))
 
 
@@ -369,7 +367,7 @@ def test_weights_that_are_inputs_are_refused():
 
 def test_other_widths_are_refused():
     model = one_gru([])
-    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "features"
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = I + 1
 
     with pytest.raises(ValueError, match=r"^node 'one' \(GRU\): X: expected float32 with I = 4"):
         load(model)
