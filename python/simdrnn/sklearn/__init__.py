@@ -1,4 +1,4 @@
-"""scikit-learn estimators on recurrent networks: classifier, regressor, forecaster.
+"""scikit-learn estimators on recurrent networks: classifier, regressor, tagger, forecaster.
 
 Needs scikit-learn 1.6 or later: ``pip install "simdrnn[sklearn]"``.
 
@@ -24,5 +24,6 @@ except ImportError as error:
 from simdrnn.sklearn.classifier import RNNClassifier
 from simdrnn.sklearn.forecaster import SequenceForecaster
 from simdrnn.sklearn.regressor import RNNRegressor
+from simdrnn.sklearn.tagger import SequenceTagger
 
-__all__ = ["RNNClassifier", "RNNRegressor", "SequenceForecaster"]
+__all__ = ["RNNClassifier", "RNNRegressor", "SequenceForecaster", "SequenceTagger"]

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-__all__ = ["Arguments", "documented"]
+__all__ = ["Arguments", "documented", "naming_its_class"]
 
 Class = TypeVar("Class", bound=type)
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def naming_its_class(
+    method: Callable[Concatenate[Any, Parameters], Result],
+) -> Callable[Concatenate[Any, Parameters], Result]:
+    """Make a method say what it takes, and of which class it is, when it is called otherwise.
+
+    Python's own sentence names the class that a method is written in, which is nobody's estimator.
+    """
+    signature = inspect.signature(method)
+    placed = inspect.Parameter.POSITIONAL_ONLY
+    parameters = signature.parameters.items()
+    known = [name for name, own in parameters if name != "self" and own.kind is not placed]
+    place = "" if method.__name__ == "__init__" else f".{method.__name__}"
+
+    @functools.wraps(method)
+    def checked(self: Any, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        name = type(self).__name__ + place
+        for unknown in (argument for argument in kwargs if argument not in known):
+            instead = getattr(self, "_elsewhere", {}).get(unknown)
+            raise TypeError(
+                f"{unknown}: {name} has no such argument; "
+                f"expected {instead or 'one of ' + ', '.join(known)}"
+            )
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}; expected {', '.join(known)}") from None
+        return method(self, *args, **kwargs)
+
+    return checked
 
 
 class Arguments(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -34,7 +68,8 @@ class Arguments(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         with ``"features"``, one step of F features.
     standardize : whether features are scaled to mean 0 and variance 1 over all steps of all
         sequences of `fit`, or of the first `partial_fit`; a regressor's targets as well. Losses
-        are in these units, predictions never.
+        are in these units, predictions never. A feature that does not vary is left out until a
+        further `partial_fit` brings other values; a target that does not is predicted exactly.
     optimizer : ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``.
     learning_rate : of the optimiser.
     optimizer_options : dict of its further arguments, such as ``{"momentum": 0.9}``.
@@ -42,7 +77,7 @@ class Arguments(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         the same length if lengths differ and `shuffle` is on.
     max_iter : the most epochs.
     alpha : L2 penalty as in `MLPClassifier`: ``alpha / 2`` times the sum of the squares of the
-        weights, without biases, divided by the number of sequences in the mini-batch.
+        weights, without biases, divided by what the sequences of the mini-batch count.
     clip_norm : bound on the norm of all gradients together; None is no bound.
     tol, n_iter_no_change : training ends when the loss, or with `early_stopping` the score, has not
         become better by `tol` for more than `n_iter_no_change` epochs.
@@ -50,7 +85,8 @@ class Arguments(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         enough of each, and to end with the parameters that did best on it.
     validation_fraction : the part that is held out.
     shuffle : whether mini-batches are drawn anew in every epoch.
-    warm_start : whether `fit` goes on from the parameters that are there.
+    warm_start : whether `fit` goes on from the parameters that are there. Arguments that would make
+        another network are then refused, as by `partial_fit`.
     dtype : ``"float32"`` or ``"float64"``, of the network.
     random_state : integer, `numpy.random.RandomState` or None: fixes initial weights, dropout,
         what is held out and the order of the examples.
@@ -59,6 +95,7 @@ class Arguments(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         two seconds, on stderr.
     """
 
+    @naming_its_class
     def __init__(
         self,
         cell: str = "lstm",
@@ -117,8 +154,12 @@ class Arguments(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
 
 def documented(cls: Class) -> Class:
-    """Put the parameters of `Arguments` where a docstring has the line ``{parameters}``."""
-    if cls.__doc__ and Arguments.__doc__:  # without -OO
-        parameters = inspect.cleandoc(Arguments.__doc__).split("\n\n", 1)[1]
+    """Put the parameters of the constructor where a docstring has the line ``{parameters}``.
+
+    They stand in the docstring of the class above that has the constructor.
+    """
+    source = next(base for base in cls.__mro__[1:] if "__init__" in vars(base))
+    if cls.__doc__ and source.__doc__:  # without -OO
+        parameters = inspect.cleandoc(source.__doc__).split("\n\n", 1)[1]
         cls.__doc__ = inspect.cleandoc(cls.__doc__).replace("{parameters}", parameters)
     return cls

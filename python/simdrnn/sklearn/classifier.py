@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
-from simdrnn.optim.reduction import AllReduce
-from simdrnn.sklearn.arguments import documented
+from simdrnn.sklearn.arguments import documented, naming_its_class
 from simdrnn.sklearn.base import RecurrentEstimator
+from simdrnn.sklearn.carried import check_unmasked
 from simdrnn.sklearn.examples import Labelled, outputs_of
+from simdrnn.sklearn.labels import LearnsLabels, places_of
 from simdrnn.sklearn.objectives import cross_entropy
 from simdrnn.sklearn.settings import threads_of
+from simdrnn.sklearn.weights import class_factors
+from simdrnn.sklearn.workers import Workers
 from simdrnn.validate import Array
 
 __all__ = ["RNNClassifier"]
 
 
 @documented
-class RNNClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[misc]
+class RNNClassifier(ClassifierMixin, LearnsLabels, RecurrentEstimator):  # type: ignore[misc]
     """Recurrent network that tells classes of sequences apart.
 
     Recurrent layers, pooling over time, a linear head and a softmax, trained by its cross-entropy.
 
     {parameters}
+    class_weight : dict from labels to what their sequences count, where others count 1;
+        ``"balanced"``, so that all classes count the same in all; or None, 1 each. Multiplied with
+        `sample_weight`, and means the same.
 
     Attributes
     ----------
@@ -58,33 +63,69 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[misc]
     ((2,), ['down', 'up'])
     """
 
+    @naming_its_class
+    def __init__(
+        self,
+        cell: str = "lstm",
+        hidden_size: int | tuple[int, ...] = 64,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        pooling: str = "last",
+        layer_options: Mapping[str, Any] | None = None,
+        columns: str = "steps",
+        standardize: bool = True,
+        optimizer: str = "adam",
+        learning_rate: float = 3e-3,
+        optimizer_options: Mapping[str, Any] | None = None,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        alpha: float = 0.0,
+        clip_norm: float | None = 1.0,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        dtype: str = "float32",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+        class_weight: Mapping[Any, float] | str | None = None,
+    ) -> None:
+        super().__init__(
+            cell=cell,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            pooling=pooling,
+            layer_options=layer_options,
+            columns=columns,
+            standardize=standardize,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            optimizer_options=optimizer_options,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            alpha=alpha,
+            clip_norm=clip_norm,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            shuffle=shuffle,
+            warm_start=warm_start,
+            dtype=dtype,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
     classes_: Array
     _objective = staticmethod(cross_entropy)
-
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any,
-        classes: Any = None,
-        sample_weight: Any = None,
-        *,
-        all_reduce: AllReduce | None = None,
-    ) -> RNNClassifier:
-        """Train for one epoch; the first call starts from new weights.
-
-        Parameters
-        ----------
-        X, y, sample_weight, all_reduce : as in `fit`.
-        classes : all labels that will ever come; needed in the first call only.
-
-        Returns
-        -------
-        The estimator itself.
-        """
-        fitted: RNNClassifier = self._fit(
-            X, y, sample_weight, all_reduce, incremental=True, classes=classes
-        )
-        return fitted
 
     def predict(self, X: Any) -> Array:
         """Return the most likely label of each sequence.
@@ -97,7 +138,7 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[misc]
         -------
         (N,), labels of `classes_`.
         """
-        chosen = self._run(X).argmax(axis=1)
+        chosen = self._scores(X).argmax(axis=1)
         return np.asarray(self.classes_[chosen])
 
     def predict_proba(self, X: Any) -> Array:
@@ -124,30 +165,37 @@ class RNNClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[misc]
         -------
         (N, K) float64, in the order of `classes_`.
         """
-        scores = self._run(X).astype(np.float64)
+        scores = self._scores(X).astype(np.float64)
         scores -= scores.max(axis=1, keepdims=True)
         return np.asarray(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)))
 
+    def _scores(self, X: Any) -> Array:
+        """Return (N, K) finite scores: the largest of NaNs would be the first class."""
+        scores = self._run(X)
+        wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if wrong.size:
+            raise ValueError(
+                f"X[{wrong[0]}]: expected a sequence on which the network stays finite, "
+                f"got scores {scores[wrong[0]]}"
+            )
+        return scores
+
     def _read_targets(self, y: Any, *, classes: Any, fitting: bool) -> Array:
+        check_unmasked("y", y)
         labels = column_or_1d(y, warn=True)
-        check_classification_targets(labels)
-        found = np.unique(labels)
-        if fitting:
-            known = np.unique(column_or_1d(classes)) if classes is not None else found
-        else:
-            known = self.classes_
-            if classes is not None and not np.array_equal(np.unique(classes), known):
-                raise ValueError(
-                    f"classes: expected those of the first call, {known}, got {classes!r}"
-                )
-        missing = np.setdiff1d(found, known)
-        if missing.size:
-            raise ValueError(f"y: expected labels of classes {known}, got also {missing}")
-        self.classes_ = known
-        return np.asarray(np.searchsorted(known, labels))
+        self.classes_, places = places_of(self, labels, classes, fitting)
+        return places
 
     def _described(self) -> str:
         return repr(self.classes_.tolist())
+
+    def _with_class_weights(
+        self, raw: Array, weights: Array | None, workers: Workers
+    ) -> Array | None:
+        factors = class_factors(self.class_weight, self.classes_, raw, weights, workers)
+        if factors is None:
+            return weights
+        return np.asarray(factors[raw] if weights is None else factors[raw] * weights)
 
     def _outputs(self) -> int:
         return len(self.classes_)

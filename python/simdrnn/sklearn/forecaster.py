@@ -2,65 +2,54 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from simdrnn.optim.reduction import AllReduce
-from simdrnn.sklearn.forecasting import continue_series, joined_features, score_on
-from simdrnn.sklearn.network import Network, make_layers
-from simdrnn.sklearn.objectives import squared_error_of_steps
-from simdrnn.sklearn.preparation import Preparation
-from simdrnn.sklearn.series import read_features, read_history, read_panel, read_series
-from simdrnn.sklearn.settings import Settings, threads_of
-from simdrnn.sklearn.training import History, Trainer, report
-from simdrnn.sklearn.windows import Plan, Windows, cut
-from simdrnn.sklearn.workers import Workers
-from simdrnn.validate import Array, as_bool, as_dtype, as_positive
+from simdrnn.sklearn.arguments import documented, naming_its_class
+from simdrnn.sklearn.carried import check_names
+from simdrnn.sklearn.forecaster_fitting import FittedForecaster
+from simdrnn.sklearn.forecaster_frames import FrameForecaster
+from simdrnn.sklearn.forecasting import (
+    Ends,
+    continue_series,
+    joined_features,
+    points_of_block,
+    quantiles_of_block,
+    quantiles_of_paths,
+    sample_paths,
+)
+from simdrnn.sklearn.reading import read_features, read_history, read_series
+from simdrnn.sklearn.series import Form
+from simdrnn.sklearn.settings import threads_of
+from simdrnn.sklearn.telling import as_levels
+from simdrnn.validate import Array, as_chance, as_positive
 
 __all__ = ["SequenceForecaster"]
 
 
-class SequenceForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+@documented
+class SequenceForecaster(FrameForecaster, FittedForecaster):
     """Recurrent network that continues time series.
 
     At every step the network is given the last values and tells the next one, or the next
     `horizon`. It is trained on windows of one long series or of many, and continues them from
     their ends.
 
-    Parameters
-    ----------
-    horizon : steps that `predict` tells unless it is asked for others.
-    strategy : ``"recursive"``: the network tells one step, and forecasts are fed back for more.
-        ``"direct"``: it tells `horizon` steps at once; only what is beyond is fed back.
-    lags : which values it is given: n for the last n, or a list such as ``[1, 12]``, where 1 is the
-        last known value. The network remembers; lags spare it remembering over whole seasons.
-    window : steps of a training window, and at the end of a series before it is continued, at most.
-    stride : steps from one window to the next; None chooses, 1 in short series.
-    difference : how often differences are taken before all else, which removes trends: 0 or more.
-    standardize : True: all series are scaled alike, to mean 0 and variance 1 over all of them, as
-        are features. ``"series"``: every series by itself. False: nothing is scaled.
-    cell, hidden_size, num_layers, dropout, layer_options : as for `RNNRegressor`, one direction.
-    optimizer, learning_rate, optimizer_options, batch_size, max_iter : as for `RNNRegressor`.
-    alpha, clip_norm, tol, n_iter_no_change, shuffle : as for `RNNRegressor`.
-    early_stopping, validation_fraction : whether to hold the last part of every series out, and to
-        end with the parameters that did best on it; their score is minus the squared error.
-    dtype, random_state, n_jobs, verbose : as for `RNNRegressor`.
+    {parameters}
 
     Attributes
     ----------
     network_ : the network: its ``layers`` and its ``head`` with their parameters.
     n_features_in_ : F where there are features, else C.
     n_iter_, loss_, best_loss_, loss_curve_ : as of `RNNRegressor`; the loss is the mean squared
-        error of all that is told at every step of a window, in scaled units.
-    validation_scores_, best_validation_score_ : minus that error on what is held out.
+        error of all that is told at every step of a window, in scaled units; with `quantiles` the
+        pinball loss there, with `likelihood` minus the logarithm of the density there.
+    validation_scores_, best_validation_score_ : minus that loss on what is held out.
 
     Notes
     -----
@@ -69,9 +58,18 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     are (T, F), or for several series a list of such or (N, T, F). Rows are steps in time, so
     `TimeSeriesSplit` is what splits them: every step trained on is before every one told.
 
+    Targets that are NaN or masked are missing: they count nothing in losses and scales, and go in
+    as 0 beside a flag that tells the network so, if any was missing in `fit`. With differences,
+    those with a missing value are missing, too. Features and covariates may not be missing.
+
+    With `quantiles` or `likelihood`, `predict` returns the median or the expected value of the next
+    steps, feeding these back for more; `predict_quantiles`, `predict_interval` and `sample` tell
+    the rest.
+
     References
     ----------
-    Direct forecasts from every step of a window: Wen et al. 2017, arXiv:1711.11053.
+    Direct forecasts from every step of a window, and quantiles: Wen et al. 2017, arXiv:1711.11053.
+    Likelihoods and sample paths: Salinas et al. 2020, arXiv:1704.04110.
 
     Examples
     --------
@@ -82,178 +80,272 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     >>> forecast = model.fit(y[:180]).predict(20)
     >>> bool(np.abs(forecast - y[180:]).max() < 0.3)
     True
+    >>> model = SequenceForecaster(
+    ...     8, "direct", quantiles=[0.1, 0.5, 0.9], early_stopping=True, random_state=0
+    ... )
+    >>> lower, upper = model.fit(y).predict_interval(coverage=0.8)
+    >>> lower.shape, bool((lower <= upper).all())
+    ((8,), True)
     """
 
-    # Where an estimator runs is nothing that comes with the data, as what is routed does.
-    __metadata_request__fit: ClassVar = {"all_reduce": UNUSED}
-    __metadata_request__predict: ClassVar = {
-        "horizon": UNUSED, "history": UNUSED, "history_X": UNUSED
-    }  # fmt: skip
+    # What `predict` and its like are told is nothing that is routed.
+    __metadata_request__predict: ClassVar = dict.fromkeys(
+        ("horizon_or_X", "horizon", "history", "history_X", "history_past", "history_static"),
+        UNUSED,
+    )
 
-    def __init__(
-        self,
-        horizon: int = 1,
-        strategy: str = "recursive",
-        lags: int | Sequence[int] = 1,
-        window: int = 64,
-        stride: int | None = None,
-        difference: int = 0,
-        standardize: bool | str = True,
-        cell: str = "lstm",
-        hidden_size: int | tuple[int, ...] = 64,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        layer_options: Mapping[str, Any] | None = None,
-        optimizer: str = "adam",
-        learning_rate: float = 3e-3,
-        optimizer_options: Mapping[str, Any] | None = None,
-        batch_size: int | str = "auto",
-        max_iter: int = 200,
-        alpha: float = 0.0,
-        clip_norm: float | None = 1.0,
-        tol: float = 1e-4,
-        n_iter_no_change: int = 10,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        shuffle: bool = True,
-        dtype: str = "float32",
-        random_state: int | np.random.RandomState | None = None,
-        n_jobs: int | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.horizon = horizon
-        self.strategy = strategy
-        self.lags = lags
-        self.window = window
-        self.stride = stride
-        self.difference = difference
-        self.standardize = standardize
-        self.cell = cell
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.layer_options = layer_options
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.optimizer_options = optimizer_options
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.alpha = alpha
-        self.clip_norm = clip_norm
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.shuffle = shuffle
-        self.dtype = dtype
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
+    # Arguments that people know from other forecasters -> how the same is said.
+    _elsewhere: ClassVar = dict.fromkeys(("steps", "n_steps", "h", "fh"), "horizon")
 
-    def fit(self, X: Any, y: Any = None, *, all_reduce: AllReduce | None = None) -> Any:
-        """Learn from series: ``fit(y)``, or ``fit(X, y)`` with features.
-
-        Parameters
-        ----------
-        X : features of the series `y`; without `y`, the series.
-        y : the series, of as many steps as `X`.
-        all_reduce : for training by several processes, each with its own series; see
-            `RNNRegressor.fit`. Every process continues the series that it was given.
-
-        Returns
-        -------
-        The estimator itself.
-        """
-        settings, workers = Settings.of(self), Workers(all_reduce)
-        if self.standardize != "series":
-            as_bool("standardize", self.standardize)
-        window = as_positive("window", self.window)
-        stride = None if self.stride is None else as_positive("stride", self.stride)
-        panel = read_panel(self, X, y)
-        plan = Plan.of(self, panel.targets, panel.feature_count)
-        panel.check_steps("y", plan.least_history + plan.chunk)
-        workers.check_arguments(self, plan)
-        preparation = Preparation.of(panel, plan, self.standardize, workers)
-        scalings = preparation.scalings(panel.values)
-        windows = cut(
-            plan, panel.values, preparation.scaled_features(panel.features), scalings,
-            as_dtype(self.dtype), window=window, stride=stride,
-            held_out=settings.validation_fraction if settings.early_stopping else 0.0,
-        )  # fmt: skip
-        self._train(plan, windows, settings, workers)
-        self._preparation, self._window = preparation, window
-        self._end, self._end_scalings = panel.tail(window + plan.least_history), scalings
-        return self
-
-    def _train(
-        self, plan: Plan, windows: tuple[Windows, Windows | None], settings: Settings,
-        workers: Workers,
-    ) -> None:  # fmt: skip
-        """Build the network and train it."""
-        training, held_out = windows
-        network, rng = self._make_network(plan)
-        batches = -(-len(training.lengths) // settings.batch_size)
-        workers.check_equal(
-            {
-                "number of mini-batches": str(batches).encode(),
-                "initial weights": network.bytes(),
-            }
-        )
-        optimizer, history = settings.make_optimizer(network.parts, workers), History()
-        trainer = Trainer(network, optimizer, squared_error_of_steps, settings, workers, rng)
-        score = None if held_out is None else score_on(network, held_out, settings)
-        done = trainer.run(training, history, score)
-        self.network_ = network
-        report(self, history, done)
-
+    @naming_its_class
     def predict(
-        self, horizon: Any = None, X: Any = None, *, history: Any = None, history_X: Any = None
+        self,
+        horizon_or_X: Any = None,
+        /,
+        X: Any = None,
+        *,
+        horizon: Any = None,
+        history: Any = None,
+        history_X: Any = None,
+        history_past: Any = None,
+        history_static: Any = None,
     ) -> Array:
         """Return what comes next.
 
         Parameters
         ----------
-        horizon : how many steps; None is the constructor's, or as many as `X` has. An array is
-            taken for `X`, as when a pipeline calls.
+        horizon_or_X : a number is taken for `horizon`, an array for `X`, as when a pipeline calls.
         X : features of the steps to come, (h, F), or a list or array of these for several series;
             needed, and only allowed, if `fit` had features. With ``strategy="direct"`` of as many
             steps as whole blocks have.
+        horizon : how many steps; None is the constructor's, or as many as `X` has.
         history : series to continue, in the form of `fit`, instead of those that it had.
-        history_X : their features.
+        history_X, history_past, history_static : their features and covariates.
 
         Returns
         -------
         (h,) or (h, C), for several series (N, h) or (N, h, C), float64.
         """
+        asked = self._asked(
+            horizon_or_X, horizon, X, history, history_X, history_past, history_static
+        )
+        if self._at_once(asked):
+            forecasts = points_of_block(asked.ends, self._telling, asked.steps)
+        else:
+            telling = self._telling
+            forecasts = continue_series(
+                asked.ends, asked.steps, lambda block, paths: telling.point(block)
+            )
+        return asked.form.shape(forecasts[..., 0])
+
+    @naming_its_class
+    def predict_quantiles(
+        self,
+        horizon_or_X: Any = None,
+        /,
+        X: Any = None,
+        *,
+        quantiles: Any = None,
+        horizon: Any = None,
+        history: Any = None,
+        history_X: Any = None,
+        history_past: Any = None,
+        history_static: Any = None,
+    ) -> Array:
+        """Return quantiles of what comes next, for a forecaster with `quantiles` or `likelihood`.
+
+        They never cross: those of a step ascend as their levels do, as what the network tells is
+        brought into that order, and all that is done to it then keeps it.
+
+        Parameters
+        ----------
+        horizon_or_X, X, horizon, history, history_X, history_past, history_static : as in
+            `predict`.
+        quantiles : (Q,) levels in (0, 1); None is those of the constructor, with a likelihood 0.1,
+            0.5 and 0.9. Of a network that tells quantiles none beyond its outermost.
+
+        Returns
+        -------
+        (h, Q) or (h, C, Q), for several series with N in front, float64. What the network tells at
+        once is taken as it is. Where it tells one step after the other, those after the first are
+        quantiles of 1,000 sample paths, the same at every call.
+        """
+        levels = self._levels(quantiles)
+        asked = self._asked(
+            horizon_or_X, horizon, X, history, history_X, history_past, history_static
+        )
+        return asked.form.shape(self._quantiles(asked, levels))
+
+    @naming_its_class
+    def predict_interval(
+        self,
+        horizon_or_X: Any = None,
+        /,
+        X: Any = None,
+        *,
+        coverage: float = 0.8,
+        horizon: Any = None,
+        history: Any = None,
+        history_X: Any = None,
+        history_past: Any = None,
+        history_static: Any = None,
+    ) -> tuple[Array, Array]:
+        """Return the bounds between which each value comes with probability `coverage`.
+
+        Parameters
+        ----------
+        horizon_or_X, X, horizon, history, history_X, history_past, history_static : as in
+            `predict`.
+        coverage : in (0, 1); as much is below as above.
+
+        Returns
+        -------
+        lower, upper : two of `predict_quantiles`, each in the form of what `predict` returns.
+        """
+        share = as_chance("coverage", coverage)
+        if share == 0.0:
+            raise ValueError("coverage: expected a number in (0, 1), got 0")
+        outer = [round(0.5 - share / 2, 12), round(0.5 + share / 2, 12)]  # 0.1 for 0.8
+        levels = self._levels(outer, "coverage")
+        asked = self._asked(
+            horizon_or_X, horizon, X, history, history_X, history_past, history_static
+        )
+        found = asked.form.shape(self._quantiles(asked, levels))
+        return found[..., 0], found[..., 1]
+
+    @naming_its_class
+    def sample(
+        self,
+        horizon_or_X: Any = None,
+        /,
+        X: Any = None,
+        *,
+        n: int = 100,
+        random_state: Any = None,
+        horizon: Any = None,
+        history: Any = None,
+        history_X: Any = None,
+        history_past: Any = None,
+        history_static: Any = None,
+    ) -> Array:
+        """Return paths that what comes next may take, for a forecaster that tells step by step.
+
+        Every step is drawn knowing those before, so a path is as smooth, and as sure of its
+        season, as the series. Several targets of a step, and several series, are drawn each for
+        itself.
+
+        Parameters
+        ----------
+        horizon_or_X, X, horizon, history, history_X, history_past, history_static : as in
+            `predict`.
+        n : how many.
+        random_state : integer, `numpy.random.RandomState` or None, as everywhere in scikit-learn.
+
+        Returns
+        -------
+        (n, h) or (n, h, C), for several series (n, N, h) or (n, N, h, C), float64.
+        """
+        count = as_positive("n", n)
         check_is_fitted(self, "network_")
-        if horizon is not None and not isinstance(horizon, numbers.Integral):
-            if X is not None:
-                found = type(horizon).__name__
-                raise TypeError(f"horizon: expected an integer or None with X, got {found}")
-            horizon, X = None, horizon
-        plan, panel, scalings = self._preparation.plan, self._end, self._end_scalings
+        self._check_uncertain("sample")
+        if self._preparation.plan.chunk > 1:
+            raise ValueError(
+                "sample: expected strategy='recursive', in which a step is drawn knowing those "
+                f"before, got strategy={self.strategy!r}, which tells each step for itself"
+            )
+        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+        asked = self._asked(
+            horizon_or_X, horizon, X, history, history_X, history_past, history_static
+        )
+        paths = sample_paths(asked.ends, self._telling, asked.steps, count, seed)
+        return np.moveaxis(asked.form.shape(paths), -1, 0)
+
+    def _check_uncertain(self, method: str) -> None:
+        if self._telling.certain:
+            raise ValueError(
+                f"{method}: expected a forecaster that was fitted with quantiles= or likelihood=; "
+                "one number, by the squared error, does not say how sure it is"
+            )
+
+    def _levels(self, quantiles: Any, name: str = "quantiles") -> Array:
+        """Check levels of quantiles that are asked for."""
+        check_is_fitted(self, "network_")
+        self._check_uncertain("predict_interval" if name == "coverage" else "predict_quantiles")
+        told = self._telling.levels
+        if quantiles is None:
+            quantiles = (0.1, 0.5, 0.9) if self.quantiles is None else self.quantiles
+        levels = as_levels(name, quantiles)
+        if told is not None and not (told[0] <= levels.min() and levels.max() <= told[-1]):
+            raise ValueError(
+                f"{name}: expected levels from {told[0]:g} to {told[-1]:g}, which are the "
+                f"outermost that were learned, got {levels.tolist()}"
+            )
+        return levels
+
+    def _quantiles(self, asked: Asked, levels: Array) -> Array:
+        """Return quantiles of what is asked for, (N, h, C, Q)."""
+        if self._at_once(asked):
+            return quantiles_of_block(asked.ends, self._telling, asked.steps, levels)
+        return quantiles_of_paths(asked.ends, self._telling, asked.steps, levels)
+
+    def _at_once(self, asked: Asked) -> bool:
+        """Return whether what is asked for, of a forecaster that tells how sure it is, is told so.
+
+        Raises
+        ------
+        ValueError : it should be, and is more than that.
+        """
+        plan = asked.ends.plan
+        if self._telling.certain:
+            return False
+        if plan.chunk > 1 and asked.steps > plan.chunk:
+            raise ValueError(
+                f"horizon: expected at most {plan.chunk} steps of a forecaster that tells how sure "
+                f"it is of so many at once, got {asked.steps}; strategy='recursive' goes further"
+            )
+        return asked.steps <= plan.chunk
+
+    def _asked(
+        self, given: Any, horizon: Any, X: Any, history: Any, history_X: Any, history_past: Any,
+        history_static: Any,
+    ) -> Asked:  # fmt: skip
+        """Check what `predict` and its like are given, and run the network to the series' ends."""
+        check_is_fitted(self, "network_")
+        horizon, X = _steps_and_features(given, horizon, X)
+        preparation, panel, scalings = self._preparation, self._end, self._end_scalings
+        plan, of_history = preparation.plan, (history_X, history_past, history_static)
         if history is not None:
-            panel = read_history(self, history, history_X, self._end)
+            panel = read_history(self, history, *of_history, fitted=self._end, missing=plan.missing)
             panel.check_steps("history", plan.least_history)
-            scalings = self._preparation.scalings(panel.values)
-        elif history_X is not None:
-            raise ValueError("history_X: expected history with it, got None")
+            scalings = preparation.scalings(panel, "history")
+        for name, own in zip(
+            ("history_X", "history_past", "history_static"), of_history, strict=True
+        ):
+            if own is not None and history is None:
+                raise ValueError(f"{name}: expected history with it, got None")
+        panel.check_ends("y" if history is None else "history", plan.difference)
         if (X is None) != (panel.features is None):
-            wanted = "None, as fit had no features" if X is not None else "features as in fit"
-            raise ValueError(f"X: expected {wanted}, got {type(X).__name__}")
-        steps = plan.horizon if horizon is None else as_positive("horizon", horizon)
+            if X is None:
+                raise ValueError("X: expected features as in fit, got NoneType")
+            raise ValueError(
+                f"X: expected None, as fit had no features, got {type(X).__name__}; "
+                "how many steps to tell is horizon=, a series to continue is history="
+            )
+        steps = plan.horizon if horizon is None else horizon
         features = None
         if X is not None:
             count = len(panel.values)
             ahead = read_features(self, "X", X, panel.form.many, count, fitting=False)
             steps = min(map(len, ahead)) if horizon is None else steps
             features = joined_features(plan, panel, ahead, steps)
-        forecasts = continue_series(
-            self.network_, plan, panel.values, scalings,
-            self._preparation.scaled_features(features), steps=steps, window=self._window,
-            num_threads=threads_of(self.n_jobs),
-        )  # fmt: skip
-        return panel.form.shape(forecasts)
+        if plan.past and steps > plan.chunk:
+            raise ValueError(
+                f"horizon: expected at most {plan.chunk} steps, of which past covariates tell, "
+                f"got {steps}; beyond they would have to be known themselves"
+            )
+        series = preparation.prepared(panel, scalings, self.network_.dtype, features)
+        threads = threads_of(self.n_jobs)
+        return Asked(Ends(self.network_, plan, series, self._window, threads), steps, panel.form)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return R^2 of the forecast of the steps that follow those of `fit`.
@@ -268,7 +360,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         R^2, at most 1, the mean over targets; NaN of a single step of a single series.
         """
         check_is_fitted(self, "network_")
-        values, form = read_series("y", X if y is None else y)
+        values, form = read_series("y", X if y is None else y, missing=True)
+        check_names("y", form.names, self._end.form.names)
         steps = len(values[0])
         if any(len(value) != steps for value in values):
             raise ValueError("y: expected as many steps of every series, got different numbers")
@@ -277,17 +370,40 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         if actual.shape != forecast.shape:
             raise ValueError(f"y: expected shape {forecast.shape}, got {actual.shape}")
         targets = values[0].shape[1]
-        return float(r2_score(actual.reshape(-1, targets), forecast.reshape(-1, targets)))
+        return _r2_of_known(actual.reshape(-1, targets), forecast.reshape(-1, targets))
 
-    def _make_network(self, plan: Plan) -> tuple[Network, np.random.RandomState]:
-        """Build the network, and return also what it drew from."""
-        if isinstance(self.layer_options, Mapping) and self.layer_options.get("reverse"):
-            raise ValueError(
-                "layer_options: expected layers that go forward in time, got reverse=True"
+
+def _r2_of_known(actual: Array, forecast: Array) -> float:
+    """Return the mean over targets of R^2 where they are known."""
+    known = np.isfinite(actual)
+    if known.all():
+        return float(r2_score(actual, forecast))
+    if not known.any(axis=0).all():
+        raise ValueError("y: expected a known step of every target, got only missing ones")
+    columns = zip(actual.T, forecast.T, known.T, strict=True)
+    return float(np.mean([r2_score(y[own], told[own]) for y, told, own in columns]))
+
+
+class Asked(NamedTuple):
+    """What `predict` and its like are asked for: where the network stands, and how many steps."""
+
+    ends: Ends
+    steps: int
+    form: Form
+
+
+def _steps_and_features(given: Any, horizon: Any, X: Any) -> tuple[int | None, Any]:
+    """Return `horizon` and `X` of a call of `predict`, of which one may be `given` by its place."""
+    if given is not None:
+        sized = hasattr(given, "__len__") and not isinstance(given, (str, bytes))
+        if getattr(given, "ndim", int(sized)) == 0:
+            if horizon is not None:
+                raise TypeError(f"horizon: expected it once, got {given!r} and {horizon!r}")
+            horizon = given
+        elif X is not None:
+            raise TypeError(
+                f"horizon: expected an integer or None with X, got {type(given).__name__}"
             )
-        rng = check_random_state(self.random_state)
-        layers = make_layers(
-            self.cell, plan.inputs, self.hidden_size, self.num_layers, bidirectional=False,
-            dropout=self.dropout, dtype=as_dtype(self.dtype), options=self.layer_options, rng=rng,
-        )  # fmt: skip
-        return Network(layers, plan.outputs, "none", rng), rng
+        else:
+            X = given
+    return None if horizon is None else as_positive("horizon", horizon), X

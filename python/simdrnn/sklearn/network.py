@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,10 @@ from simdrnn.stack.stack import Stack
 from simdrnn.training.modules import Linear
 from simdrnn.validate import Array, as_positive, check_choice
 
-__all__ = ["Network", "apply_head", "cell_names", "make_layers"]
+__all__ = ["Network", "cell_names", "make_layers"]
 
 Layers = RecurrentLayer | Stack
 
-_BLOCK = 64  # outputs of a head that are computed together
 
 # Arguments of layers that estimators have themselves, or that would turn their arrays around.
 _TAKEN = (
@@ -110,32 +110,6 @@ def _features(layers: Layers, input_size: int) -> int:
     return int(output.size)
 
 
-def apply_head(head: Linear, rows: Array, num_threads: int | None) -> Array:
-    """Return ``head(rows)`` (B, O) with bits that do not depend on the batch.
-
-    NumPy's product is its BLAS's, which sums in another order in every shape. The engine's does
-    not: one step of an Elman network without activation, from a zero state.
-    """
-    bias = np.zeros(head.out_features, rows.dtype) if head.bias is None else head.bias
-    parts = []
-    # In blocks, so that the recurrent product, of zeros, stays small where outputs are many.
-    for start in range(0, head.out_features, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        size = len(bias[block])
-        step = sr.RNN(head.in_features, size, activation="identity", dtype=rows.dtype, seed=0)
-        step.load_state_dict(
-            {
-                "weight_ih_l0": head.weight[block],
-                "weight_hh_l0": np.zeros((size, size), rows.dtype),
-                "bias_ih_l0": bias[block],
-                "bias_hh_l0": np.zeros(size, rows.dtype),
-            }
-        )
-        output, _ = step(rows[None], num_threads=num_threads)
-        parts.append(output[0])
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-
-
 class Network:
     """Recurrent layers, pooling, and a `Linear`.
 
@@ -198,8 +172,10 @@ class Network:
         else:
             vectors = layers.last_output(layers(x, **options)[1])
         size = self.head.in_features
-        outputs = apply_head(self.head, vectors.reshape(-1, size), num_threads)
-        return outputs.reshape(*x.shape[:2], -1) if self.pooling == "none" else outputs
+        outputs = self.head(vectors.reshape(-1, size), num_threads=num_threads)
+        return (
+            outputs.reshape(*x.shape[:2], outputs.shape[-1]) if self.pooling == "none" else outputs
+        )
 
     def _pool(self, output: Array, lengths: Array | None) -> Array:
         if self.pooling == "none":
@@ -212,10 +188,10 @@ class Network:
         tape = self.layers.record(x, lengths=lengths, num_threads=num_threads)
         if self.pooling == "last":
             vectors = tape.last_output
-            vectors = vectors.reshape(len(vectors), -1)
+            vectors = vectors.reshape(len(vectors), math.prod(vectors.shape[1:]))
         else:
             vectors = self._pool(_flat(tape.output), lengths)
-        head = self.head.record(vectors)
+        head = self.head.record(vectors, num_threads=num_threads)
         return NetworkTape(head.output, self.pooling, tape, head, lengths)
 
 
@@ -247,4 +223,4 @@ class NetworkTape:
 
 def _flat(output: Array) -> Array:
     """View (T, B, ...) as (T, B, F)."""
-    return output.reshape(*output.shape[:2], -1)
+    return output.reshape(*output.shape[:2], math.prod(output.shape[2:]))

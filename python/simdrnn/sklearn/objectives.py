@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from simdrnn.training.losses import mse, softmax_cross_entropy
+from simdrnn import losses
+from simdrnn.layers.gradients import Gradients
+from simdrnn.losses import mse
 from simdrnn.validate import Array
 
-__all__ = ["Objective", "cross_entropy", "squared_error", "squared_error_of_steps"]
+__all__ = [
+    *("Objective", "cross_entropy", "squared_error"),
+    *("cross_entropy_of_steps", "likelihood_of_tags"),
+    *("squared_error_of_known", "squared_error_of_steps"),
+]
 
-Objective: TypeAlias = Callable[[Array, Array, "Array | None"], tuple[float, Array]]
+# The second of what is returned is what the network's tape takes in `backward`.
+Objective: TypeAlias = Callable[[Array, Array, "Array | None"], tuple[float, Any]]
 
 
 def _shares(weights: Array) -> Array | None:
@@ -30,18 +37,8 @@ def cross_entropy(scores: Array, targets: Array, weights: Array | None) -> tuple
     targets : (B,) integers in [0, K).
     weights : (B,), or None for equal ones.
     """
-    loss = softmax_cross_entropy(scores, targets)
-    gradient = loss.backward()
-    if weights is None:
-        return loss.value, gradient
-    shares = _shares(weights)
-    if shares is None:
-        return 0.0, np.zeros_like(gradient)
-    wide = scores.astype(np.float64)
-    wide -= wide.max(axis=1, keepdims=True)
-    at_target = np.take_along_axis(wide, targets[:, None], axis=1)[:, 0]
-    rows = np.log(np.exp(wide).sum(axis=1)) - at_target
-    return float(np.mean(shares * rows)), gradient * shares[:, None].astype(scores.dtype)
+    loss = losses.cross_entropy(scores, targets, weights=weights)
+    return loss.value, loss.backward()
 
 
 def squared_error(found: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
@@ -63,6 +60,20 @@ def squared_error(found: Array, targets: Array, weights: Array | None) -> tuple[
     return float(np.mean(shares * rows)), gradient
 
 
+def squared_error_of_known(
+    found: Array, targets: Array, lengths: Array | None
+) -> tuple[float, Array]:
+    """Return the mean of ``(found - target)**2`` where targets are not NaN, and its gradient.
+
+    Parameters
+    ----------
+    found, targets : (T, B, O).
+    lengths : not looked at: what is no step has no target either.
+    """
+    loss = mse(found, targets, mask=np.isfinite(targets))
+    return loss.value, loss.backward()
+
+
 def squared_error_of_steps(
     found: Array, targets: Array, lengths: Array | None
 ) -> tuple[float, Array]:
@@ -76,3 +87,39 @@ def squared_error_of_steps(
     mask = None if lengths is None else np.arange(len(found))[:, None] < lengths
     loss = mse(found, targets, mask=mask)
     return loss.value, loss.backward()
+
+
+def cross_entropy_of_steps(
+    scores: Array, targets: Array, weights: Array | None
+) -> tuple[float, Array]:
+    """Return the weighted mean of ``-log softmax(scores)[target]`` over steps, and its gradient.
+
+    Parameters
+    ----------
+    scores : (T, B, K).
+    targets : (T, B) integers in [0, K).
+    weights : (T, B), bool where steps are real or alike, else what they count, 0 where none is; or
+        None where all are real and alike.
+    """
+    mask = weights if weights is not None and weights.dtype == np.bool_ else None
+    counts = None if mask is not None else weights
+    loss = losses.cross_entropy(scores, targets, mask=mask, weights=counts)
+    return loss.value, loss.backward()
+
+
+def likelihood_of_tags(crf: losses.CRF) -> Objective:
+    """Return what is minimised with a conditional random field: minus the log-likelihood of tags.
+
+    It takes what `cross_entropy_of_steps` takes, with weights that are alike in a row, and returns
+    the mean over real steps and the field's gradients.
+    """
+
+    def objective(scores: Array, targets: Array, weights: Array | None) -> tuple[float, Gradients]:
+        real = None if weights is None else weights > 0
+        rows = None
+        if weights is not None and weights.dtype != np.bool_:
+            rows = weights.max(axis=0)
+        tape = crf.record(scores, targets, mask=real, weights=rows)
+        return tape.value, tape.backward()
+
+    return objective

@@ -9,10 +9,13 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
 
 from simdrnn.optim.reduction import AllReduce
 from simdrnn.sklearn.arguments import documented
 from simdrnn.sklearn.base import RecurrentEstimator
+from simdrnn.sklearn.carried import Names, check_names, check_numbers, names_of
+from simdrnn.sklearn.continuing import as_before_if_it_fails
 from simdrnn.sklearn.examples import Labelled, outputs_of
 from simdrnn.sklearn.objectives import squared_error
 from simdrnn.sklearn.scaling import Scaling
@@ -62,6 +65,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):  # typ
     n_outputs_: int
     target_scaling_: Scaling
     _flat: bool
+    _target_names: Names
     _objective = staticmethod(squared_error)
 
     def partial_fit(
@@ -77,8 +81,9 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):  # typ
         -------
         The estimator itself.
         """
-        fitted: RNNRegressor = self._fit(X, y, sample_weight, all_reduce, incremental=True)
-        return fitted
+        with as_before_if_it_fails(self):
+            self._fit(X, y, sample_weight, all_reduce, incremental=True)
+        return self
 
     def predict(self, X: Any) -> Array:
         """Return the numbers for each sequence.
@@ -95,7 +100,20 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):  # typ
         found = self.target_scaling_.undo(outputs)
         return found[:, 0] if self._flat else found
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R^2 of what is predicted, the mean over targets.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `fit`.
+        """
+        check_is_fitted(self, "network_")
+        check_names("y", names_of(y), self._target_names)
+        return float(super().score(X, y, sample_weight))
+
     def _read_targets(self, y: Any, *, classes: Any, fitting: bool) -> Array:
+        check_numbers("y", y)
+        names = names_of(y)
         targets: Array = check_array(
             y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y"
         )
@@ -106,6 +124,9 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):  # typ
         if not fitting and (flat, columns.shape[1]) != (self._flat, self.n_outputs_):
             form = "(N,)" if self._flat else f"(N, {self.n_outputs_})"
             raise ValueError(f"y: expected shape {form} as in the first call, got {targets.shape}")
+        if fitting:
+            self._target_names = names
+        check_names("y", names, self._target_names)
         self._flat, self.n_outputs_ = flat, columns.shape[1]
         return columns
 
@@ -120,6 +141,9 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):  # typ
     ) -> None:
         scaling = Scaling.none(raw.shape[1])
         self.target_scaling_ = Scaling.of("y", raw, workers, weights) if standardize else scaling
+
+    def _measure_more_targets(self, raw: Array, weights: Array | None, workers: Workers) -> None:
+        self.target_scaling_ = self.target_scaling_.with_more("y", raw, workers, weights)
 
     def _scaled(self, raw: Array) -> Array:
         return self.target_scaling_.apply("y", raw, self.network_.dtype)

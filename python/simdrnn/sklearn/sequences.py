@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.sklearn.carried import check_unmasked
 from simdrnn.validate import Array
 
 __all__ = ["Sequences", "as_sequence_list", "batches_of", "ragged_array"]
@@ -23,7 +24,7 @@ class Sequences:
 
     Attributes
     ----------
-    rows : (M, I), the steps of all sequences; float32 or float64.
+    rows : (M, I), the steps of all sequences; float32 or float64. What goes with them may be (M,).
     starts, lengths : (N,) integers: where in `rows` a sequence begins, and its T.
     """
 
@@ -64,6 +65,10 @@ class Sequences:
     def take(self, indices: Array) -> Sequences:
         """Return the sequences at `indices`; the rows stay where they are."""
         return Sequences(self.rows, self.starts[indices], self.lengths[indices])
+
+    def alike(self, rows: Array) -> Sequences:
+        """Return `rows` (M, ...), one for each of `steps`, in sequences of the same lengths."""
+        return Sequences(rows, np.cumsum(self.lengths) - self.lengths, self.lengths)
 
     def steps(self) -> Array:
         """Return the rows that the sequences consist of, in their order: (sum of T_i, I)."""
@@ -140,7 +145,9 @@ def as_sequence_list(X: Any) -> list[Any] | None:
     return None
 
 
-def ragged_array(name: str, items: Sequence[Any], scalars: bool) -> list[Array]:
+def ragged_array(
+    name: str, items: Sequence[Any], scalars: bool, *, missing: bool = False
+) -> list[Array]:
     """Return arrays (T_i, I), float32 if all are and else float64, with one I and no NaN.
 
     Parameters
@@ -148,6 +155,7 @@ def ragged_array(name: str, items: Sequence[Any], scalars: bool) -> list[Array]:
     name : of the argument, for messages.
     items : arrays (T_i, I), or (T_i,) if `scalars`, which are steps of one number.
     scalars : whether 1-d items are taken.
+    missing : whether NaN is taken.
 
     Raises
     ------
@@ -156,6 +164,7 @@ def ragged_array(name: str, items: Sequence[Any], scalars: bool) -> list[Array]:
     forms = "(T, I) or (T,)" if scalars else "(T, I)"
     arrays = []
     for index, item in enumerate(items):
+        check_unmasked(f"{name}[{index}]", item)
         array = np.asarray(item)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name}[{index}]: expected an array of numbers, got {array.dtype}")
@@ -176,6 +185,7 @@ def ragged_array(name: str, items: Sequence[Any], scalars: bool) -> list[Array]:
                 f"{name}[{index}]: expected {features} features as {name}[0] has, "
                 f"got {array.shape[1]}"
             )
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name}[{index}]: expected finite numbers, got NaN or infinity")
+        if not (np.isfinite(array) | (missing & np.isnan(array))).all():
+            got = "infinity" if missing else "NaN or infinity"
+            raise ValueError(f"{name}[{index}]: expected finite numbers, got {got}")
     return made

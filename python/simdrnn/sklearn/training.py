@@ -35,6 +35,7 @@ class Batch(NamedTuple):
     targets : as the objective takes them.
     weights : as the objective takes them; for squared errors of steps, the lengths.
     share : what the batch counts in the mean loss of an epoch.
+    examples : how many it counts for, by which penalties are divided.
     """
 
     x: Array
@@ -42,6 +43,7 @@ class Batch(NamedTuple):
     targets: Array
     weights: Array | None
     share: float
+    examples: float
 
 
 class Examples(Protocol):
@@ -77,6 +79,17 @@ class History:
     def begin(self) -> None:
         """Forget what decides when training ends: another run decides for itself."""
         self.best_score, self.without_change = -math.inf, 0
+
+    def mark(self) -> Callable[[], None]:
+        """Return a function that forgets all from here on."""
+        losses, scores = len(self.loss_curve), len(self.validation_scores)
+        others = self.best_loss, self.best_score, self.without_change
+
+        def forget() -> None:
+            del self.loss_curve[losses:], self.validation_scores[scores:]
+            self.best_loss, self.best_score, self.without_change = others
+
+        return forget
 
     def add(self, loss: float, score: float | None, tol: float) -> bool:
         """Note an epoch; return whether its score, or without one its loss, is the best so far."""
@@ -161,13 +174,13 @@ class Trainer:
         if interrupt.requested:
             warnings.warn(
                 f"Training interrupted by user after {done} epochs; what was learned is kept.",
-                stacklevel=4,
+                stacklevel=_levels_to_the_caller(),
             )
         elif not (converged or once):
             warnings.warn(
                 f"Maximum iterations ({done}) reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=_levels_to_the_caller(),
             )
         return done
 
@@ -194,26 +207,37 @@ class Trainer:
         total = shares = 0.0
         for indices in batches_of(examples.lengths, settings.batch_size, rng):
             batch = examples.batch(indices)
-            total += batch.share * self._step(batch, len(indices))
+            total += batch.share * self._step(batch)
             shares += batch.share
             if interrupt.requested and self._workers.alone:
                 break
         return total / shares if shares else 0.0
 
-    def _step(self, batch: Batch, count: int) -> float:
+    def _step(self, batch: Batch) -> float:
         """Update the network once; return the loss before."""
         settings = self._settings
         tape = self._network.record(batch.x, batch.lengths, settings.num_threads)
         loss, d_output = self._objective(tape.output, batch.targets, batch.weights)
         gradients = tape.backward(d_output)
-        if settings.alpha:
-            strength = settings.alpha / (2 * count)
+        if settings.alpha and batch.examples:
+            strength = settings.alpha / (2 * batch.examples)
             for part, own in zip(self._network.parts, gradients, strict=True):
+                if not any("weight" in name for name in part.parameters()):
+                    continue  # what is on top of scores has no weights
                 penalty = l2(part, strength, "*weight*")
                 add_(own, penalty)
                 loss += penalty.value
         self._optimizer.step(gradients, max_norm=settings.clip_norm)
         return loss
+
+
+def _levels_to_the_caller() -> int:
+    """Return for `warnings.warn` how far above is what called the estimators."""
+    own = __name__.rpartition(".")[0]
+    frame, levels = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(own):
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 class _Silent:

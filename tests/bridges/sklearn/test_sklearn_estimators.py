@@ -18,12 +18,9 @@ pytest.importorskip("sklearn", reason="needs the [sklearn] extra: scikit-learn")
 
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from helpers_sklearn import sums
-from simdrnn.sklearn import RNNClassifier, RNNRegressor, training
+from simdrnn.sklearn import RNNClassifier, RNNRegressor, SequenceForecaster, training
 from simdrnn.sklearn.network import cell_names
 
 pytestmark = [
@@ -160,7 +157,7 @@ def test_integers_and_large_offsets_are_no_trouble(rng):
 
 
 WRONG = [
-    ({"cell": "gpu"}, ValueError, "cell: expected one of 'fastgrnn', "),
+    ({"cell": "gpu"}, ValueError, "cell: expected one of 'ctrnn', "),
     ({"cell": 3}, ValueError, "cell: expected one of"),
     ({"hidden_size": 0}, ValueError, "hidden_size: expected a positive integer, got 0"),
     ({"hidden_size": ()}, ValueError, "hidden_size: expected a tuple with the size of each"),
@@ -197,6 +194,28 @@ WRONG = [
 def test_wrong_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         fitted(**arguments)
+
+
+def test_arguments_that_do_not_exist_are_named_with_their_class():
+    for kind, arguments, message in [
+        (RNNRegressor, {"class_weight": None}, "class_weight: RNNRegressor .* one of cell, hidden"),
+        (RNNRegressor, {"steps": 3}, "steps: RNNRegressor has no such argument; expected one of"),
+        (SequenceForecaster, {"bidirectional": True}, "bidirectional: SequenceForecaster has no"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            kind(**arguments)
+    with pytest.raises(TypeError, match="RNNClassifier: too many positional arguments"):
+        RNNClassifier(*range(40))
+    with pytest.raises(TypeError, match="RNNRegressor: multiple values for argument 'cell'"):
+        RNNRegressor("gru", cell="lstm")
+    with pytest.raises(TypeError, match=r"class_weight: RNNClassifier\.fit has .* one of X, y"):
+        RNNClassifier().fit(np.zeros((4, 2)), [0, 1, 0, 1], class_weight={1: 2})
+    with pytest.raises(
+        TypeError, match=r"epochs: RNNRegressor\.fit has no .* one of X, y, sample_"
+    ):
+        RNNRegressor().fit(np.zeros((4, 2)), [0, 1, 0, 1], epochs=3)
+    with pytest.raises(TypeError, match=r"RNNRegressor\.fit: missing a required argument: 'y'"):
+        RNNRegressor().fit(np.zeros((4, 2)))
 
 
 def test_wrong_data_are_named(rng):
@@ -256,6 +275,20 @@ def test_a_loss_that_is_not_finite_ends_training(rng):
 
     with pytest.raises(ValueError, match="fit: expected a finite loss, got"):
         RNNRegressor("rnn", layer_options={"nonlinearity": "relu"}, **steep).fit(X, y)
+
+
+def test_scores_that_are_not_finite_are_no_class():
+    growing = {"cell": "rnn", "layer_options": {"nonlinearity": "relu"}}
+    model, X, _ = fitted(**growing)
+    layers = model.network_.layers
+    layers.load_state_dict({"weight_hh_l0": 100 * np.eye(8, dtype="float32")}, strict=False)
+
+    assert set(model.predict([x[:1] for x in X])) <= {"down", "up"}
+    for predict in (model.predict, model.predict_proba, model.predict_log_proba):
+        with pytest.raises(
+            ValueError, match=r"X\[1\]: expected a sequence on which .* stays finite"
+        ):
+            predict([X[0][:1], np.ones((99, 2))])
 
 
 # What is promised
@@ -341,8 +374,10 @@ def test_training_ends_when_nothing_changes_and_says_so_when_not(rng):
     converged = RNNRegressor(tol=10.0, n_iter_no_change=4).fit(X, y)
     assert converged.n_iter_ == 6  # the first, four that may pass, and one more
     assert converged.validation_scores_ is None
-    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
-        RNNRegressor(max_iter=2).fit(X, y)
+    for model in (RNNRegressor(max_iter=2), SequenceForecaster(max_iter=2)):
+        with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached") as found:
+            model.fit(X, y) if isinstance(model, RNNRegressor) else model.fit(y)
+        assert found[0].filename == __file__  # where the estimator was called
 
 
 def test_partial_fit_is_fit_in_pieces():
@@ -411,11 +446,11 @@ def test_ctrl_c_keeps_what_was_learned(monkeypatch):
     steps = []
     step = training.Trainer._step
 
-    def interrupted(self, batch, count):
-        steps.append(count)
+    def interrupted(self, batch):
+        steps.append(batch.examples)
         if len(steps) == 5:
             signal.raise_signal(signal.SIGINT)
-        return step(self, batch, count)
+        return step(self, batch)
 
     monkeypatch.setattr(training.Trainer, "_step", interrupted)
     with pytest.warns(UserWarning, match="interrupted by user after 2 epochs"):
@@ -447,47 +482,3 @@ def test_progress_is_lines_or_a_bar(monkeypatch, capsys):
     fitted(verbose=1)
     assert "3/3 epochs |" in screen.getvalue()
     assert "\r" in screen.getvalue()
-
-
-# Among other estimators
-
-
-def test_pipelines_and_searches_work(rng):
-    X = rng.normal(size=(60, 4))
-    y = (X.sum(axis=1) > 0).astype(int)
-    pipeline = make_pipeline(StandardScaler(), RNNClassifier(**{**QUICK, "max_iter": 20}))
-
-    search = GridSearchCV(
-        pipeline, {"rnnclassifier__hidden_size": [2, (3, 2)], "rnnclassifier__cell": ["rnn"]},
-        cv=2, n_jobs=2, error_score="raise",
-    ).fit(X, y)  # fmt: skip
-
-    assert search.best_score_ > 0.6
-    assert search.best_estimator_.predict(X).shape == (60,)
-
-
-def test_lists_are_split_and_transformed():
-    _, X, y = fitted(RNNRegressor)
-    shorten = FunctionTransformer(lambda X: [x[:5] for x in X], check_inverse=False)
-    model = make_pipeline(shorten, RNNRegressor(**QUICK))
-
-    assert np.isfinite(cross_val_score(model, X, y, cv=3)).all()
-
-
-def test_fitted_estimators_travel_to_other_processes():
-    joblib = pytest.importorskip("joblib")
-    model, X, _ = fitted(early_stopping=True)
-
-    # Everything above a byte comes there as a read-only file in memory.
-    found = joblib.Parallel(n_jobs=2, max_nbytes=1)(
-        joblib.delayed(model.predict_proba)(part) for part in (X[:30], X[30:])
-    )
-
-    assert np.array_equal(np.concatenate(found), model.predict_proba(X))
-
-
-def test_all_reduce_is_not_routed():
-    assert not hasattr(RNNClassifier().set_fit_request, "all_reduce")
-    request = RNNClassifier().get_metadata_routing().fit.requests
-    assert "sample_weight" in request
-    assert "all_reduce" not in request

@@ -19,8 +19,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from simdrnn.sklearn import SequenceForecaster
+from simdrnn.sklearn.plan import Plan
+from simdrnn.sklearn.preparation import Preparation
 from simdrnn.sklearn.scaling import Scaling
-from simdrnn.sklearn.windows import Plan, cut
+from simdrnn.sklearn.series import Form, Panel
+from simdrnn.sklearn.windows import cut
 
 pytestmark = [
     pytest.mark.peers,
@@ -83,6 +86,8 @@ def test_features_tell_what_the_series_cannot(strategy, rng):
     assert model.score(X[180:], y[180:]) > 0.8
     assert model.predict(X[180:]).shape == (20,)
     assert model.predict(3, X[180:]).shape == (3,)
+    for found in (model.predict(X[180:], horizon=3), model.predict(X=X[180:], horizon=3)):
+        assert np.array_equal(found, model.predict(3, X[180:]))
 
 
 def test_many_series_teach_each_other():
@@ -187,7 +192,8 @@ def test_wrong_data_are_named(rng):
         (lambda: plain.fit([y, X]), r"y\[1\]: expected shape \(T,\) as y\[0\], got \(40, 2\)"),
         (lambda: plain.fit([X, y[:, None]]), r"y\[1\]: expected 2 features as y\[0\] has"),
         (lambda: plain.fit(np.zeros((2, 2, 2, 2))), "y: expected shape"),
-        (lambda: plain.fit(np.where(y > 0, y, np.nan)), "NaN"),
+        (lambda: plain.fit(np.where(y > 0, y, np.inf)), "infinity"),
+        (lambda: plain.fit([y, np.where(y > 0, y, np.inf)]), r"y\[1\]: .* got infinity"),
         (lambda: plain.fit([y, y[:1]]), r"y\[1\]: expected at least 2 steps"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -213,8 +219,23 @@ def test_wrong_data_are_named(rng):
     ]:
         with pytest.raises(ValueError, match=message):
             wrong()
-    with pytest.raises(TypeError, match="horizon: expected an integer or None with X, got float"):
-        featured.predict(2.5, X)
+    for wrong, message in [
+        (lambda: featured.predict(2.5, X), r"horizon: expected a positive integer, got 2\.5"),
+        (lambda: plain.predict(2.0), r"horizon: expected a positive integer, got 2\.0"),
+        (lambda: plain.predict("2"), "horizon: expected a positive integer, got '2'"),
+        (lambda: plain.predict(True), "horizon: expected a positive integer, got True"),
+        (lambda: plain.predict(2, horizon=3), "horizon: expected it once, got 2 and 3"),
+        (
+            lambda: featured.predict(X, X),
+            "horizon: expected an integer or None with X, got ndarray",
+        ),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            wrong()
+    with pytest.raises(
+        ValueError, match=r"X: expected None, .* to tell is horizon=, a series to con"
+    ):
+        plain.predict(y, horizon=5)
     with pytest.raises(NotFittedError):
         SequenceForecaster().predict(2)
 
@@ -276,10 +297,12 @@ def test_windows_cover_everything_and_targets_are_what_follows(
     series = [np.arange(25.0)[:, None] ** 2, 1000 + np.arange(31.0)[:, None] ** 2]
     features = [value + 1e4 for value in series]
 
-    training, held = cut(
-        plan, series, features, [Scaling.none(1)] * 2, np.dtype("float64"), window=window,
-        stride=stride, held_out=held_out,
-    )  # fmt: skip
+    panel = Panel(series, features, Form(many=True, flat=False))
+    none = Scaling.none(1)
+    prepared = Preparation(plan, none, none).prepared(
+        panel, [none, none], np.dtype("float64"), features
+    )
+    training, held = cut(plan, prepared, window=window, stride=stride, held_out=held_out)
 
     changes = [np.diff(value[:, 0], n=difference) for value in series]
     seen = []

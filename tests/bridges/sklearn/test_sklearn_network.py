@@ -8,16 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers_loops import every
-from helpers_nn import central_difference, difference_tolerance, dot_tolerance
+from helpers_nn import central_difference, difference_tolerance
 
 pytest.importorskip("sklearn", reason="needs the [sklearn] extra: scikit-learn")
 
-from simdrnn.sklearn.network import Network, apply_head, make_layers
+from simdrnn.sklearn.network import Network, make_layers
 from simdrnn.sklearn.objectives import cross_entropy, squared_error, squared_error_of_steps
 from simdrnn.sklearn.scaling import Scaling
 from simdrnn.sklearn.sequences import Sequences, as_sequence_list, batches_of
 from simdrnn.sklearn.workers import Workers
-from simdrnn.training.modules import Linear
 
 pytestmark = pytest.mark.peers
 
@@ -65,19 +64,6 @@ def test_gradients_are_those_of_what_is_predicted(pooling, arguments, lengths, r
             part.load_state_dict({name: array}, strict=False)
             bound = difference_tolerance(step, third=500.0, operations=2000, magnitude=3.0)
             np.testing.assert_allclose(own.params[name], found, rtol=0, atol=bound)
-
-
-@every("outputs", [1, 64, 65, 200])
-@every("dtype")
-def test_many_outputs_are_those_of_the_head(outputs, dtype, rng):
-    head = Linear(5, outputs, dtype=dtype, seed=0)
-    rows = rng.normal(size=(7, 5)).astype(dtype)
-
-    found = apply_head(head, rows, None)
-
-    # Two sums of 6 products, each factor below 4 and 1.
-    np.testing.assert_allclose(found, head(rows), rtol=0, atol=dot_tolerance(dtype, 6, 2.0))
-    assert np.array_equal(apply_head(head, rows[3:4], None), found[3:4])
 
 
 @every("weights", [None, [1.0, 0.0, 2.5], [0.0, 0.0, 0.0]], ids=str)
