@@ -21,18 +21,21 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 # Facts about the packages that decide what comes back exactly, said here once more.
 TWO_BIASES = {
-    ("lstm", None): {"simdrnn", "torch", "onnx"},
-    ("rnn", None): {"simdrnn", "torch", "onnx", "haiku"},
-    ("gru", True): {"simdrnn", "torch", "onnx", "keras", "haste", "rtneural"},
+    ("lstm", None): {"simdrnn", "torch", "onnx", "keras_cudnn", "guitarml"},
+    ("rnn", None): {"simdrnn", "torch", "onnx", "haiku", "guitarml"},
+    ("gru", True): {"simdrnn", "torch", "onnx", "keras", "haste", "rtneural", "keras_cudnn"}
+    | {"guitarml"},
     ("gru", False): {"simdrnn", "onnx"},
 }
 HAVING = {
     ("lstm", None): {*DIALECTS},
-    ("rnn", None): {*DIALECTS} - {"haste", "rtneural"},
-    ("gru", True): {*DIALECTS} - {"haiku", "tf1"},
-    ("gru", False): {"simdrnn", "onnx", "keras", "openvino", "haiku", "tf1"},
+    ("rnn", None): {*DIALECTS} - {"haste", "rtneural", "keras_cudnn", "dynet"},
+    ("gru", True): {*DIALECTS} - {"haiku", "tf1", "dynet", "coreml"},
+    ("gru", False): {"simdrnn", "onnx", "keras", "openvino", "haiku", "tf1", "coreml"},
 }
-ADDS_ONE = {"haiku", "tf1"}
+ADDS_ONE = {"haiku", "tf1", "dynet"}
+# Packages whose GRU resets after the product, and has no recurrent bias of n.
+NO_BIAS_OF_N = {"flax_nnx", "madmom"}
 
 PAIRS = [
     (*cell, source, target)
@@ -45,6 +48,8 @@ def leaves(weights):
     """Yield every array of a container; of a JSON file's, the lists of numbers as arrays."""
     if isinstance(weights, dict) and "type" in weights:
         yield from map(np.asarray, weights["weights"])
+    elif isinstance(weights, dict) and "state_dict" in weights:
+        yield from map(np.asarray, weights["state_dict"].values())
     elif isinstance(weights, (dict, list)):
         for part in weights.values() if isinstance(weights, dict) else weights:
             yield from leaves(part)
@@ -54,8 +59,11 @@ def leaves(weights):
 
 def names(weights):
     """Return the container with nothing in the place of arrays."""
+    if isinstance(weights, dict) and "state_dict" in weights:
+        return list(weights["state_dict"])
     if isinstance(weights, dict):
-        return {key: names(one) for key, one in weights.items() if key != "weights"}
+        json = "type" in weights
+        return {k: names(one) for k, one in weights.items() if not (json and k == "weights")}
     return [names(one) for one in weights] if isinstance(weights, list) else None
 
 
@@ -97,7 +105,7 @@ def test_the_table_has_the_cells_that_packages_have(cell):
 )
 def test_there_and_back(cell, form, source, target, I, H, layers, both, seed):  # noqa: E741
     start = random_weights(source, cell, form, I=I, H=H, layers=layers, both=both, seed=seed)
-    if target == "flax_nnx" and source in TWO_BIASES["gru", True] | {"openvino", "flax"} and form:
+    if target in NO_BIAS_OF_N and source not in NO_BIAS_OF_N and form:
         with pytest.raises(ValueError, match="recurrent bias of n, which is not zero"):
             convert(start, source, target, cell=cell, bidirectional=both)
         return
@@ -169,6 +177,18 @@ def test_a_package_computes_what_our_layer_does(dialect, cell, form, rng):
     assert_close(output, want, bound)
     final = final if isinstance(final, tuple) else (final,)
     assert_close(tuple(one[0] for one in final), want_final, bound)
+
+
+@every("dialect", ["coreml", "madmom"])
+def test_peepholes_look_at_the_states_that_ours_do(dialect, rng):
+    layer = reference.LSTM(3, 4, dtype="float64", peephole=True, seed=0)
+    weights = convert(layer.state_dict(), "simdrnn", dialect, cell="lstm")
+    x, h, c = rng.standard_normal((5, 2, 3)), rng.random((2, 4)), rng.random((2, 4))
+
+    output, _ = layer(x, (h[None], c[None]))
+
+    want, _ = FORMULAS[dialect, "lstm"](weights, x, h, c)
+    assert_close(output, want, 2 * tolerance("float64", 5, 7))
 
 
 @pytest.mark.parametrize("forget_bias", [0.0, 1.0, 2.5])
@@ -286,6 +306,72 @@ def test_a_json_file_is_read_whole_and_keeps_its_numbers():
     assert second["kernel"].dtype == np.float32
 
 
+def model_of(**modules):
+    """Return the weights of a whole model: those of modules, and of layers beside them."""
+    made = {"embedding.weight": np.ones((9, 3), "float32"), "out.bias": np.ones(2, "float32")}
+    for name, layer in modules.items():
+        start = name.replace("_", ".") + "."
+        made |= {start + key: value for key, value in layer.state_dict().items()}
+    return made
+
+
+def test_one_layer_is_chosen_out_of_a_whole_models_weights():
+    lstm, other = sr.LSTM(3, 4, 2, seed=0), sr.LSTM(3, 4, seed=1)
+    want = convert(lstm.state_dict(), "torch", "onnx", cell="lstm")
+    whole = model_of(encoder_rnn=lstm, encoder_rnn2=other)
+
+    found = [
+        convert(model_of(encoder_rnn=lstm), "torch", "onnx", cell="lstm"),
+        *(
+            convert(whole, "torch", "onnx", cell="lstm", prefix=prefix)
+            for prefix in ("encoder.rnn", "encoder.rnn.")
+        ),
+    ]
+
+    for got in found:
+        for one, layer in zip(got, want, strict=True):
+            assert all(np.array_equal(one[name], value) for name, value in layer.items())
+    with pytest.raises(
+        ValueError, match=r"which are 'encoder\.rnn\.', 'encoder\.rnn2\.', got None"
+    ):
+        convert(whole, "torch", "onnx", cell="lstm")
+    with pytest.raises(ValueError, match=r"which are .*, got 'encoder'"):
+        convert(whole, "torch", "onnx", cell="lstm", prefix="encoder")
+    with pytest.raises(ValueError, match=r"prefix: expected the start of names .*'decoder'"):
+        convert(whole, "torch", "onnx", cell="lstm", prefix="decoder")
+    with pytest.raises(TypeError, match="prefix: expected a string, got 3"):
+        convert(whole, "torch", "onnx", cell="lstm", prefix=3)
+    with pytest.raises(ValueError, match=r"prefix: expected None for Keras, .* got 'a'"):
+        convert([], "keras", "onnx", cell="lstm", prefix="a")
+    with pytest.raises(TypeError, match=r"got LSTM: pass its state_dict\(\)"):
+        convert(lstm, "torch", "onnx", cell="lstm")
+    layer = type("LSTM", (), {"get_weights": lambda self: []})()
+    with pytest.raises(TypeError, match=r"got LSTM: pass its get_weights\(\)"):
+        convert(layer, "keras", "onnx", cell="lstm")
+
+
+def test_one_cell_is_chosen_out_of_a_models_nested_weights():
+    haiku = convert(sr.LSTM(3, 4, seed=0).state_dict(), "torch", "haiku", cell="lstm")
+    tf1 = convert(sr.RNN(3, 4, seed=0).state_dict(), "torch", "tf1", cell="rnn")
+    dense = {"kernel": np.ones((4, 2), "float32"), "bias": np.ones(2, "float32")}
+
+    got = convert({"net": haiku, "net/dense": {"w": np.ones((4, 2), "float32")}}, "haiku", "torch",
+                  cell="lstm")  # fmt: skip
+    assert len(got) == 4
+    got = convert({"rnn": {"cell": tf1}, "dense": dense}, "tf1", "torch", cell="rnn", prefix="rnn")
+    assert len(got) == 4
+    with pytest.raises(ValueError, match="which are 'rnn/cell/', 'dense/', got None"):
+        convert({"rnn": {"cell": tf1}, "dense": dense}, "tf1", "torch", cell="rnn")
+
+
+def test_peepholes_of_other_packages():
+    layer = sr.LSTM(3, 4, peephole=True, seed=0)
+    for name in ("coreml", "madmom", "onnx"):
+        there = convert(layer.state_dict(), "simdrnn", name, cell="lstm")
+        back = convert(there, name, "simdrnn", cell="lstm")
+        assert np.array_equal(back["weight_cf_l0"], layer.weight_cf_l0)
+
+
 @every("order", ["iofg", "figo", "ogfi"])
 @every("axis", [0, 1, -1])
 def test_gates_of_one_matrix_change_places(order, axis, rng):
@@ -304,7 +390,8 @@ def test_orders_of_gates():
     assert orders == {
         "simdrnn": "ifgo", "torch": "ifgo", "keras": "ifgo", "onnx": "iofg", "openvino": "figo",
         "flax": "ifgo", "flax_nnx": "ifgo", "haiku": "igfo", "tf1": "igfo", "haste": "igfo",
-        "rtneural": "ifgo",
+        "rtneural": "ifgo", "keras_cudnn": "ifgo", "dynet": "ifog", "coreml": "ifgo",
+        "guitarml": "ifgo", "madmom": "ifgo",
     }  # fmt: skip
     assert {name: gate_order(name, "gru") for name in ("torch", "keras", "tf1", "haiku")} == {
         "torch": "rzn", "keras": "zrn", "tf1": "rzn", "haiku": "zrn",

@@ -78,8 +78,10 @@ def test_what_is_not_finite_has_to_be_the_same(one, other):
     assert (apart.ok, apart.where) == (False, (1,))
 
 
-def test_nothing_and_zeros_agree():
-    assert compare("y", np.zeros((0, 3)), np.zeros((0, 3)), 0.0).ok
+def test_zeros_agree_and_nothing_tells_nothing():
+    nothing = compare("y", np.zeros((0, 3)), np.zeros((0, 3)), 0.0)
+    assert not nothing.ok
+    assert "elements to compare" in str(nothing)
     assert str(compare("y", np.zeros(3), np.zeros(3), 0.0)) == "y: equal"
     assert not compare("y", np.zeros(3), np.zeros(2), 1.0).ok
 
@@ -275,7 +277,7 @@ MISTAKES = [
     ("gru", transposed, "each gate's block of recurrent weights is transposed"),
     ("gru", lambda name, one: flipped_z(name, permute_gates(one, "zrn", "rzn")),
      "taken for gates z, r, n instead of r, z, n, the order of keras, onnx, openvino, haiku, haste,"
-     " rtneural and z weighs"),
+     " rtneural, keras_cudnn, coreml and z weighs"),
     ("lstm", lambda name, one: forgetting(name, permute_gates(one, "igfo", "ifgo")),
      "gates i, g, f, o instead of i, f, g, o, the order of haiku, tf1, haste and 1 is"),
 ]  # fmt: skip
@@ -422,3 +424,60 @@ def test_no_package_is_imported():
     )
 
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# What acts on some inputs only
+
+
+def behind(layer, act):
+    return lambda x: layer(act(x))[0]
+
+
+ACTS = {
+    "clamp": lambda x: np.clip(x, -5, 5),
+    "far clamp": lambda x: np.clip(x, -150, 150),
+    "mask of a number": lambda x: np.where(x == np.float32(-99), 0, x),
+    "mask of an odd number": lambda x: np.where(x == np.float32(-42.25), 0, x),
+    "steps of a number": lambda x: np.where((x == 0.75).all(-1, keepdims=True), 0, x),
+    "empty steps": lambda x: np.where((x == 0).all(-1, keepdims=True), 1, x),
+    "small numbers": lambda x: np.where(abs(x) < 1e-3, 0, x),
+}
+
+
+@every("name", ACTS)
+@every("batch_first", [False, True])
+def test_what_acts_on_some_numbers_is_found(name, batch_first):
+    layer = sr.LSTM(4, 5, batch_first=batch_first, seed=0)
+
+    found = report(layer, behind(layer, ACTS[name]))
+
+    assert not found.ok
+    assert all(one.ok for one in found.differences.values())
+    assert "acts on some inputs only" in found.hints[-1]
+    assert report(layer, behind(layer, lambda x: x)).further
+
+
+@every("steps", [64, 100, 256])
+def test_what_acts_on_many_steps_is_found(steps):
+    layer = sr.GRU(4, 5, seed=0)
+
+    def cut(x):
+        output = layer(x)[0].copy()
+        output[steps:] = 0
+        return output
+
+    assert not report(layer, cut).ok
+
+
+def test_what_cannot_be_run_on_other_sizes_is_noted():
+    layer = sr.GRU(4, 5, seed=0)
+
+    def fixed(x):
+        if x.shape != (12, 3, 4):
+            raise RuntimeError("no such size")
+        return layer(x)[0]
+
+    found = report(layer, fixed)
+
+    assert found.ok
+    assert any("on many steps: not compared" in note for note in found.notes)

@@ -183,7 +183,69 @@ def test_hard_sigmoids_and_directions_are_told(keras):
     ]
 
 
+# What acts on some inputs only
+
+
+def test_clamps_and_masks_of_torch_are_found(torch):
+    layer = sr.LSTM(4, 5, seed=0)
+
+    class Model(torch.nn.Module):
+        def __init__(self, act):
+            super().__init__()
+            self.rnn, self.act = torch_twin(torch, layer), act
+
+        def forward(self, x):
+            return self.rnn(self.act(x))[0]
+
+    acts = [
+        torch.nn.Hardtanh(-7.5, 7.5),
+        lambda x: torch.where(x == -9999, 0, x),
+        lambda x: x[:64],
+        torch.nn.Threshold(-31.25, 0.0),
+    ]
+    for act in acts:
+        assert not report(layer, Model(act)).ok
+    assert report(layer, Model(torch.nn.Identity())).ok
+
+
+@pytest.mark.parametrize("value", [0.0, -99.0, 0.625])
+def test_masks_of_keras_are_found(keras, value):
+    layer = sr.GRU(4, 5, seed=0)
+    inner = keras_twin(keras, layer, "GRU", return_sequences=True)
+    model = keras.Sequential([keras.layers.Masking(value), inner])
+
+    assert report(layer, keras.Sequential([inner]), gradients=False).ok
+    assert not report(layer, model, gradients=False).ok
+
+
 # ONNX
+
+
+def test_clamps_and_masks_of_onnx_are_found():
+    onnx = pytest.importorskip("onnx", reason="needs the [test] extra: onnx")
+    pytest.importorskip("onnxruntime", reason="needs the [test] extra: onnxruntime")
+    layer = sr.GRU(4, 5, seed=0)
+    node = onnx.helper.make_node
+    acts = {
+        "clip": [node("Min", ["X", "high"], ["m"]), node("Max", ["m", "low"], ["b"])],
+        "mask": [node("Equal", ["X", "odd"], ["m"]), node("Where", ["m", "zero", "X"], ["b"])],
+        "cut": [node("Slice", ["X", "from", "to", "from"], ["b"])],
+    }
+    constants = {"high": np.float32(77), "low": np.float32(-77), "odd": np.float32(-42.25),
+                 "zero": np.float32(0), "from": np.array([0]), "to": np.array([200])}  # fmt: skip
+    for name, nodes in acts.items():
+        model = onnx_model(layer, linear_before_reset=1)
+        model.graph.node[0].input[0] = "b"
+        for one in nodes[::-1]:
+            model.graph.node.insert(0, one)
+        used = {key for one in nodes for key in one.input} & constants.keys()
+        model.graph.initializer.extend(
+            onnx.numpy_helper.from_array(constants[key], key) for key in used
+        )
+        if name != "cut":
+            assert not report(layer, model).ok, name
+        else:  # where lengths are given, the model itself refuses to be cut
+            assert any("many steps" in note for note in report(layer, model).notes), name
 
 
 def onnx_model(layer, **attributes):

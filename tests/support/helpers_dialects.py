@@ -206,6 +206,157 @@ def flax_gru(w: Mapping[str, Any], x: Any, h: Any) -> Any:
     return scan(step, x, h)
 
 
+# Keras 2's CuDNN layers: the memory of each gate's part is the row-major matrix that cuDNN takes,
+# W (H, I) and R (H, H); one flat bias has those of W x, then those of R h.
+
+
+def _cudnn(w: Any, gates: int) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    kernel, recurrent, bias = w
+    hidden = recurrent.shape[0]
+    matrices = []
+    for one in (kernel, recurrent):
+        parts = [one[:, k * hidden : (k + 1) * hidden] for k in range(gates)]
+        matrices.append([np.array(part.ravel().tolist()).reshape(hidden, -1) for part in parts])
+    halves = np.split(bias, 2)
+    return (*matrices, np.split(halves[0], gates), np.split(halves[1], gates))
+
+
+def cudnn_lstm(w: Any, x: Any, h: Any, c: Any) -> Any:
+    W, R, b, d = _cudnn(w, 4)
+
+    def step(x_t: Any, h: Any, c: Any) -> Any:
+        i, f, g, o = (x_t @ W[k].T + h @ R[k].T + b[k] + d[k] for k in range(4))
+        return lstm_states(i, f, g, o, c)
+
+    return scan(step, x, h, c)
+
+
+def cudnn_gru(w: Any, x: Any, h: Any) -> Any:
+    W, R, b, d = _cudnn(w, 3)
+
+    def step(x_t: Any, h: Any) -> Any:
+        z, r = (sigmoid(x_t @ W[k].T + b[k] + h @ R[k].T + d[k]) for k in range(2))
+        n = np.tanh(x_t @ W[2].T + b[2] + r * (h @ R[2].T + d[2]))
+        return ((1 - z) * n + z * h,)
+
+    return scan(step, x, h)
+
+
+# DyNet: gates i, f, o, g, and 1 more on the forget gate at run time.
+
+
+def dynet_lstm(w: Any, x: Any, h: Any, c: Any) -> Any:
+    Wx, Wh, b = w
+
+    def step(x_t: Any, h: Any, c: Any) -> Any:
+        i, f, o, g = np.split(x_t @ Wx.T + h @ Wh.T + b, 4, 1)
+        return lstm_states(i, f + 1.0, g, o, c)
+
+    return scan(step, x, h, c)
+
+
+# Core ML: a matrix for each gate, row by row. The values here are far from its clip of 50.
+
+
+def _coreml(w: Mapping[str, Any], gate: str, x: Any, h: Any) -> Any:
+    W, R = w[f"{gate}WeightMatrix"], w[f"{gate}RecursionMatrix"]
+    return x @ W.T + h @ R.T + w[f"{gate}BiasVector"]
+
+
+def coreml_lstm(w: Mapping[str, Any], x: Any, y: Any, c: Any) -> Any:
+    zero = np.zeros(())
+
+    def step(x_t: Any, y: Any, c: Any) -> Any:
+        i = sigmoid(_coreml(w, "inputGate", x_t, y) + w.get("inputGatePeepholeVector", zero) * c)
+        f = sigmoid(_coreml(w, "forgetGate", x_t, y) + w.get("forgetGatePeepholeVector", zero) * c)
+        c = c * f + i * np.tanh(_coreml(w, "blockInput", x_t, y))
+        o = sigmoid(_coreml(w, "outputGate", x_t, y) + w.get("outputGatePeepholeVector", zero) * c)
+        return np.tanh(c) * o, c
+
+    return scan(step, x, y, c)
+
+
+def coreml_gru(w: Mapping[str, Any], x: Any, y: Any) -> Any:
+    def step(x_t: Any, y: Any) -> Any:
+        z, r = (sigmoid(_coreml(w, f"{gate}Gate", x_t, y)) for gate in ("update", "reset"))
+        o = np.tanh(_coreml(w, "outputGate", x_t, y * r))
+        return ((1 - z) * o + z * y,)
+
+    return scan(step, x, y)
+
+
+def coreml_rnn(w: Mapping[str, Any], x: Any, y: Any) -> Any:
+    def step(x_t: Any, y: Any) -> Any:
+        W, R = w["weightMatrix"], w["recursionMatrix"]
+        return (np.tanh(x_t @ W.T + y @ R.T + w["biasVector"]),)
+
+    return scan(step, x, y)
+
+
+# GuitarML: a JSON file with PyTorch's names and numbers.
+
+
+def _guitarml(w: Any) -> Any:
+    values = json.loads(json.dumps(w))["state_dict"]
+    return [
+        np.array(values[f"rec.{kind}_l0"])
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    ]
+
+
+def guitarml_lstm(w: Any, x: Any, h: Any, c: Any) -> Any:
+    W, R, b, d = _guitarml(w)
+
+    def step(x_t: Any, h: Any, c: Any) -> Any:
+        i, f, g, o = np.split(x_t @ W.T + b + h @ R.T + d, 4, 1)
+        return lstm_states(i, f, g, o, c)
+
+    return scan(step, x, h, c)
+
+
+def guitarml_gru(w: Any, x: Any, h: Any) -> Any:
+    W, R, b, d = _guitarml(w)
+
+    def step(x_t: Any, h: Any) -> Any:
+        (rx, zx, nx), (rh, zh, nh) = np.split(x_t @ W.T + b, 3, 1), np.split(h @ R.T + d, 3, 1)
+        z = sigmoid(zx + zh)
+        return ((1 - z) * np.tanh(nx + sigmoid(rx + rh) * nh) + z * h,)
+
+    return scan(step, x, h)
+
+
+# madmom: an object for each gate; one bias; the GRU's update gate is the share of the new.
+
+
+def _madmom(gate: Mapping[str, Any], x: Any, h: Any, c: Any = None) -> Any:
+    total = np.dot(x, gate["weights"]) + gate["bias"] + np.dot(h, gate["recurrent_weights"])
+    return total if "peephole_weights" not in gate else total + c * gate["peephole_weights"]
+
+
+def madmom_lstm(w: Mapping[str, Any], x: Any, h: Any, c: Any) -> Any:
+    def step(x_t: Any, h: Any, c: Any) -> Any:
+        i, f = (sigmoid(_madmom(w[gate], x_t, h, c)) for gate in ("input_gate", "forget_gate"))
+        c = np.tanh(_madmom(w["cell"], x_t, h)) * i + c * f
+        return np.tanh(c) * sigmoid(_madmom(w["output_gate"], x_t, h, c)), c
+
+    return scan(step, x, h, c)
+
+
+def madmom_gru(w: Mapping[str, Any], x: Any, h: Any) -> Any:
+    def step(x_t: Any, h: Any) -> Any:
+        r, u = (sigmoid(_madmom(w[gate], x_t, h)) for gate in ("reset_gate", "update_gate"))
+        cell = w["cell"]
+        new = np.dot(x_t, cell["weights"]) + cell["bias"]
+        new = np.tanh(new + r * np.dot(h, cell["recurrent_weights"]))
+        return (u * new + (1 - u) * h,)
+
+    return scan(step, x, h)
+
+
+def madmom_rnn(w: Mapping[str, Any], x: Any, h: Any) -> Any:
+    return scan(lambda x_t, h: (np.tanh(_madmom(w, x_t, h)),), x, h)
+
+
 FORMULAS: dict[tuple[str, str], Callable[..., Any]] = {
     ("openvino", "lstm"): openvino_lstm,
     ("openvino", "gru"): openvino_gru,
@@ -221,4 +372,15 @@ FORMULAS: dict[tuple[str, str], Callable[..., Any]] = {
     ("haiku", "gru"): haiku_gru,
     ("flax", "lstm"): flax_lstm,
     ("flax", "gru"): flax_gru,
+    ("keras_cudnn", "lstm"): cudnn_lstm,
+    ("keras_cudnn", "gru"): cudnn_gru,
+    ("dynet", "lstm"): dynet_lstm,
+    ("coreml", "lstm"): coreml_lstm,
+    ("coreml", "gru"): coreml_gru,
+    ("coreml", "rnn"): coreml_rnn,
+    ("guitarml", "lstm"): guitarml_lstm,
+    ("guitarml", "gru"): guitarml_gru,
+    ("madmom", "lstm"): madmom_lstm,
+    ("madmom", "gru"): madmom_gru,
+    ("madmom", "rnn"): madmom_rnn,
 }

@@ -61,7 +61,27 @@ def _rows(slot: Slot, named: Named) -> Array:
     axes = 1 if slot.is_bias or slot.pieces[0][0] == "peephole" else 2
     if array.ndim != axes + slot.stacked:
         raise ValueError(f"{label}: expected {axes + slot.stacked} axes, got shape {array.shape}")
+    if slot.folded:
+        return unfolded(array, slot.gates)
     return array.T if slot.transposed else array
+
+
+def unfolded(columns: Array, gates: int) -> Array:
+    """Return the rows (G*H, N) that the memory of each gate's columns, of (N, G*H), holds.
+
+    What does not part into so many gates is left to whoever checks shapes.
+    """
+    if columns.shape[1] % gates:
+        return columns.T
+    blocks = np.split(columns, gates, 1)
+    return np.concatenate([block.reshape(block.shape[::-1]) for block in blocks])
+
+
+def _fold(columns: Array, rows: Array, gates: int) -> None:
+    """Do the opposite."""
+    blocks = zip(np.split(columns, gates, 1), np.split(rows, gates), strict=True)
+    for block, own in blocks:
+        block[...] = own.reshape(block.shape)
 
 
 def _hidden_size(slot: Slot, named: Named) -> int:
@@ -277,6 +297,9 @@ def write_direction(
             continue
         array = found[slot.name] = allocate(slot.name, _shape(slot, direction))
         rows = array.T if slot.transposed else array.reshape(-1) if slot.stacked else array
+        rows = np.empty(rows.shape, rows.dtype) if slot.folded else rows
         for block, piece in zip(np.split(rows, len(pieces)), pieces, strict=True):
             _put(block, direction, layout, piece)
+        if slot.folded:
+            _fold(array, rows, slot.gates)
     return found

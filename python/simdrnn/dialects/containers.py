@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from simdrnn.dialects.arrays import as_weights, from_numbers
 from simdrnn.dialects.blocks import Direction, Named, read_direction
+from simdrnn.dialects.choosing import chosen
 from simdrnn.dialects.slots import Container, Layout
+from simdrnn.validate import Array
 
 __all__ = ["read_stack"]
 
@@ -50,15 +52,20 @@ class _Names:
         self.where = where
         self.first: tuple[str, str] | None = None
 
-    def find(self, key: str, text: str) -> str:
-        """Return the slot's name that `text`, `key` without what is no name, ends in."""
+    def split(self, text: str) -> tuple[str, str] | None:
+        """Part a name into its start and a slot's name; None where it does not end in one."""
         for name in self.known:
             if text == name or text.endswith(("/" + name, "." + name)):
-                break
-        else:
+                return text.removesuffix(name), name
+        return None
+
+    def find(self, key: str, text: str) -> str:
+        """Return the slot's name that `text`, `key` without what is no name, ends in."""
+        parts = self.split(text)
+        if parts is None:
             names = ", ".join(self.names)
             raise ValueError(f"weights{self.where}: expected names among {names}, got {key!r}")
-        start = text.removesuffix(name)
+        start, name = parts
         if self.first is None:
             self.first = start, key
         elif self.first[0] != start:
@@ -72,7 +79,9 @@ class _Names:
 def _flatten(value: object, where: str = "") -> dict[str, Any]:
     """Join the names of nested dicts with "/"."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"weights{where}: expected a dict, got {type(value).__name__}")
+        found = type(value).__name__
+        found += ": pass its state_dict()" if hasattr(value, "state_dict") else ""
+        raise TypeError(f"weights{where}: expected a dict, got {found}")
     flat: dict[str, Any] = {}
     for key, member in value.items():
         if not isinstance(key, str):
@@ -84,28 +93,46 @@ def _flatten(value: object, where: str = "") -> dict[str, Any]:
     return flat
 
 
-def _named(value: object, layout: Layout, where: str) -> Arrays:
+def _required(layout: Layout) -> set[str]:
+    """Return the names of the slots that no layer does without."""
+    return {slot.name for slot in layout.slots if not (slot.is_bias or slot.optional)}
+
+
+def _named(value: object, layout: Layout, where: str, prefix: str | None) -> Arrays:
     """Return the arrays of a dict, which may be nested, by name of the slot."""
     names, arrays = _Names(layout, where), {}
-    for key, member in _flatten(value, where).items():
+
+    def split(key: str) -> tuple[str, str] | None:
         # TensorFlow 1 adds to its variables' names the number of an operation's output.
+        return names.split(key.removesuffix(":0"))
+
+    flat = chosen(_flatten(value, where), split, _required(layout), prefix, where)
+    for key, member in flat.items():
         name, label = names.find(key, key.removesuffix(":0")), f"weights{where}[{key!r}]"
         arrays[name] = Named(label, as_weights(label, member))
     return arrays
 
 
-def _suffixed(weights: object, layout: Layout) -> Stack:
+def _suffixed(
+    weights: object, layout: Layout, prefix: str | None, read: Callable[[str, object], Array]
+) -> Stack:
     """Read names that end in the layer's number and the direction."""
     names = _Names(layout)
-    groups: dict[tuple[int, bool], Arrays] = {}
-    for key, value in _flatten(weights).items():
+
+    def parts(key: str) -> tuple[str, str | None, str | None]:
         match = _END.fullmatch(key)
-        text, number, reverse = match.groups() if match else (key, None, None)
+        return match.groups() if match else (key, None, None)  # type: ignore[return-value]
+
+    flat = _flatten(weights)
+    flat = chosen(flat, lambda key: names.split(parts(key)[0]), _required(layout), prefix, "")
+    groups: dict[tuple[int, bool], Arrays] = {}
+    for key, value in flat.items():
+        text, number, reverse = parts(key)
         name = names.find(key, text)
         arrays = groups.setdefault((int(number or 0), reverse is not None), {})
         if name in arrays:
             raise ValueError(f"weights: expected one of {arrays[name].label!r} and {key!r}")
-        arrays[name] = Named(key, as_weights(key, value))
+        arrays[name] = Named(key, read(key, value))
     layers = 1 + max((layer for layer, _ in groups), default=0)
     directions = (False, True)[: 1 + any(reverse for _, reverse in groups)]
     if layers > _MOST_LAYERS:
@@ -126,7 +153,9 @@ def _suffixed(weights: object, layout: Layout) -> Stack:
 def _listed(weights: object, expected: str) -> Sequence[Any]:
     """Return a list that is not empty."""
     if not isinstance(weights, (list, tuple)):
-        raise TypeError(f"weights: expected {expected}, got {type(weights).__name__}")
+        found = type(weights).__name__
+        found += ": pass its get_weights()" if hasattr(weights, "get_weights") else ""
+        raise TypeError(f"weights: expected {expected}, got {found}")
     if not weights:
         raise ValueError(f"weights: expected {expected}, got an empty one")
     return weights
@@ -134,7 +163,9 @@ def _listed(weights: object, expected: str) -> Sequence[Any]:
 
 def _sequence(weights: object, layout: Layout) -> list[Direction]:
     """Read a list of the arrays of all directions; with biases if they can be such."""
-    values = _listed(weights, "a list of arrays")
+    values: list[Any] = []
+    for value in _listed(weights, "a list of arrays"):  # or of lists, one for each layer
+        values += value if isinstance(value, (list, tuple)) else [value]
     arrays = [as_weights(f"weights[{k}]", value) for k, value in enumerate(values)]
     names = [slot.name for slot in layout.slots]
     without = [name for name in names if name not in layout.biases]
@@ -172,7 +203,7 @@ def _stacked_directions(weights: object, layout: Layout) -> Stack:
     """Read dicts, one for each layer, of arrays whose first axis is for the directions."""
     stack: Stack = []
     for where, unit in _units(weights):
-        arrays = _named(unit, layout, where)
+        arrays = _named(unit, layout, where, None)
         counts: dict[int, str] = {}
         for label, array in arrays.values():
             if array.ndim == 0 or array.shape[0] not in (1, 2):
@@ -254,7 +285,12 @@ def _pair(directions: list[Direction], bidirectional: bool | None) -> Stack:
 
 
 def read_stack(
-    weights: object, container: Container, layout: Layout, kind: str, bidirectional: bool | None
+    weights: object,
+    container: Container,
+    layout: Layout,
+    kind: str,
+    bidirectional: bool | None,
+    prefix: str | None = None,
 ) -> Stack:
     """Read all layers and directions.
 
@@ -264,6 +300,7 @@ def read_stack(
     container, layout : of the dialect.
     kind : name of the cell.
     bidirectional : whether directions in a list are paired; None finds out.
+    prefix : what the names of the module begin with, in the weights of a whole model.
 
     Returns
     -------
@@ -275,7 +312,9 @@ def read_stack(
         If the container or what it holds is not the dialect's.
     """
     if container is Container.SUFFIXED:
-        stack = _suffixed(weights, layout)
+        stack = _suffixed(weights, layout, prefix, as_weights)
+    elif container is Container.MODEL:
+        stack = _suffixed(weights, layout, prefix, from_numbers)
     elif container is Container.DIRECTIONS:
         stack = _stacked_directions(weights, layout)
     elif container is Container.SEQUENCE:
@@ -284,7 +323,9 @@ def read_stack(
         stack = _pair(_numbers(weights, layout, kind), bidirectional)
     else:
         units = _units(weights)
-        directions = [_read(_named(unit, layout, where), layout, where) for where, unit in units]
+        directions = [
+            _read(_named(unit, layout, where, prefix), layout, where) for where, unit in units
+        ]
         stack = _pair(directions, bidirectional)
     if bidirectional is not None and any(len(row) != 1 + bidirectional for row in stack):
         raise ValueError(

@@ -15,6 +15,9 @@ from simdrnn.validate import as_bool, as_finite_number, check_choice
 
 __all__ = ["convert", "gate_order"]
 
+# What holds the weights of whole models, too.
+_WITH_NAMES = {Container.SUFFIXED, Container.NESTED, Container.FLAT, Container.MODEL}
+
 
 def _forms(dialect: str, cell: str, argument: str) -> Forms:
     """Return the layouts of a cell by form of its reset gate."""
@@ -62,14 +65,16 @@ def gate_order(dialect: str, cell: str, reset_after: bool | None = None) -> str:
 
 def _read(
     weights: object, source: str, cell: str, forms: list[tuple[bool | None, Layout]],
-    bidirectional: bool | None,
+    bidirectional: bool | None, prefix: str | None,
 ) -> tuple[bool | None, Stack]:  # fmt: skip
     """Read weights in the first of these forms that they can have."""
-    failed = None
+    failed, dialect = None, DIALECTS[source]
+    if dialect.unpacked is not None:
+        weights = dialect.unpacked(weights)
     for form, layout in forms:
         try:
-            container = DIALECTS[source].container
-            return form, read_stack(weights, container, layout, cell, bidirectional)
+            container = dialect.container
+            return form, read_stack(weights, container, layout, cell, bidirectional, prefix)
         except ValueError as error:
             failed = failed or error
     raise failed or ValueError(f"source: expected a form of the {cell}")
@@ -85,9 +90,22 @@ def _check_form(dialect: str, forms: Forms, reset_after: bool | None, argument: 
         )
 
 
-def _adjusted(layout: Layout, dialect: str, forget_bias: float) -> Layout:
+def _check_prefix(prefix: object, source: str) -> None:
+    """Raise where a prefix is none, or weights have no names that could begin with it."""
+    if prefix is None:
+        return
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix: expected a string, got {prefix!r}")
+    if DIALECTS[source].container not in _WITH_NAMES:
+        title = DIALECTS[source].title
+        raise ValueError(
+            f"prefix: expected None for {title}, whose layers are alone, got {prefix!r}"
+        )
+
+
+def _adjusted(layout: Layout, dialect: str, forget_bias: float | None) -> Layout:
     """Put in what the user's cells add to the forget gate, where a package lets users choose."""
-    if DIALECTS[dialect].forget_bias_chosen and layout.forget_bias:
+    if forget_bias is not None and DIALECTS[dialect].forget_bias_chosen and "f" in layout.order:
         return layout._replace(forget_bias=forget_bias)
     return layout
 
@@ -124,15 +142,16 @@ def convert(
     cell: str,
     reset_after: bool | None = None,
     bidirectional: bool | None = None,
-    forget_bias: float = 1.0,
+    forget_bias: float | None = None,
+    prefix: str | None = None,
 ) -> Any:
     """Return the weights of a package's recurrent layers as another package has them.
 
     Numbers are copied, so bit for bit the same, with two exceptions, each rounded once: where two
     biases become one, their sum; where the forget gate's bias moves between the weights and the
-    cell that adds it when it runs (TensorFlow 1, Haiku), bias plus or minus that number. A GRU
-    whose z has the other meaning gets negated weights of z, which is exact. Where one bias becomes
-    two, the recurrent one is zero, or what the cell added.
+    cell that adds it when it runs (TensorFlow 1, DyNet, Haiku), bias plus or minus that number. A
+    GRU whose z has the other meaning gets negated weights of z, which is exact. Where one bias
+    becomes two, the recurrent one is zero, or what the cell added.
 
     Parameters
     ----------
@@ -148,7 +167,10 @@ def convert(
         neither tells (ONNX to Keras: it is the node's ``linear_before_reset``).
     bidirectional : whether lists hold both directions of each layer; None finds out from the
         numbers of inputs, which may not tell.
-    forget_bias : TensorFlow 1's argument of that name.
+    forget_bias : what cells of TensorFlow 1, DyNet and Core ML add to the forget gate when they
+        run, by their argument of that name; None is their default: 1, 1 and 0.
+    prefix : what the names of the layer's weights begin with, where `weights` are those of a whole
+        model: ``"encoder.rnn"``. It can be left out where the model has one such layer.
 
     Returns
     -------
@@ -173,12 +195,20 @@ def convert(
     >>> back = convert([kernel, recurrent_kernel, bias], "keras", "torch", cell="gru")
     >>> all(np.array_equal(back[name], value) for name, value in layer.state_dict().items())
     True
+
+    The weights of one layer out of a whole model's:
+
+    >>> model = {f"encoder.rnn.{name}": value for name, value in layer.state_dict().items()}
+    >>> model |= {f"decoder.rnn.{name}": value for name, value in layer.state_dict().items()}
+    >>> len(convert(model, "torch", "keras", cell="gru", prefix="decoder.rnn"))
+    3
     """
     check_choice("cell", cell, CELLS)
     sources, targets = _forms(source, cell, "source"), _forms(target, cell, "target")
     if bidirectional is not None:
         bidirectional = as_bool("bidirectional", bidirectional)
-    bias = as_finite_number("forget_bias", forget_bias)
+    bias = None if forget_bias is None else as_finite_number("forget_bias", forget_bias)
+    _check_prefix(prefix, source)
     if reset_after is not None:
         if cell != "gru":
             raise ValueError(f"reset_after: expected None for cell={cell!r}, got {reset_after!r}")
@@ -188,6 +218,6 @@ def convert(
     # What both dialects have comes first: it is the form of weights that do not show theirs.
     order = sorted(sources, key=lambda form: form not in targets)
     forms = [(form, _adjusted(sources[form], source, bias)) for form in order]
-    form, stack = _read(weights, source, cell, forms, bidirectional)
+    form, stack = _read(weights, source, cell, forms, bidirectional, prefix)
     _check_form(target, targets, form, "target")
     return _write(stack, target, cell, _adjusted(targets[form], target, bias))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from simdrnn.dialects.slots import Container, Layout, Slot, bias, kernel
@@ -10,7 +10,10 @@ from simdrnn.dialects.slots import Container, Layout, Slot, bias, kernel
 __all__ = [
     "Dialect",
     "Forms",
+    "apple",
     "dense",
+    "folded",
+    "gate",
     "inputs",
     "joint",
     "kernels",
@@ -37,6 +40,7 @@ class Dialect(NamedTuple):
     needs_bias : whether the package has no layers without biases; zeros are written then.
     modules : by cell, the module's name that stands before nested names.
     forget_bias_chosen : whether users choose what the cell adds to the forget gate.
+    unpacked : makes the container of an object of the package, where that is not one itself.
     source : where the facts come from.
     """
 
@@ -48,6 +52,7 @@ class Dialect(NamedTuple):
     needs_bias: bool = False
     modules: Mapping[str, str] = {}
     forget_bias_chosen: bool = False
+    unpacked: Callable[[object], object] | None = None
     source: str = ""
 
 
@@ -98,6 +103,39 @@ def onnx_inputs(gates: str, *more: Slot) -> Layout:
 def joint(name: str, gates: str, weight: str = "kernel", one: str = "bias") -> tuple[Slot, ...]:
     """Return one matrix for x and h, and one bias."""
     return kernel(f"{name}{weight}", "fused", gates), bias(f"{name}{one}", gates)
+
+
+def folded(gates: str) -> Layout:
+    """Return kernels as Keras's CuDNN layers have them, and both biases in one array."""
+    return Layout(
+        (
+            kernel("kernel", "input", gates)._replace(folded=True),
+            kernel("recurrent_kernel", "recurrent", gates)._replace(folded=True),
+            Slot("bias", (("input_bias", gates), ("recurrent_bias", gates))),
+        )
+    )
+
+
+def apple(names: Mapping[str, str], *more: Slot) -> Layout:
+    """Return CoreML's weights: two matrices and a bias for each gate, by its name there."""
+    return Layout(
+        (
+            *(Slot(f"{name}WeightMatrix", (("input", g),)) for g, name in names.items()),
+            *(Slot(f"{name}RecursionMatrix", (("recurrent", g),)) for g, name in names.items()),
+            *(bias(f"{name}BiasVector", g) for g, name in names.items()),
+            *more,
+        )
+    )
+
+
+def gate(name: str, letter: str, *more: Slot) -> tuple[Slot, ...]:
+    """Return one of madmom's gates: transposed weights, a bias and perhaps peepholes."""
+    return (
+        kernel(f"{name}/weights", "input", letter),
+        bias(f"{name}/bias", letter),
+        kernel(f"{name}/recurrent_weights", "recurrent", letter),
+        *more,
+    )
 
 
 def dense(name: str, part: str, gates: str, kept: str | None = None) -> tuple[Slot, ...]:

@@ -36,12 +36,15 @@ class RowArrays:
         return view
 
 
-def _nested(arrays: Arrays, module: str) -> dict[str, dict[str, Array]]:
+def _nested(arrays: Arrays, module: str) -> dict[str, Any]:
     """Part each path into the name of an inner dict and the name in it."""
-    nested: dict[str, dict[str, Array]] = {}
+    nested: dict[str, Any] = {}
     for path, array in arrays.items():
         outer, _, name = "/".join(filter(None, (module, path))).rpartition("/")
-        nested.setdefault(outer, {})[name] = array
+        if outer:
+            nested.setdefault(outer, {})[name] = array
+        else:
+            nested[name] = array
     return nested
 
 
@@ -68,13 +71,16 @@ def pack(
     module : what stands before the names of nested dicts.
     hidden_size : H.
     """
-    if container is Container.SUFFIXED:
-        return {
+    if container in (Container.SUFFIXED, Container.MODEL):
+        named = {
             f"{name}_l{layer}{'_reverse' * direction}": array
             for layer, row in enumerate(stack)
             for direction, arrays in enumerate(row)
             for name, array in arrays.items()
         }
+        if container is Container.SUFFIXED:
+            return named
+        return {"state_dict": {f"{module}.{n}": array.tolist() for n, array in named.items()}}
     if container is Container.SEQUENCE:
         return [array for row in stack for arrays in row for array in arrays.values()]
     if container is Container.DIRECTIONS:

@@ -30,6 +30,7 @@ class Container(Enum):
     NESTED = "dict of dicts for each direction"
     FLAT = "dict for each direction"
     JSON = "dict as in a JSON file, with nested lists of numbers, for each direction"
+    MODEL = "dict as in a JSON file: under 'state_dict' nested lists of numbers, by name"
 
 
 class Slot(NamedTuple):
@@ -40,6 +41,8 @@ class Slot(NamedTuple):
     name : of the array; path of names where dicts are nested.
     pieces : what its rows are, from first to last.
     transposed : whether gates are along its columns instead.
+    folded : of transposed ones, whether the memory of each gate's columns is that of its rows: what
+        cuDNN is handed flat, with the shape of a kernel.
     stacked : whether each piece is a row of its own, on a first axis.
     optional : whether layers may do without it, apart from biases.
     """
@@ -49,6 +52,7 @@ class Slot(NamedTuple):
     transposed: bool = False
     stacked: bool = False
     optional: bool = False
+    folded: bool = False
 
     @property
     def gates(self) -> int:

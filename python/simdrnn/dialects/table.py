@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from simdrnn.dialects.entries import (
     Dialect,
+    apple,
     dense,
+    folded,
+    gate,
     inputs,
     joint,
     kernels,
@@ -18,6 +21,7 @@ from simdrnn.dialects.entries import (
     peepholes,
     two_biases,
 )
+from simdrnn.dialects.objects import of_coreml, of_guitarml, of_madmom
 from simdrnn.dialects.slots import Container, Layout, Slot, bias, kernel
 
 __all__ = ["CELLS", "DIALECTS"]
@@ -32,6 +36,57 @@ _KERAS_GRU = kernels(
 )
 _ONNX_GRU = onnx_inputs("zrn")
 _OPENVINO_GRU = Slot("B", (("bias", "zr"), ("input_bias", "n"), ("recurrent_bias", "n")))
+
+_COREML_LSTM = apple(
+    {"i": "inputGate", "f": "forgetGate", "g": "blockInput", "o": "outputGate"},
+    *(
+        optional(Slot(f"{name}GatePeepholeVector", (("peephole", name[0]),)))
+        for name in ("input", "forget", "output")
+    ),
+)
+_COREML_RNN = Layout(
+    (
+        Slot("weightMatrix", (("input", "h"),)),
+        Slot("recursionMatrix", (("recurrent", "h"),)),
+        bias("biasVector", "h"),
+    )
+)
+
+
+def _with_peepholes(name: str, letter: str) -> tuple[Slot, ...]:
+    """Return one of madmom's gates that may see the cell's state."""
+    peephole = Slot(f"{name}/peephole_weights", (("peephole", letter),))
+    return gate(name, letter, optional(peephole))
+
+
+_MADMOM_LSTM = Layout(
+    (
+        *_with_peepholes("input_gate", "i"),
+        *_with_peepholes("forget_gate", "f"),
+        *gate("cell", "g"),
+        *_with_peepholes("output_gate", "o"),
+    )
+)
+_MADMOM_GRU = Layout(
+    (*gate("reset_gate", "r"), *gate("update_gate", "z"), *gate("cell", "n")),
+    z_flipped=True,
+    apart="n",
+)
+_MADMOM_RNN = Layout(
+    (
+        kernel("weights", "input", "h"),
+        bias("bias", "h"),
+        kernel("recurrent_weights", "recurrent", "h"),
+    )
+)
+_DYNET_LSTM = Layout(
+    (
+        Slot("Wx", (("input", "ifog"),)),
+        Slot("Wh", (("recurrent", "ifog"),)),
+        bias("b", "ifog"),
+    ),
+    forget_bias=1.0,
+)
 
 DIALECTS: dict[str, Dialect] = {
     "simdrnn": Dialect(
@@ -250,5 +305,68 @@ DIALECTS: dict[str, Dialect] = {
         source="RTNeural at 1315002, python/model_utils.py, which writes what Keras's "
         "`get_weights()` returns, and at 0154d25 RTNeural/model_loader.h, which reads it; "
         "compared with Keras's formulas",
+    ),
+    "keras_cudnn": Dialect(
+        "Keras's CuDNN layers",
+        Container.SEQUENCE,
+        {"lstm": {None: folded("ifgo")}, "gru": {True: folded("zrn")}},
+        {"lstm": "CuDNNLSTM", "gru": "CuDNNGRU"},
+        symbols={"g": "c", "n": "h"},
+        needs_bias=True,
+        source="Keras 2.2, keras/layers/cudnn_recurrent.py and `_convert_rnn_weights` of "
+        "keras/engine/saving.py; compared with cuDNN's formulas and with what tf-keras 2.15 "
+        "turns such weights into",
+    ),
+    "dynet": Dialect(
+        "DyNet",
+        Container.SEQUENCE,
+        {"lstm": {None: _DYNET_LSTM}},
+        {"lstm": "VanillaLSTMBuilder, CompactVanillaLSTMBuilder"},
+        needs_bias=True,
+        forget_bias_chosen=True,
+        source="DyNet at 038faaf, dynet/nodes-lstm.cc; compared with its formulas",
+    ),
+    "coreml": Dialect(
+        "Core ML",
+        Container.FLAT,
+        {
+            "lstm": {None: _COREML_LSTM},
+            "gru": {False: apple({"z": "updateGate", "r": "resetGate", "n": "outputGate"})},
+            "rnn": {None: _COREML_RNN},
+        },
+        {
+            "lstm": "UniDirectionalLSTM, BiDirectionalLSTM",
+            "gru": "GRU",
+            "rnn": "SimpleRecurrent",
+        },
+        symbols={"g": "z", "n": "o"},
+        forget_bias_chosen=True,
+        unpacked=of_coreml,
+        source="Core ML's specification, NeuralNetwork.proto; compared with its formulas, and "
+        "read out of what coremltools 9.0 builds",
+    ),
+    "guitarml": Dialect(
+        "GuitarML",
+        Container.MODEL,
+        {
+            "lstm": {None: two_biases("ifgo")},
+            "gru": {True: two_biases("rzn")},
+            "rnn": {None: two_biases("h")},
+        },
+        {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"},
+        modules={"lstm": "rec", "gru": "rec", "rnn": "rec"},
+        unpacked=of_guitarml,
+        source="the files that Automated-GuitarAmpModelling writes, which are PyTorch's names and "
+        "numbers; compared with PyTorch's formulas",
+    ),
+    "madmom": Dialect(
+        "madmom",
+        Container.NESTED,
+        {"lstm": {None: _MADMOM_LSTM}, "gru": {True: _MADMOM_GRU}, "rnn": {None: _MADMOM_RNN}},
+        {"lstm": "LSTMLayer", "gru": "GRULayer", "rnn": "RecurrentLayer"},
+        symbols={"g": "cell", "n": "cell"},
+        needs_bias=True,
+        unpacked=of_madmom,
+        source="madmom at 005ff87, madmom/ml/nn/layers.py; compared with its formulas",
     ),
 }

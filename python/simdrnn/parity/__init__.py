@@ -7,15 +7,18 @@ explains more than that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.comparison import Comparison
 from simdrnn.parity.peers import Peer
+from simdrnn.parity.probes import probes
 from simdrnn.parity.recognition import as_peer
 from simdrnn.parity.report import ParityReport
 from simdrnn.parity.runs import Inputs, as_states
-from simdrnn.validate import as_array, as_bool, as_positive, as_seed, check_choice
+from simdrnn.validate import Array, as_array, as_bool, as_positive, as_seed, check_choice
 
 __all__ = ["ParityReport", "parity_report"]
 
@@ -40,6 +43,11 @@ def parity_report(
     another order, z the other way round, a forget bias added when running, lost biases, the other
     GRU, hard sigmoids, axes and time swapped. What makes the difference vanish becomes a hint.
 
+    If they agree on standard normal numbers, outputs and states are compared on further inputs
+    that are drawn: large, small and equal numbers, those that theirs has about it as constants,
+    whole steps of one number, other numbers of rows and steps, and lengths where theirs takes them.
+    So is found what acts on some inputs only, such as a clamp or a mask.
+
     Parameters
     ----------
     ours : a layer; run as in inference, so without dropout.
@@ -47,8 +55,8 @@ def parity_report(
         model, an ONNX model or ONNX Runtime session, another layer of ours, or a function from x to
         an output, or to a tuple of an output and states. Packages are recognised if they are
         imported, and not imported here, but for ONNX Runtime to run a model.
-    x : (T, B, I), laid out as `ours` has it; None draws it. Theirs is given (B, T, I) if it is
-        known to want that, in its own dtype.
+    x : (T, B, I), laid out as `ours` has it; None draws it, and further ones. Theirs is given
+        (B, T, I) if it is known to want that, in its own dtype.
     state : ``"random"``: drawn if theirs can be given one; None: both begin as by default; or as
         for `ours`.
     T, B : steps and rows of what is drawn.
@@ -58,7 +66,8 @@ def parity_report(
 
     Returns
     -------
-    `ParityReport` with ``ok``, ``verdict``, ``differences`` by name, ``notes`` and ``hints``.
+    `ParityReport` with ``ok``, ``verdict``, ``differences`` by name, ``further`` ones, ``notes``
+    and ``hints``.
 
     Raises
     ------
@@ -93,7 +102,8 @@ def parity_report(
     rng = np.random.default_rng(as_seed(seed))
     shape = as_positive("T", T), as_positive("B", B), ours.input_size
     inputs = _inputs(ours, peer, x, state, shape, rng)
-    report = Comparison(ours, peer, inputs, rng).report(gradients)
+    further = _further(ours, peer, shape, bool(inputs.states), rng) if x is None else ()
+    report = Comparison(ours, peer, inputs, rng).report(gradients, further)
     if show:
         print(report)
     return report
@@ -131,3 +141,23 @@ def _inputs(
     given = tuple(as_array(f"state[{k}]", one, ours.dtype) for k, one in enumerate(members))
     ours(values, given if len(given) > 1 else given[0])  # checks shapes, in the layer's words
     return Inputs(values, given)
+
+
+def _further(
+    ours: RecurrentLayer,
+    peer: Peer,
+    shape: tuple[int, int, int],
+    with_states: bool,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, Inputs]]:
+    """Yield inputs that reach more than standard normal ones, with names."""
+    for name, x, lengths in probes(shape, peer.constants(), rng, peer.takes_lengths):
+        laid_out = x.swapaxes(0, 1) if ours.batch_first else x
+        values = np.ascontiguousarray(laid_out, ours.dtype)
+        states: list[Array] = []
+        if with_states:
+            final = as_states(ours(values)[1])
+            states = [
+                rng.standard_normal(one.shape, np.float32).astype(ours.dtype) for one in final
+            ]
+        yield name, Inputs(values, tuple(states), lengths=lengths)

@@ -43,7 +43,8 @@ class Arranged:
         """Read the first result."""
         output = self._raw[0]
         if output.ndim == 4 and output.shape[1] == self._directions:  # ONNX: (T, D, B, H)
-            output = output.swapaxes(1, 2).reshape(*output.shape[::2], -1)
+            T, D, B, H = output.shape
+            output = output.swapaxes(1, 2).reshape(T, B, D * H)
         elif output.ndim == 3 and self._swap:
             output = output.swapaxes(0, 1)
         last = output.ndim == 2 and ours.ndim == 3

@@ -38,7 +38,10 @@ def _changed(array: Array, rng: np.random.Generator) -> Array:
 
 
 def tolerances(
-    layer: RecurrentLayer, inputs: Inputs, dtype: np.dtype[np.floating]
+    layer: RecurrentLayer,
+    inputs: Inputs,
+    dtype: np.dtype[np.floating],
+    changes: int = _CHANGES,
 ) -> dict[str, float]:
     """Return what differences may come to, relative to the largest number, by name of the result.
 
@@ -56,13 +59,14 @@ def tolerances(
     layer : ours.
     inputs : of both.
     dtype : the coarser of both.
+    changes : how many random ones; of fewer, the growth counts for more.
     """
     copy = copy_of(layer, "float64")
     exact_inputs = inputs.astype("float64")
     exact = run_ours(copy, exact_inputs)
     growth = dict.fromkeys(exact, 0.0)
     rng = np.random.default_rng(0)
-    for _ in range(_CHANGES):
+    for _ in range(changes):
         changed = {name: _changed(value, rng) for name, value in copy.parameters().items()}
         given = exact_inputs._replace(
             x=_changed(exact_inputs.x, rng),
@@ -78,4 +82,5 @@ def tolerances(
     steps, batch = inputs.x.shape[time_axis], inputs.x.shape[batch_axis]
     unit = float(np.finfo(dtype).eps) / 2
     each = 6 * unit * math.sqrt(_longest_sum(layer, steps, batch) + _STEP_ROUNDINGS)
-    return {name: 2 * each * (1.0 + size) for name, size in growth.items()}
+    more = math.sqrt(_CHANGES / changes)
+    return {name: 2 * each * (1.0 + more * size) for name, size in growth.items()}

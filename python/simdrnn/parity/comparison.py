@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from simdrnn.parity.bounds import tolerances
 from simdrnn.parity.differences import Difference, compare
 from simdrnn.parity.hints import find_hints
 from simdrnn.parity.peers import Peer
-from simdrnn.parity.report import ParityReport
+from simdrnn.parity.report import TELLING, ParityReport
 from simdrnn.parity.runs import Inputs, as_state, run_ours
 from simdrnn.validate import Array
 
@@ -38,10 +39,23 @@ class Comparison:
         self.dtype = _coarser(ours.dtype, peer.dtype)
         self.swap = peer.batch_first is not None and peer.batch_first != ours.batch_first
         self.notes: list[str] = []
-        given = peer.dtype or ours.dtype
+        self.their_x, self.their_states = self._theirs(inputs)
+
+    def _theirs(self, inputs: Inputs) -> tuple[Array, tuple[Array, ...]]:
+        """Return x and initial states as the other side takes them."""
+        given = self.peer.dtype or self.layer.dtype
         x = inputs.x.swapaxes(0, 1) if self.swap else inputs.x
-        self.their_x = np.ascontiguousarray(x, given)
-        self.their_states = tuple(one.astype(given) for one in inputs.states)
+        states = tuple(one.astype(given) for one in inputs.states)
+        return np.ascontiguousarray(x, given), states
+
+    def _run_theirs(self, inputs: Inputs) -> list[Array]:
+        """Run the other side, with full lengths where it asks for some and none are given."""
+        x, states = self._theirs(inputs)
+        if not self.peer.takes_lengths:
+            return self.peer.run(x, states)
+        T, B = inputs.x.shape[:2][:: -1 if self.layer.batch_first else 1]
+        lengths = np.full(B, T) if inputs.lengths is None else inputs.lengths
+        return self.peer.run_lengths(x, states, lengths)
 
     def _with_loss(self, results: dict[str, Array], with_states: bool) -> Inputs:
         """Add random gradients of the loss by the results."""
@@ -82,10 +96,10 @@ class Comparison:
             )
         return pairs
 
-    def report(self, gradients: bool) -> ParityReport:
-        """Run both sides and compare."""
+    def report(self, gradients: bool, further: Iterable[tuple[str, Inputs]] = ()) -> ParityReport:
+        """Run both sides and compare, and if they agree, on further inputs, too."""
         results = run_ours(self.layer, self.inputs)
-        raw = self.peer.run(self.their_x, self.their_states)
+        raw = self._run_theirs(self.inputs)
         if not raw:
             raise TypeError("theirs: expected a function that returns an output, got None")
         arranged = Arranged(raw, results, self.swap, 1 + self.layer.bidirectional)
@@ -109,7 +123,36 @@ class Comparison:
             name: compare(name, *pair, bounds.get(name, largest)) for name, pair in pairs.items()
         }
         hints = self._hints(differences, results, theirs)
-        return ParityReport(repr(self.layer), self.peer.name, differences, self.notes, hints)
+        agree = all(one.ok for one in differences.values())
+        more = self._elsewhere(further, hints) if agree else {}
+        return ParityReport(repr(self.layer), self.peer.name, differences, self.notes, hints, more)
+
+    def _elsewhere(
+        self, further: Iterable[tuple[str, Inputs]], hints: list[str]
+    ) -> dict[str, Difference]:
+        """Compare what both sides make of other inputs; what roundings hide there is left out."""
+        found: dict[str, Difference] = {}
+        for name, inputs in further:
+            try:
+                raw = self._run_theirs(inputs)
+            except Exception as error:  # of other packages, of their own kinds
+                self.notes.append(f"on {name}: not compared, as theirs raised {error!r:.200}")
+                continue
+            results = run_ours(self.layer, inputs)
+            arranged = Arranged(raw, results, self.swap, 1 + self.layer.bidirectional)
+            if "last output" in arranged.results:
+                final = as_state(tuple(o for n, o in results.items() if n.startswith("state")))
+                results["last output"] = self.layer.last_output(final)
+            bounds = tolerances(self.layer, inputs, self.dtype, changes=1)
+            bounds.setdefault("last output", bounds["output"])
+            for key, theirs in arranged.results.items():
+                one = compare(f"{key} on {name}", results[key], theirs, bounds[key])
+                if one.tolerance <= TELLING:
+                    found[one.name] = one
+        failed = [one.name for one in found.values() if not one.ok]
+        if failed:
+            hints.append(f"something in theirs acts on some inputs only: see {failed[0]}")
+        return found
 
     def _hints(
         self, differences: dict[str, Difference], ours: dict[str, Array], theirs: dict[str, Array]

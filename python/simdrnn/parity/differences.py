@@ -79,7 +79,8 @@ def compare(name: str, ours: Array, theirs: Array, tolerance: float) -> Differen
         problem = f"expected shape {ours.shape} as ours, got {theirs.shape}"
         return Difference(name, ours.shape, tolerance=tolerance, problem=problem)
     if not ours.size:
-        return Difference(name, ours.shape, tolerance=tolerance)
+        problem = "expected elements to compare, got none"
+        return Difference(name, ours.shape, tolerance=tolerance, problem=problem)
     coarse = max(ours.dtype, theirs.dtype, key=lambda dtype: np.finfo(dtype).eps)
     a, b = ours.astype(np.float64), theirs.astype(np.float64)
     with np.errstate(all="ignore"):

@@ -12,6 +12,7 @@ from simdrnn.dialects import convert
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.parity.cells import cell_of
 from simdrnn.parity.peers import Peer, as_result, flatten
+from simdrnn.parity.probes import Constants, constants_of_code
 from simdrnn.validate import Array
 
 __all__ = ["KerasPeer"]
@@ -36,6 +37,17 @@ class KerasPeer(Peer):
             self.why_no_gradients = ""
         else:
             self.why_no_gradients = f"gradients: not compared on Keras's {backend} backend"
+
+    def constants(self) -> Constants:
+        """Return numbers of the configuration of layers, and of functions in them."""
+        layers = getattr(self.thing, "layers", None) or [self.thing]
+        found: list[Any] = []
+        for layer in layers:
+            found += layer.get_config().values()
+            found += constants_of_code(getattr(layer, "function", None))
+            if not type(layer).__module__.startswith("keras."):
+                found += constants_of_code(type(layer).call)
+        return Constants.among(found)
 
     def _call(self, x: Any, states: Sequence[Any]) -> list[Any]:
         """Run the layer on tensors; states are by direction, and within that h, c."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from simdrnn.dialects.arrays import as_weights
 from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.parity.probes import Constants, constants_of_code
 from simdrnn.validate import Array
 
 __all__ = ["Peer", "as_result", "flatten"]
@@ -23,12 +24,14 @@ class Peer:
     dtype : of what it is given; None for the layer's.
     batch_first : whether its sequences are (B, T, ...); None for as the layer has them.
     takes_state : whether initial states can be handed to it.
+    takes_lengths : whether it asks for the lengths of rows.
     why_no_gradients : said in the report where there are none; empty where there are.
     """
 
     dtype: np.dtype[Any] | None = None
     batch_first: bool | None = None
     takes_state = False
+    takes_lengths = False
     why_no_gradients = "gradients: theirs is only known as a function"
 
     def __init__(self, thing: Any) -> None:
@@ -44,6 +47,15 @@ class Peer:
         states : initial ones, (L*D, B, H), if it takes them.
         """
         return [*flatten(self.thing(x))]
+
+    def run_lengths(self, x: Array, states: tuple[Array, ...], lengths: Array) -> list[Array]:
+        """Do the same with the lengths of rows, of what asks for them."""
+        raise NotImplementedError
+
+    def constants(self) -> Constants:
+        """Return numbers that it may compare elements with, as far as they can be seen."""
+        call = vars(type(self.thing)).get("__call__")
+        return Constants.among([*constants_of_code(self.thing), *constants_of_code(call)])
 
     def gradients(
         self, x: Array, states: tuple[Array, ...], d_results: list[Array | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,14 @@ class Inputs(NamedTuple):
     x : (T, B, I), or as the layer has it with ``batch_first``.
     states : initial ones, none, one or two of (L*D, B, H).
     d_output, d_states : gradients of the loss, or None for a run without gradients.
+    lengths : of rows, or None where all are full.
     """
 
     x: Array
     states: tuple[Array, ...]
     d_output: Array | None = None
     d_states: tuple[Array, ...] | None = None
+    lengths: Array | None = None
 
     def astype(self, dtype: np.dtype[np.floating] | str) -> Inputs:
         """Return all arrays in another dtype."""
@@ -36,9 +38,9 @@ class Inputs(NamedTuple):
             else tuple(one.astype(dtype) for one in part)
             if isinstance(part, tuple)
             else part.astype(dtype)
-            for part in self
+            for part in self[:-1]
         )
-        return Inputs(*cast)  # type: ignore[arg-type]
+        return Inputs(*cast)._replace(lengths=self.lengths)  # type: ignore[arg-type]
 
 
 def as_states(state: State | None) -> tuple[Array, ...]:
@@ -63,8 +65,11 @@ def run_ours(layer: RecurrentLayer, inputs: Inputs) -> dict[str, Array]:
     dict name -> array: ``"output"``, ``"state h"``, ...; ``"gradient of x"``, ...
     """
     state = as_state(inputs.states)
-    tape = None if inputs.d_output is None else layer.record(inputs.x, state, training=False)
-    output, final = layer(inputs.x, state) if tape is None else (tape.output, tape.state)
+    given: dict[str, Any] = {} if inputs.lengths is None else {"lengths": inputs.lengths}
+    tape = None
+    if inputs.d_output is not None:
+        tape = layer.record(inputs.x, state, training=False, **given)
+    output, final = layer(inputs.x, state, **given) if tape is None else (tape.output, tape.state)
     found: dict[str, Array] = {"output": output}
     found |= {f"state {n}": one for n, one in zip("hc", as_states(final), strict=False)}
     if tape is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from simdrnn.parity.peers import Peer, flatten
+from simdrnn.parity.probes import Constants, constants_of_code
 from simdrnn.validate import Array
 
 __all__ = ["TorchPeer", "differentiate", "to_numpy"]
@@ -78,6 +79,18 @@ class TorchPeer(Peer):
         self.dtype = to_numpy(torch.empty(0, dtype=self._dtype)).dtype
         self.takes_state = isinstance(thing, torch.nn.RNNBase)
         self.batch_first = getattr(thing, "batch_first", None)
+
+    def constants(self) -> Constants:
+        """Return numbers of modules, and of the code that runs them."""
+        found: list[Any] = []
+        for module in self.thing.modules():
+            found += vars(module).values()
+            for one in vars(module).values():
+                found += constants_of_code(one)
+            found += [one.item() for one in module.buffers(recurse=False) if one.numel() == 1]
+            if not type(module).__module__.startswith("torch."):
+                found += constants_of_code(type(module).forward)
+        return Constants.among(found)
 
     def _call(self, x: Any, states: Sequence[Any]) -> list[Any]:
         """Run the module on tensors."""
