@@ -27,4 +27,5 @@ head = onnx.numpy_helper.from_array(np.ones((32, 3), "float32"), "head")
 model.graph.initializer.append(head)
 model.graph.node.append(helper.make_node("MatMul", ["output", "head"], ["scores"]))
 model.graph.output.append(helper.make_tensor_value_info("scores", 1, ["T", "B", 3]))
-print("scores:", simdrnn.onnx.backend.run_model(model, {"x": x}).scores.shape)
+session = simdrnn.onnx.Session(model)  # as onnxruntime.InferenceSession, LSTM nodes on ours
+print("scores:", session.run(["scores"], {"x": x})[0].shape)

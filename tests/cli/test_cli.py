@@ -63,7 +63,7 @@ def test_help_names_what_there_is(argv, expected, capsys):
     assert all(word in out for word in expected)
 
 
-@every("argv", [[], ["demo"], ["train"], ["demo", "cats"], ["demo", "text", "--speed", "9"]])
+@every("argv", [[], ["train"], ["demo", "cats"], ["demo", "text", "--speed", "9"]])
 def test_wrong_usage_exits_with_2_and_a_message(argv, capsys):
     code = stop_code(argv)
 

@@ -1,4 +1,4 @@
-"""The command line: ``simdrnn info``, ``bench``, ``demo NAME``, ``onnx run MODEL``.
+"""The command line: ``simdrnn info``, ``bench``, ``convert``, ``demo NAME``, ``onnx run MODEL``.
 
 Only the module of the command given is imported, so that each starts as fast as it can.
 """
@@ -17,11 +17,13 @@ __all__ = ["main"]
 # Command -> module with `add_arguments` and `run`, and the line of help.
 _COMMANDS = {
     "bench": ("simdrnn.bench.cli", "time forward and training against other implementations"),
+    "convert": ("simdrnn.cli.convert", "turn a model of RTNeural, NAM or ours into a file for C"),
 }
 _DEMOS = {
     "text": ("simdrnn.demos.text", "a character model of Python's documentation, in a minute"),
     "digits": ("simdrnn.demos.digits", "handwritten digits, row by row (needs scikit-learn)"),
 }
+_GALLERY = "simdrnn.demos.gallery"  # runs all its examples, by name
 _ONNX = {
     "run": ("simdrnn.cli.onnx_run", "run an ONNX model on arrays from files (needs onnx)"),
 }
@@ -41,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             from simdrnn.runtime import show_config
 
             show_config()
+            return 0
+        if args.command == "demo" and args.name is None:
+            from simdrnn.demos.gallery import list_examples
+
+            print(list_examples({name: line for name, (_, line) in _DEMOS.items()}))
             return 0
         return _run(args)
     except KeyboardInterrupt:
@@ -68,15 +75,23 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     summary = "show version, compiler, instruction sets and threads"
     commands.add_parser("info", help=summary, description=summary)
     _add_commands(commands, _COMMANDS, arguments[:1])
-    summary = "train something real in under a minute"
+    summary = "train something real in minutes; without a name: what there is"
     demo = commands.add_parser("demo", help=summary, description=summary)
-    demos = demo.add_subparsers(dest="name", metavar="NAME", required=True)
-    _add_commands(demos, _DEMOS, arguments[1:2])
+    demos = demo.add_subparsers(dest="name", metavar="NAME")
+    _add_commands(demos, _demos() if arguments[:1] == ["demo"] else _DEMOS, arguments[1:2])
     summary = "run ONNX models"
     models = commands.add_parser("onnx", help=summary, description=summary)
     actions = models.add_subparsers(dest="name", metavar="NAME", required=True)
     _add_commands(actions, _ONNX, arguments[1:2])
     return parser
+
+
+def _demos() -> dict[str, tuple[str, str]]:
+    """Return the demonstrations, and the examples of the gallery that are not among them."""
+    from simdrnn.demos.gallery import examples
+
+    titles = {name: example.title.replace("%", "%%") for name, example in examples().items()}
+    return {name: (_GALLERY, title) for name, title in titles.items()} | _DEMOS
 
 
 def _add_commands(

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.files.atomic import replacing
+
 __all__ = ["add_arguments", "run"]
 
 
@@ -38,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to write: a .npy file for an output, without NAME for the next one in order; "
         "or one .npz file for all",
     )
+    parser.add_argument(
+        "--num-threads", type=int, metavar="N", help="at most N threads for a node of the model"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,27 +56,31 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from simdrnn.onnx import backend
+    from simdrnn.onnx import Session
 
     try:
-        model = backend.prepare(args.model)
-    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        model = Session(args.model, num_threads=args.num_threads)
+    except (NotImplementedError, TypeError, ValueError) as error:
         raise _UnusableError(error) from error
-    files = _assigned("--input", args.input, model.input_names)
+    files = _assigned("--input", args.input, [one.name for one in model.get_inputs()])
     together = [path for path in args.output if path.endswith(".npz")]
     if together and len(args.output) > 1:
         raise _UnusableError("--output: expected .npy files, or one .npz file alone")
     written = {} if together else _assigned("--output", args.output, model.output_names)
     fed = {name: _load(path) for name, path in files.items()}
     try:
-        made = dict(zip(model.output_names, model.run(fed), strict=True))
-    except Exception as error:  # onnx's implementations fail as they happen to
+        made = dict(zip(model.output_names, model.run(None, fed), strict=True))
+    except (TypeError, ValueError) as error:
         raise _UnusableError(error) from error
     for path in together:
-        np.savez(path, **made)
+        with replacing(Path(path)) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **made)
     for name, path in written.items():
-        np.save(path, made[name])
-    for name, array in made.items():
+        target = Path(path if path.endswith(".npy") else f"{path}.npy")  # as NumPy names it
+        with replacing(target) as temporary, temporary.open("wb") as stream:
+            np.save(stream, made[name])
+    for name, one in made.items():
+        array = np.asarray(one)
         print(f"{name}: {array.dtype} {array.shape}")
 
 

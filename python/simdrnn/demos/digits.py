@@ -18,7 +18,6 @@ import numpy as np
 from simdrnn.demos import DemoError, non_negative_integer, positive_integer
 from simdrnn.layers.gradients import Gradients
 from simdrnn.optim import Adam
-from simdrnn.training.clip import clip_grad_norm_
 from simdrnn.training.losses import softmax_cross_entropy
 from simdrnn.training.modules import Linear
 from simdrnn.training.progress import Interrupt, Progress, open_progress
@@ -126,8 +125,7 @@ def train(
                 batch = training.take(order[start : start + _BATCH])
                 noise = rng.normal(0.0, _NOISE, batch.pictures.shape).astype(np.float32)
                 loss, gradients = model.gradients(Digits(batch.pictures + noise, batch.labels))
-                clip_grad_norm_(gradients, 1.0)
-                optimizer.step(gradients)
+                optimizer.step(gradients, max_norm=1.0)
                 losses.append(loss)
                 if interrupt.requested:
                     return True

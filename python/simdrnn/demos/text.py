@@ -21,7 +21,7 @@ from simdrnn.demos import non_negative_integer, positive_integer, positive_numbe
 from simdrnn.demos.corpus import Corpus, chunks, documentation, load_file, make_corpus
 from simdrnn.layers.gradients import Gradients
 from simdrnn.optim import Adam
-from simdrnn.training.clip import clip_grad_norm_
+from simdrnn.training.generation import generate
 from simdrnn.training.losses import softmax_cross_entropy
 from simdrnn.training.modules import Embedding, Linear
 from simdrnn.training.progress import Interrupt, Progress, open_progress
@@ -123,9 +123,8 @@ def train(
         while done < 1.0 and not interrupt.requested:
             inputs, targets, continued = next(batches)
             loss, gradients, state = model.gradients(inputs, targets, state if continued else None)
-            norm = clip_grad_norm_(gradients, _MAX_NORM)
             optimizer.lr = _LEARNING_RATE * (1.0 - 0.9 * done)
-            optimizer.step(gradients)
+            norm = optimizer.step(gradients, max_norm=_MAX_NORM)
 
             steps += 1
             keep = min(0.95, 1.0 - 1.0 / steps)  # a plain mean at first, then a running one
@@ -153,18 +152,10 @@ def _batches(integers: Array, length: int) -> Iterator[tuple[Array, Array, bool]
 
 def sample(model: CharacterModel, corpus: Corpus, count: int, seed: int) -> str:
     """Return `count` characters drawn one after the other, each given all before it."""
-    rng = np.random.default_rng(seed)
     start = "\n\nThe " if set("\n\nThe ") <= set(corpus.characters) else corpus.characters[0]
-    inputs = np.array([[corpus.characters.index(character)] for character in start])
-    drawn: list[int] = []
-    state = None
-    for _ in range(count):
-        logits, state = model.logits(inputs, state)
-        scores = logits[-1, 0].astype(np.float64) / _TEMPERATURE
-        probability = np.exp(scores - scores.max())
-        drawn.append(int(rng.choice(probability.size, p=probability / probability.sum())))
-        inputs = np.array([[drawn[-1]]])
-    return start + corpus.decode(drawn)
+    prompt = [corpus.characters.index(character) for character in start]
+    drawn = generate(model, prompt, count, _TEMPERATURE, seed=seed)
+    return start + corpus.decode(drawn.tolist())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

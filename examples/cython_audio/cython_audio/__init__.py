@@ -1,0 +1,5 @@
+"""An effect that runs a recurrent network sample by sample."""
+
+from cython_audio.effect import Effect
+
+__all__ = ["Effect"]
