@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bench.acceptance.allowed import fraction_of_allowed
 from bench.acceptance.reading import Bandwidths, over_model
 from bench.acceptance.targets import Point
 from simdrnn.bench.peers import BASELINE, OURS
@@ -38,8 +39,10 @@ def _bands(
         yield target, min(ratios, key=lambda band: band.median, default=None)
         if case.B >= _BATCH and case.H == _SMALL_HIDDEN:
             yield f"{which}_peak_{_SMALL_HIDDEN}", result.fraction(OURS, which)
+            yield f"{which}_allowed_{_SMALL_HIDDEN}", fraction_of_allowed(result, which)
         elif case.B >= _BATCH and case.H >= _HIDDEN:
             yield f"{which}_peak", result.fraction(OURS, which)
+            yield f"{which}_allowed", fraction_of_allowed(result, which)
     yield "pytorch", result.ratio("pytorch", "training")
     if case.B == 1:
         yield "single", over_model(result, bandwidths.of(case))

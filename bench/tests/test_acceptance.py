@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
 from bench.acceptance import __main__ as command
 from bench.acceptance import run
+from bench.acceptance.allowed import GATE_SLOTS
 from bench.acceptance.curves import plot_reports
 from bench.acceptance.grid import grid_points
 from bench.acceptance.reading import STEP_SECONDS, Bandwidths
@@ -17,12 +19,13 @@ from bench.acceptance.run import ROWS, Acceptance, run_acceptance
 from bench.acceptance.targets import TARGETS, Point, Target, judge, show
 from bench.acceptance.verdicts import print_acceptance, short_lines, verdict_table
 from helpers_loops import every
-from simdrnn.bench.cases import GRID, Case
+from simdrnn.bench.cases import CELLS, GRID, Case
 from simdrnn.bench.run import Report
-from simdrnn.bench.stats import Band, CaseResult
+from simdrnn.bench.stats import PASSES, Band, CaseResult
 from simdrnn.bench.worker import WorkerError
 
 LEAST = Target("speed", "grid", "a ratio", 1.5, least=True)
+CEILINGS = ("peak", "allowed")
 MOST = Target("time", "ragged", "a time", 2.0, unit="us")
 
 
@@ -131,8 +134,8 @@ def test_the_best_peer_counts_and_the_reference_is_none():
 
 def test_fractions_of_the_peak_are_for_batches():
     expected = {
-        (10, 16, 64, 64): {"forward_peak_64", "training_peak_64"},
-        (10, 16, 128, 128): {"forward_peak", "training_peak"},
+        (10, 16, 64, 64): {f"{which}_{of}_64" for which, of in product(PASSES, CEILINGS)},
+        (10, 16, 128, 128): {f"{which}_{of}" for which, of in product(PASSES, CEILINGS)},
         (10, 8, 128, 128): set(),
         (10, 16, 64, 96): set(),
         (10, 16, 32, 32): set(),
@@ -141,6 +144,22 @@ def test_fractions_of_the_peak_are_for_batches():
     for shape, targets in expected.items():
         found = grid_points(*a_grid(a_result(Case("gru", *shape)), peers=()))
         assert {point.target for point in found} == targets, shape
+
+
+def test_what_is_allowed_has_the_gates_beside_the_products():
+    case = Case("lstm", 10, 16, 128, 128)  # 1024 FMAs of products and 44 slots of gates a unit
+    result = a_result(case, ours=case.forward_flops() / 80e9)  # 80 of 100 GFLOP/s
+
+    found = {point.target: point.band.median for point in grid_points(*a_grid(result, peers=()))}
+
+    assert found["forward_peak"] == pytest.approx(0.8)
+    assert found["forward_allowed"] == pytest.approx(0.8 * (1024 + 44) / 1024)
+    # a_result's training takes three times as long; its gates have 75 slots for three products
+    assert found["training_allowed"] == pytest.approx(0.8 * (3 * 1024 + 75) / (3 * 1024))
+
+
+def test_every_cell_of_the_grid_has_its_gates_counted():
+    assert set(GATE_SLOTS) == set(CELLS)
 
 
 @every("slower", ["arithmetic", "reading"])
@@ -255,8 +274,7 @@ def test_a_tiny_grid_runs_to_the_end(monkeypatch, capsys):
     assert made.notes == []
     assert {point.target for point in made.points()} == {
         "single",
-        "forward_peak_64",
-        "training_peak_64",
+        *(f"{which}_{of}_64" for which, of in product(PASSES, CEILINGS)),
     }
     [(_, bandwidths)] = made.grids
     assert [list(bandwidths.of(case)) for case in cases] == [[50.0] * 2, []]

@@ -17,6 +17,7 @@ from simdrnn.bench.progress import Progress
 from simdrnn.bench.report import advice, print_report
 from simdrnn.bench.run import Say, run_cases
 from simdrnn.bench.worker import WorkerError
+from simdrnn.files.atomic import replacing
 
 __all__ = ["FAILED", "FINE", "USAGE", "add_arguments", "measured", "run"]
 
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"\n{_explanation(report.results[0].case, report.threads)}")
     if args.json is not None:
         text = json.dumps(as_json([report], machine_facts()), indent=1)
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
+        with replacing(Path(args.json)) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
     if args.plot is not None:
         plot_report(report, Path(args.plot))
     return code or (FAILED if report.disagrees() else FINE)

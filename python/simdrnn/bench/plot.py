@@ -14,6 +14,7 @@ from simdrnn.bench.machine import cpu_model
 from simdrnn.bench.peers import OURS
 from simdrnn.bench.run import Report
 from simdrnn.bench.stats import PASSES, Band, CaseResult
+from simdrnn.files.atomic import replacing
 
 __all__ = [
     "BARS_LEGEND",
@@ -59,7 +60,8 @@ def save_figure(
     facts = (dtypes, threads, cpu_model(), date.today().isoformat())
     title = "Recurrent layers, " + ", ".join(fact for fact in facts if fact)
     figure.suptitle(f"{title}\n{legend}", fontsize="medium")
-    figure.savefig(path, format="png", dpi=150)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
 
 
 def plot_bars(report: Report, results: Sequence[CaseResult]) -> Any:
