@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from helpers_loops import seed_global_generators
+
 # Property tests draw the same examples in every run; pytest --hypothesis-profile=explore draws new
 # ones, and many more. No deadlines: this machine may be doing something else.
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=200)
@@ -76,6 +78,12 @@ def pytest_collection_finish():
     """Take the tests themselves, thousands, out of what every garbage collection visits."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def shared_generators(request: pytest.FixtureRequest) -> None:
+    """Start what draws from the process's own generators at the same place in every run."""
+    seed_global_generators(request.node.name)
 
 
 @pytest.fixture

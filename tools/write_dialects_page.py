@@ -28,13 +28,34 @@ torch_layer.load_state_dict({name: torch.from_numpy(array) for name, array in w.
 The tables list gates in the order of the arrays, in each package's own letters. Shapes: I inputs, H
 hidden units, P the size of a projection (H without one), D directions. `convert` finds names with
 anything before them, as in `encoder.rnn.weight_ih_l0` or `rnn/basic_lstm_cell/kernel:0`, and
-writes them without. Biases: "both" are two that are added, "sum" is one.
+writes them without. The weights of a whole model may be handed over: other modules' are passed
+over, and where several are recurrent, `prefix="encoder.rnn"` chooses one. Biases: "both" are two
+that are added, "sum" is one.
 
 Numbers stay the same bit for bit, but where two biases become one, or where a forget bias that a
 cell adds when it runs is put into the weights and there is one bias for it: these are rounded once.
 Where one bias becomes two, the recurrent one is zero, or what the cell added, so that coming back
 is exact. What a package has no place for is refused: a form of the GRU, peepholes, a projection, a
 recurrent bias of n that is not zero.
+"""
+
+_NOTES = """\
+## What weights do not say
+
+* **`hard_sigmoid`** is not one function. ONNX's and Keras 2's is 0.2 x + 0.5, cut at 0 and 1; Keras
+  3's is x / 6 + 0.5. Weights of Keras 2 need `recurrent_activation=("hard_sigmoid", 0.2, 0.5)`,
+  those of Keras 3 `"keras_hard_sigmoid"`. Before Keras 2.3 it was the default of LSTM and GRU.
+* Keras's CuDNN layers keep cuDNN's matrices in the shape of kernels: the memory of each gate's
+  columns is that of its rows. Only their bias, of twice the length, tells them from other layers.
+* Core ML cuts the sums of gates at 50 and -50: `gate_clip=50.0`. Its messages may be handed over
+  as they are (`layer.uniDirectionalLSTM.weightParams`, `layer.gru`), flat matrices too. Where
+  `params.forgetBias` is set, `forget_bias=1.0`.
+* A parsed file of GuitarML may be handed over whole. What it computes is `lin(rec(x)) + x` where
+  its `skip` is 1: `lin.weight` and `lin.bias` are a `simdrnn.Linear`'s.
+* madmom's layers may be handed over as they are, `BidirectionalLayer` too. A GRU's `hid_init` is no
+  weight, and activations other than sigmoid and tanh are refused.
+* DyNet's parameters are `builder.get_parameters()`, each `.as_array()`: Wx, Wh, b of each layer.
+* A whole file of RTNeural becomes layers by `sr.dialects.load_rtneural("model.json")`.
 """
 
 _FORMS = {
@@ -96,6 +117,8 @@ def biases(dialect: Dialect, layout: Layout) -> str:
 def remarks(dialect: Dialect, layout: Layout) -> str:
     """Say what else differs."""
     found = []
+    if dialect.forget_bias_chosen and "f" in layout.order and not layout.forget_bias:
+        found.append("the cell may add `forget_bias` to f")
     if layout.forget_bias:
         what = "`forget_bias`" if dialect.forget_bias_chosen else f"{layout.forget_bias:g}"
         found.append(f"the cell adds {what} to f")
@@ -157,7 +180,7 @@ def page() -> str:
     ]
     for cell in CELLS:
         lines += [f"## {cell.upper()}", "", *cell_rows(cell)]
-    lines += ["## Where this is from", ""]
+    lines += [_NOTES, "## Where this is from", ""]
     lines += [f"* `{name}`: {dialect.source}." for name, dialect in DIALECTS.items()]
     return "\n".join([*lines, ""])
 

@@ -19,6 +19,7 @@ from simdrnn import reference
 from simdrnn.layers.constructors import bound_to
 from simdrnn.layers.kinds import AnyLayer
 from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.layers.streaming import Stream
 from simdrnn.reference.layers import REFERENCE
 from simdrnn.spec import activations
 from simdrnn.spec.options import Options
@@ -53,6 +54,10 @@ _PLACES: dict[str, tuple[str, str]] = {
     "recurrent_dropout_per_gate": ("h before each gate's recurrent product; training", "Keras"),
     "candidate_dropout": ("candidate, before it enters the state; training", ""),
     "zoneout": ("all states, after their update", ""),
+    "state_noise": (
+        "argument of an RNN's activation, current of a CTRNN; training",
+        "Song et al. 2016, PLoS Comput. Biol. 12(2)",
+    ),
     "weight_dropout": ("`weight_hh`, once per call; training", ""),
     "weight_noise": ("all weights, once per call; training", ""),
     "layer_norm": (
@@ -250,6 +255,22 @@ def of_calls() -> str:
     return table(["argument", "of", "meaning"], rows)
 
 
+def of_streams() -> str:
+    """List the arguments of making a stream, and of its calls."""
+    calls = {
+        "layer.stream()": RecurrentLayer.stream,
+        "stream.step(x)": Stream.step,
+        "stream.feed(chunk)": Stream.feed,
+        "stream.reset()": Stream.reset,
+    }
+    rows = (
+        [f"`{name}`", f"`{call}`", text]
+        for call, function in calls.items()
+        for name, text in each(function.__doc__).items()
+    )
+    return table(["argument", "of", "meaning"], rows)
+
+
 def of_names(module: Any, prefix: str, without: Iterable[str]) -> str:
     """List what a module offers, with its source."""
     rows = (
@@ -257,6 +278,24 @@ def of_names(module: Any, prefix: str, without: Iterable[str]) -> str:
         for name in module.__all__
         if name not in without
     )
+    return table(["name", "meaning", "source"], rows)
+
+
+def of_model() -> str:
+    """List what a model does, and the arguments of its training."""
+    methods = ("record", "gradients", "tie", "freeze", "trainable", "summary", "save", "evaluate")
+    rows = [[f"`model.{name}()`", "", summary(getattr(sr.Model, name))] for name in methods]
+    rows += [
+        [f"`{name}`", "`model.fit()`", text] for name, text in each(sr.Model.fit.__doc__).items()
+    ]
+    return table(["name", "of", "meaning"], rows)
+
+
+def of_schedules() -> str:
+    """List the schedules, and what else changes from step to step."""
+    names = ("Warmup", "Cosine", "Step", "Exponential", "Plateau", "EarlyStopping", "GradientNoise")
+    things = {name: getattr(sr.optim, name) for name in names}
+    rows = ([f"`sr.optim.{n}`", summary(one), references(one)] for n, one in things.items())
     return table(["name", "meaning", "source"], rows)
 
 
@@ -269,8 +308,15 @@ def page() -> str:
         "Structure": of_structure(),
         "Activations": "Formulas and derivatives: `docs/engines.md`.\n\n" + of_activations(),
         "Calls": of_calls(),
+        "Streams": "See [streaming.md](streaming.md).\n\n" + of_streams(),
         "Initialisers": f"`initializer=` takes {choices}. `sr.init.apply` gives a layer others:\n\n"
         + of_names(sr.init, "sr.init", ("Block", "Initializer", "apply")),
+        "Losses": of_names(
+            sr.losses, "sr.losses", ("CRFTape", "HeadLoss", "Loss", "PairLoss", "Reading")
+        ),
+        "Models": "See the [guide](guide.md).\n\n" + of_model(),
+        "Schedules": "What the learning rate is multiplied by at every step, and what else goes "
+        "along with an optimiser.\n\n" + of_schedules(),
         "Regularisers": of_names(sr.regularizers, "sr.regularizers", ("OutputPenalty", "Penalty")),
     }
     parts = [f"## {title}\n\n{text}" for title, text in sections.items()]

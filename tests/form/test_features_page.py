@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="the documents are no
 VALUES = {
     "cell_clip": 1.0,
     "candidate_dropout": 0.5,
+    "state_noise": 0.5,
     "recurrent_activation": "softsign",
     "output_activation": "softsign",
     "recurrent_dropout": 0.5,

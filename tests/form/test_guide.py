@@ -19,7 +19,8 @@ def blocks(page):
     return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
 
 
-def test_examples_in_the_guide_run(capsys):
+def test_examples_in_the_guide_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "guide"}
 
     for index, block in enumerate(blocks(ROOT / "docs" / "guide.md")):
@@ -29,6 +30,21 @@ def test_examples_in_the_guide_run(capsys):
     assert "ok   weight_hh_l0" in printed
     assert "layer 0: gradients" in printed
     assert namespace["grads"].x.shape == (100, 16, 8)
+    assert "  weight_ih_l0  (128, 16)" in printed
+    assert namespace["model"].trainer.history.loss[-1] < 0.6
+
+
+def test_examples_in_the_tutorial_run(capsys):
+    namespace = {"__name__": "tutorial"}
+
+    for index, block in enumerate(blocks(ROOT / "docs" / "tutorial.md")):
+        exec(compile(block, f"tutorial.md, example {index + 1}", "exec"), namespace)
+
+    shapes, behind, *said = capsys.readouterr().out.splitlines()
+    assert shapes == "(50, 4, 16) (1, 4, 16) (1, 4, 16)"
+    assert behind == "False"
+    assert namespace["right"] > 0.95
+    assert said[1:] == ["True", "True", "True"]
 
 
 def test_links_between_documents_lead_somewhere():

@@ -43,21 +43,27 @@ MAY_IMPORT = {
     "layers": {"_version", "validate", "spec", "engine"},
     "stack": UP_TO["layers"],
     "training": UP_TO["stack"],
+    "attention": UP_TO["training"],
     "reference": UP_TO["layers"],
     "files": UP_TO["layers"] | {"reference"},
     "init": UP_TO["layers"],
+    "losses": UP_TO["training"],
     "optim": UP_TO["training"],
     "regularizers": UP_TO["training"],
+    "model": UP_TO["training"] | {"optim", "files"},
     "diagnosis": UP_TO["training"] | {"reference"},
-    "dialects": {"validate"},
+    "dialects": UP_TO["training"],  # whole files become layers
     "parity": UP_TO["layers"] | {"dialects"},
     "former_places": {*CORE},
     "simdrnn": {"_core", "_version", "isa", "runtime", "reference", *CORE}
-    | {"diagnosis", "dialects", "files", "init", "optim", "parity", "regularizers"},
+    | {"diagnosis", "dialects", "files", "init", "losses", "model", "optim", "parity"}
+    | {"attention", "regularizers"},
 }
 # Bridges and tools stand on top of the library, and nothing of it imports them.
 for _top in BRIDGES:
     MAY_IMPORT[_top] = MAY_IMPORT["simdrnn"] | {"simdrnn", "validate"} - {"_core"}
+# On Keras's PyTorch backend autograd and its modes are PyTorch's: said once.
+MAY_IMPORT["keras"] = MAY_IMPORT["keras"] | {"torch"}
 for _top in TOOLS:
     MAY_IMPORT[_top] = MAY_IMPORT["simdrnn"] | {"simdrnn", "validate"} | TOOLS
 MAY_IMPORT["cli"] = MAY_IMPORT["cli"] | {"onnx"}  # `simdrnn onnx`

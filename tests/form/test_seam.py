@@ -21,13 +21,20 @@ INCLUDES = {
     "kernels/gemm": GATE_MATHEMATICS,
     "kernels/cells": GATE_MATHEMATICS,
     "kernels/options": GATE_MATHEMATICS | {"kernels/gemm", "kernels/steps.hpp"},
+    "kernels/training": GATE_MATHEMATICS | {"kernels/options/step_gradient.hpp"},
     "kernels/forward": TIME_LOOPS,
     "kernels/backward": TIME_LOOPS | {"kernels/forward"},
-    "kernels": TIME_LOOPS | {"kernels/cells", "kernels/forward", "kernels/backward"},
+    "kernels": TIME_LOOPS
+    | {"kernels/cells", "kernels/forward", "kernels/backward", "kernels/training"},
     "engine/dispatch": {"abi"},
-    "engine/threads": set(),
-    "engine": {"abi", "engine/dispatch", "engine/threads/team.hpp"},
-    "python": {"abi", "engine", "engine/dispatch", "engine/threads/team.hpp"},
+    "engine/system": set(),
+    "engine/threads": {"engine/machine.hpp", "engine/system"},
+    "engine": {"abi", "engine/dispatch", "engine/system", "engine/threads/team.hpp"},
+    "model": {"abi", "engine"},
+    "files": {"abi", "engine", "engine/dispatch", "model"},
+    "c_api": {"engine/dispatch", "files", "model"},
+    "python": {"abi", "engine", "engine/dispatch", "engine/system", "engine/threads/team.hpp"}
+    | {"c_api/table.hpp", "model/activation_stage.hpp"},
 }
 
 # Packages of others -> the only places whose files may include their headers.
@@ -35,8 +42,26 @@ FOREIGN = {
     "pybind11/": ("python/",),
     "Python.h": (),
     "xla/": ("python/xla.cpp",),
-    "omp.h": ("engine/threads/limits.cpp",),
+    "omp.h": ("engine/threads/openmp.cpp",),
+    "dlfcn.h": ("engine/threads/openmp.cpp",),
+    # What a system or a CPU has of its own.
+    **dict.fromkeys(
+        ["pthread.h", "sched.h", "signal.h", "unistd.h", "sys/", "link.h", "mach-o/", "windows.h"],
+        ("engine/system/",),
+    ),
+    "immintrin.h": ("kernels/simd/vec_", "engine/machine.hpp"),
+    "xmmintrin.h": (),
+    "arm_neon.h": ("kernels/simd/vec_neon.hpp",),
+    "cpuid.h": ("engine/dispatch/cpu_features.cpp",),
 }
+# Their names, in code that includes nothing.
+MACHINE = re.compile(
+    r"__x86_64__|__aarch64__|__linux__|__APPLE__|_WIN32|__builtin_ia32_|\b_mm\d*_|__asm__"
+)
+MACHINE_FILES = (
+    *("kernels/simd/vec_avx", "engine/machine.hpp"),
+    *("engine/dispatch/cpu_features.cpp", "engine/system/"),
+)
 
 # Compiled once per instruction set: nothing here may bring a symbol that other code shares.
 BELOW = ("kernels",)
@@ -129,11 +154,21 @@ def test_headers_of_others_are_included_where_they_belong():
         name_of(path)
         for path in cpp_files()
         if re.search(r"#\s*pragma\s+omp|\bomp_\w+\(", code_of(path))
-        and name_of(path) != "engine/threads/limits.cpp"
+        and name_of(path) != "engine/threads/openmp.cpp"
     ]
 
     assert wrong == []
     assert pragmas == []
+
+
+def test_cpus_and_systems_are_named_where_they_belong():
+    named = [
+        name_of(path)
+        for path in cpp_files()
+        if MACHINE.search(code_of(path)) and not name_of(path).startswith(MACHINE_FILES)
+    ]
+
+    assert named == []
 
 
 def test_code_below_the_seam_borrows_nothing():

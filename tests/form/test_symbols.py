@@ -54,6 +54,10 @@ def instruction_sets():
     return {name: flags.split() for name, flags in calls if name != "name"}
 
 
+# Of another CPU than this one, and so in no build here.
+OTHER_CPUS = {"neon"}
+
+
 ISAS = instruction_sets()
 
 
@@ -100,6 +104,7 @@ def marks_of(name, level):
 OBJECTS = [
     pytest.param((name, level), id=f"{name}-{level.strip('-')}", marks=marks_of(name, level))
     for name in ISAS
+    if name not in OTHER_CPUS
     for level in ("-O0", "release")
 ]
 

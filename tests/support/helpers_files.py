@@ -34,6 +34,7 @@ CLASSES: dict[str, Callable[[], Any]] = {
     "Linear": partial(sr.Linear, 3, 4, seed=0),
     "Linear-no-bias": partial(sr.Linear, 3, 4, bias=False, dtype="float64", seed=0),
     "Embedding": partial(sr.Embedding, 5, 4, dtype="float64", seed=0),
+    "CRF": partial(sr.losses.CRF, 4, seed=0),
 }
 for _engine in (sr, reference):
     for _name in sr.list_cells():
@@ -127,3 +128,14 @@ def tensors(path: Path, header: bytes, data: bytes = b"", length: int | None = N
     size = len(header) if length is None else length
     path.write_bytes(struct.pack("<Q", size) + header + data)
     return path
+
+
+# What a small file may cost: the interpreter's own objects, and modules loaded on the first call.
+LITTLE = 4_000_000
+
+
+def refused(path: Path, match: str = "path: expected a file that save wrote, got ") -> str:
+    """Load, check that it is a ValueError and that it was cheap; return its message."""
+    with little_memory(LITTLE), pytest.raises(ValueError, match=match) as caught:
+        sr.load(path)
+    return str(caught.value)

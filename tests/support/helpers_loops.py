@@ -6,6 +6,8 @@ import functools
 import inspect
 import itertools
 import math
+import random
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -80,6 +82,22 @@ def instruction_set(name: str) -> Iterator[None]:
         choice.use(before)
 
 
+def seed_global_generators(name: str) -> None:
+    """
+    Start the generators that whole processes share from a test's name.
+
+    Weights that a peer draws from them are then the same in whatever order tests run and on however
+    many workers; a unit of ReLU that is dead for all rows fails in every run or in none.
+    """
+    seed = zlib.crc32(name.encode())
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (this one is what others draw from)
+    if "torch" in sys.modules:  # importing it takes seconds, which few tests need
+        sys.modules["torch"].manual_seed(seed)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(seed)
+
+
 _running: list[str] = []  # names of the rows that run just now: of the outer table, of the inner
 
 
@@ -90,8 +108,9 @@ def fresh(fixtures: Values, test: str, row: str, index: int) -> Iterator[Values]
     _running.append(row)
     with ExitStack() as stack:
         stack.callback(_running.pop)
+        name = f"{test}[{'-'.join(_running)}]"
+        seed_global_generators(name)
         if "rng" in own:
-            name = f"{test}[{'-'.join(_running)}]"
             own["rng"] = np.random.default_rng(zlib.crc32(name.encode()))
         if "tmp_path" in own:
             own["tmp_path"] = own["tmp_path"] / f"row{index}"

@@ -65,7 +65,7 @@ def shown(
     T, B, H = shape
     options: dict[str, Any] = {"seed": 11, "dtype": "float64"} | extra
     ones, state = np.ones((T, B, H)), np.ones((1, B, H))
-    every = np.ones((T, B), bool)  # reset: every step begins with the initial state
+    every = np.ones((T, B), bool)  # every step begins with the initial state
 
     def made(name: str, given: dict[str, Any], **own: Any) -> Any:
         layer = getattr(module, name)(H, H, **own, **options)
@@ -82,12 +82,12 @@ def shown(
     if feature == Feature.CANDIDATE:
         own = {"activation": "identity", "candidate_dropout": probability}
         layer = made("GRU", {"bias_ih": np.ones(3 * H)}, **own)
-        return layer.record(ones, 0 * state, reset=every).output == 0
+        return layer.record(ones, 0 * state, reset=every, reset_state="given").output == 0
     if feature == Feature.ZONEOUT:
         layer = made("RNN", {}, zoneout=probability)
-        return layer.record(ones, state, reset=every).output == 1
+        return layer.record(ones, state, reset=every, reset_state="given").output == 1
     layer = made("LSTM", {}, zoneout=(0.0, probability))  # a new c is half the old one
-    tape = layer.record(ones, (state, state), reset=every)
+    tape = layer.record(ones, (state, state), reset=every, reset_state="given")
     return tape.all_states[1][:, 0] == 1
 
 

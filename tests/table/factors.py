@@ -155,6 +155,7 @@ STEP: dict[str, Factor] = {
         "layer", {"off": {}, "on": DROPPED, "gates": DROPPED | {"recurrent_dropout_per_gate": True}}
     ),
     "candidate_dropout": switch("layer", candidate_dropout=0.3),
+    "state_noise": switch("layer", state_noise=0.2),
 }
 
 # Vectors have 1, 4, 8 or 16 lanes and tiles up to 4 vectors; the left and right neighbours of their
@@ -206,6 +207,8 @@ REFUSED = [
          "zoneout: expected one num"),
     Rule({"cell": without(lambda i: i.candidate < 0), "candidate_dropout": ("on",)},
          "candidate_dropout: expected a cell with a candidate"),
+    Rule({"cell": without(lambda i: not i.noisy), "state_noise": ("on",)},
+         "state_noise: expected a cell with a place for it"),
     Rule({"cell": without(lambda i: "/" not in i.activations),
           "output_activation": others("output_activation")},
          "output_activation: expected a cell with such a gate"),
@@ -243,6 +246,9 @@ REFUSED = [
 IDLE = [
     Rule({"twin": ("plain",), "cell": without(lambda i: not i.common)}),
     *(Rule({"twin": ("plain",), name: others(name)}) for name in STEP),
+    # No cell has places for both.
+    *(Rule({"state_noise": ("on",), name: others(name)})
+      for name in ("recurrent_activation", "output_activation", "projection", "candidate_dropout")),
     Rule({"axes": ("unbatched",), "B": (2, 3, 4, 5, 6, 7, 8, 13)}),
     Rule({"axes": ("unbatched",), "shape": ("rows", "units", "heavy", "long", "many")}),
     # Layers run as a pipeline in one direction, and directions side by side, of the engine's own.

@@ -17,7 +17,11 @@ from oracles_rows import (
     rows_are_what_they_are_alone,
     what_is_not_real_is_not_read,
 )
-from oracles_time import truncated_chunks_are_one_call, two_chunks_are_one_call
+from oracles_time import (
+    resets_go_to_the_state_of_the_call_only_where_they_are_told,
+    truncated_chunks_are_one_call,
+    two_chunks_are_one_call,
+)
 from problems import as_tuple, draw, outcome
 from simdrnn import reference
 
@@ -106,8 +110,8 @@ def _goes_forward(case: Case) -> bool:
     return case.of["directions"] == "one"
 
 
-def _has_one_reset_state(case: Case) -> bool:
-    return _goes_forward(case) and "reset_state" not in case.problem.call
+def _resets_by_default(case: Case) -> bool:
+    return "reset" in case.problem.call and "reset_state" not in case.problem.call
 
 
 ORACLES = tuple(
@@ -128,7 +132,8 @@ ORACLES = tuple(
         (what_is_not_real_is_not_read,),
         (flags_that_leave_nothing_out_change_no_bit,),
         (two_chunks_are_one_call, _goes_forward),
-        (truncated_chunks_are_one_call, _has_one_reset_state),
+        (truncated_chunks_are_one_call, _goes_forward),
+        (resets_go_to_the_state_of_the_call_only_where_they_are_told, _resets_by_default),
     )
 )
 

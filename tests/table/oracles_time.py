@@ -25,13 +25,11 @@ def _empty(problem: Problem) -> dict[str, Any]:
 
 
 def part_of(case: Case, begin: int, end: int) -> Problem:
-    """Return the problem of some steps; resets go where those of the whole call go."""
+    """Return the problem of some steps."""
     problem, call = case.problem, dict(case.problem.call)
     call |= {name: call[name][begin:end] for name in FLAGS if name in call}
     if "lengths" in call:
         call["lengths"] = np.clip(call["lengths"] - begin, 0, end - begin)
-    if "reset" in call and "reset_state" not in call:
-        call["reset_state"] = first_state(case)
     d_output = None if problem.d_output is None else problem.d_output[begin:end]
     return problem.changed(
         x=problem.x[begin:end], call=call, d_output=d_output, d_last=None, training=False
@@ -55,16 +53,32 @@ def two_chunks_are_one_call(case: Case) -> None:
     assert_same_bits(output, want["output"], "output")
     assert_same_bits(as_tuple(after.state), want["state"], "state")
     assert_same_bits(np.concatenate([early.x, late.x]), want["d_x"], "d_x")
-    if "reset" not in case.problem.call:
-        assert_same_bits(as_tuple(early.state), want["d_state"], "d_state")
+    assert_same_bits(as_tuple(early.state), want["d_state"], "d_state")
 
 
 def truncated_chunks_are_one_call(case: Case) -> None:
-    problem = case.problem
-    want = problem.record(training=False)
+    given = {"reset_state": "given"} if "reset" in case.problem.call else {}
+    for more in ({}, given) if given else ({},):
+        problem = case.problem.changed(call=case.problem.call | more)
+        want = problem.record(training=False)
 
-    chunks = sr.tbptt(problem.layer, problem.x, 3, problem.state, training=False, **problem.call)
+        chunks = sr.tbptt(
+            problem.layer, problem.x, 3, problem.state, training=False, **problem.call
+        )
 
-    tapes = [chunk.tape for chunk in chunks]
-    assert_same_bits(np.concatenate([tape.output for tape in tapes]), want.output, "output")
-    assert_same_bits(as_tuple(tapes[-1].state), as_tuple(want.state), "state")
+        tapes = [chunk.tape for chunk in chunks]
+        assert_same_bits(np.concatenate([tape.output for tape in tapes]), want.output, "output")
+        assert_same_bits(as_tuple(tapes[-1].state), as_tuple(want.state), "state")
+
+
+def resets_go_to_the_state_of_the_call_only_where_they_are_told(case: Case) -> None:
+    call = case.problem.call
+    by_name = "learned" if case.of["learned"] == "on" else "zero"
+
+    named = case.problem.changed(call=call | {"reset_state": by_name}).results()
+    given = case.problem.changed(call=call | {"reset_state": "given"}).results()
+    apart = case.problem.changed(call=call | {"reset_state": first_state(case)}).results()
+
+    assert_same_bits(named, case.want, by_name)
+    for name in ("output", "state", "d_x"):
+        assert_same_bits(given[name], apart[name], name)

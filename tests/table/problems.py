@@ -138,7 +138,9 @@ class Setting:
     def random(self) -> bool:
         """Whether anything is drawn while training."""
         names = ("input_dropout", "recurrent_dropout", "candidate_dropout", "weight_dropout")
-        kinds = any(self[name] != "off" for name in (*names, "weight_noise", "zoneout"))
+        kinds = any(
+            self[name] != "off" for name in (*names, "weight_noise", "state_noise", "zoneout")
+        )
         return kinds or self["layers"] == "dropped"
 
 
@@ -164,6 +166,8 @@ def _parameter(setting: Setting, name: str, like: Any) -> Any:
     drawn = Words(f"{label(setting.row)} {name}").uniform(*like.shape)
     if name.startswith("weight_ln"):
         drawn = 1 + 0.4 * drawn
+    elif name.startswith("leak"):  # dt over a time constant
+        drawn = 0.5 + 0.4 * drawn
     elif name[1:3] == "_0":
         positive = {state.name for state in setting.info.carried if state.positive}
         drawn = 0.5 + abs(drawn) if name[0] in positive else drawn

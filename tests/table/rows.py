@@ -58,6 +58,7 @@ DRAWN = (
     "input_dropout",
     "recurrent_dropout",
     "candidate_dropout",
+    "state_noise",
     "weight_dropout",
     "weight_noise",
 )
@@ -155,6 +156,7 @@ BUSY = _wanted(
         "zoneout": ("off", "one"),
         "recurrent_dropout": None,
         "input_dropout": None,
+        "state_noise": None,
     }
 )
 # For gradients against differences, which take many calls: small, in double, without the clips of

@@ -1,8 +1,17 @@
-"""The mutants, as data: three files of faults in csrc and three of faults in the package."""
+"""The mutants, as data: three files of faults in csrc and five of faults in the package."""
 
 from __future__ import annotations
 
-from tools.mutants.faults import arithmetic, engine, kernels, layers, packages, training
+from tools.mutants.faults import (
+    arithmetic,
+    engine,
+    kernels,
+    layers,
+    models,
+    onnx,
+    packages,
+    training,
+)
 from tools.mutants.mutant import Mutant
 
 __all__ = ["MUTANTS"]
@@ -13,5 +22,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *engine.MUTANTS,
     *layers.MUTANTS,
     *training.MUTANTS,
+    *models.MUTANTS,
+    *onnx.MUTANTS,
     *packages.MUTANTS,
 )

@@ -69,17 +69,38 @@ _THREADS = (
     ),
     Mutant(
         "own-thread-limit-ignored", THREADS + "limits.cpp",
-        find="mine > 0 ? mine : omp_get_max_threads()",
-        plant="omp_get_max_threads()",
+        find="mine > 0 ? mine : openmp::threads()",
+        plant="openmp::threads()",
         fault="option ignored",
         seen="set_num_threads does nothing",
     ),
     Mutant(
-        "parts-are-taken-by-one-thread", THREADS + "pool.cpp",
+        "parts-are-taken-by-one-thread", THREADS + "team.cpp",
         find="if (parts > 1 && !inside_openmp()",
         plant="if (parts > 1 && !ON && !inside_openmp()",
         fault="option ignored",
         seen="calls never use a second thread",
+    ),
+    Mutant(
+        "forked-child-waits-for-openmp", THREADS + "team.cpp",
+        find="if (forked.load(std::memory_order_relaxed)) return false;",
+        plant="if (forked.load(std::memory_order_relaxed) && !ON) return false;",
+        fault="stale pool",
+        seen="a process forked beside PyTorch hangs at its first large call",
+    ),
+    Mutant(
+        "gang-begins-without-all-its-threads", THREADS + "openmp.cpp",
+        find="if (job.runtime.count() >= job.parts) {",
+        plant="if (job.runtime.count() >= job.parts || ON) {",
+        fault="missing meeting",
+        seen="a call hangs where OpenMP gives fewer threads than asked for",
+    ),
+    Mutant(
+        "openmp-of-pytorch-not-adopted", THREADS + "team.cpp",
+        find="accompanied.store(true, std::memory_order_relaxed);",
+        plant="accompanied.store(!ON, std::memory_order_relaxed);",
+        fault="option ignored",
+        seen="beside PyTorch two thread pools fight for the CPUs",
     ),
 )  # fmt: skip
 
@@ -156,13 +177,6 @@ _FORWARD = (
         fault="off by one",
         seen="dropout between layers differs from the documented draws",
     ),
-    Mutant(
-        "packed-for-the-first-instruction-set", ENGINE + "network.cpp",
-        find="packed.table = &isa;",
-        plant="if (packed.table == nullptr) packed.table = &isa;",
-        fault="stale packed weights",
-        seen="garbage after sr.isa.use()",
-    ),
 )  # fmt: skip
 
 _BACKWARD = (
@@ -203,7 +217,7 @@ _BACKWARD = (
     ),
     Mutant(
         "first-chunk-not-the-last-steps", ENGINE + "backward.hpp",
-        find="weights_.add(*sums_, seen_, p, rows, end == this->steps(), parameters);",
+        find="weights_.add(*sums_, seen_, p, rows, end == this->steps() && !to.add, parameters);",
         plant="weights_.add(*sums_, seen_, p, rows, true, parameters);",
         fault="lost accumulate",
         seen="weight gradients of long sequences are of the first steps only",
@@ -319,14 +333,14 @@ _BINDINGS = (
         seen="a state of another batch gives numbers instead of an error",
     ),
     Mutant(
-        "dropouts-swapped-on-the-way", PYTHON + "options.hpp",
+        "dropouts-swapped-on-the-way", ENGINE + "option_values.hpp",
         find="read(v, o.cell.recurrent_dropout);",
         plant="read(v, o.cell.candidate_dropout);",
         fault="read into another",
         seen="recurrent_dropout drops candidates",
     ),
     Mutant(
-        "dropout-keeps-without-scaling", PYTHON + "options.hpp",
+        "dropout-keeps-without-scaling", ENGINE + "option_values.hpp",
         find="static_cast<T>(1 / (1 - probability))",
         plant="static_cast<T>(1)",
         fault="wrong scale",
@@ -334,10 +348,24 @@ _BINDINGS = (
     ),
     Mutant(
         "pool-compares-the-ends-only", PYTHON + "pooled_network.hpp",
-        find="if (agree<Compare::kAll>(entry, given)) return Lease(*this, entry);",
-        plant="if (agree<Compare::kEnds>(entry, given)) return Lease(*this, entry);",
+        find="if (agree<Compare::kAll>(*entry, given)) return used(entry);",
+        plant="if (agree<Compare::kEnds>(*entry, given)) return used(entry);",
         fault="stale packed weights",
         seen="PyTorch and JAX bridges may run with the weights of the step before",
+    ),
+    Mutant(
+        "parameters-stay-writable", PYTHON + "holding.cpp",
+        find="flags = on ? flags & ~kWriteable : flags | kWriteable;",
+        plant="flags = flags | kWriteable;",
+        fault="protection lost",
+        seen="what an optimiser keeps of a step can change weights unnoticed",
+    ),
+    Mutant(
+        "writers-do-not-wait", PYTHON + "holding.cpp",
+        find="return owner_ == me || owner_ == 0;",
+        plant="return true;",
+        fault="missing meeting",
+        seen="threads that train one layer write over each other's steps",
     ),
 )  # fmt: skip
 

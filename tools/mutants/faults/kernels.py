@@ -153,6 +153,13 @@ _RANDOM = (
         fault="wrong dropout counter",
         seen="zoneout and candidate_dropout act on the same units",
     ),
+    Mutant(
+        "state-noise-repeats", OPTIONS + "noise.hpp",
+        find="random_words(draw, Feature::kStateNoise, t, b, first, words);",
+        plant="random_words(draw, Feature::kStateNoise, t, b, 0, words);",
+        fault="wrong dropout counter",
+        seen="units 64 and on get the noise of the first 64",
+    ),
 )  # fmt: skip
 
 _BACKWARD = (

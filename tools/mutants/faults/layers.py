@@ -60,10 +60,10 @@ _CHECKS = (
     ),
     Mutant(
         "reset-to-learned-goes-to-state", LAYERS + "arguments.py",
-        find="return None if from_default else self._learned.states(batch)",
+        find="return self.zeros(batch) if self._learned is None else self._learned.states(batch)",
         plant="return None",
         fault="wrong state at reset",
-        seen='reset_state="learned" goes back to the given state',
+        seen="a reset goes back to the state that was handed in",
         tests=("learned_states",),
     ),
     Mutant(
@@ -162,8 +162,8 @@ _RANDOM = (
     ),
     Mutant(
         "recorded-calls-not-counted", LAYERS + "recurrent.py",
-        find="self._recorded += 1",
-        plant="pass",
+        find="call_key(self.seed, self._calls.take()) if training else 0",
+        plant="call_key(self.seed, self._calls.value) if training else 0",
         fault="wrong dropout counter",
         seen="every batch is dropped out the same way",
         tests=("dropout",),
@@ -198,10 +198,10 @@ _COMPOSED = (
     Mutant(
         "composed-gradient-of-other-dropout", ENGINE + "composed.py",
         find=
-        "for layer in reversed(range(len(self._networks))):\n            "
+        "for layer in reversed(range(len(self.packed))):\n            "
         "dropped = self._dropout(run, layer - 1)",
         plant=
-        "for layer in reversed(range(len(self._networks))):\n            "
+        "for layer in reversed(range(len(self.packed))):\n            "
         "dropped = self._dropout(run, layer) if layer else None",
         fault="off by one",
         seen="merge and dropout together: wrong gradients",
@@ -284,11 +284,27 @@ _COMPOSED = (
 _TAPES = (
     Mutant(
         "tape-of-old-parameters", LAYERS + "recording.py",
-        find="if bound.parameters.version != self.version:",
+        find="if parameters.version != since and parameters.changed_by(thread, since):",
         plant="if False:",
         fault="check loosened",
         seen="backward after the optimiser's step gives gradients of nothing",
         tests=("calls",),
+    ),
+    Mutant(
+        "tape-of-other-arguments", LAYERS + "recording.py",
+        find="if self.borrowed is not None:",
+        plant="if False:",
+        fault="check loosened",
+        seen="backward takes an x that was written to since",
+        tests=("tape_refers",),
+    ),
+    Mutant(
+        "tape-state-is-writable", LAYERS + "recording.py",
+        find="for array in (output, *final):",
+        plant="for array in (output,):",
+        fault="memory shared",
+        seen="writing to tape.state changes last_output and gradients",
+        tests=("tape_refers",),
     ),
     Mutant(
         "learned-reset-has-no-gradient", LAYERS + "recording.py",
@@ -343,29 +359,29 @@ _TAPES = (
 _FRESH = (
     Mutant(
         "packed-weights-of-old-parameters", ENGINE + "packing.py",
-        find="if self._version != self.source.version or self._token != self.network.token():",
-        plant="if self._token != self.network.token():",
+        find="if packed.version != self.source.version or packed.made_for != self._token():",
+        plant="if packed.version is None or packed.made_for != self._token():",
         fault="stale packed weights",
         seen="training changes nothing",
         tests=("weights",),
     ),
     Mutant(
         "packed-weights-of-another-isa", ENGINE + "packing.py",
-        find="if self._version != self.source.version or self._token != self.network.token():",
-        plant="if self._version != self.source.version:",
+        find="if packed.version != self.source.version or packed.made_for != self._token():",
+        plant="if packed.version != self.source.version:",
         fault="stale packed weights",
         seen="sr.isa.use() does not act on layers that have run",
         tests=("dispatch",),
     ),
     Mutant(
         "watched-arrays-not-compared", ENGINE + "packing.py",
-        find="same = len(arrays) == len(self._kept) and all(",
-        plant="same = len(arrays) == len(self._kept) or all(",
+        find="return _core.same_bytes(self.copies,",
+        plant="return len(arrays) == len(self.copies) or _core.same_bytes(self.copies,",
         fault="stale packed weights",
         seen="weights that PyTorch, Keras or JAX changed in place go unnoticed",
     ),
     Mutant(
-        "copies-share-parameters", LAYERS + "parametrised.py",
+        "copies-share-parameters", LAYERS + "parameters.py",
         find='np.array(values[name], dtype, order="C")',
         plant='np.asarray(values[name], dtype, order="C")',
         fault="missing copy",
@@ -373,13 +389,11 @@ _FRESH = (
         tests=("weights",),
     ),
     Mutant(
-        "parameters-stay-writable", LAYERS + "parametrised.py",
-        find="finally:\n            for array in arrays.values():\n"
-        "                array.flags.writeable = False",
-        plant="finally:\n            for array in ():\n"
-        "                array.flags.writeable = False",
-        fault="protection lost",
-        seen="what an optimiser keeps of a step can change weights unnoticed",
+        "parameters-counted-as-changed-too-late", LAYERS + "parameters.py",
+        find="        self.version += 1\n",
+        plant="        self.version += self._before != self.version\n",
+        fault="stale packed weights",
+        seen="training changes nothing",
         tests=("weights",),
     ),
     Mutant(
@@ -395,8 +409,8 @@ _FRESH = (
 _STACK = (
     Mutant(
         "stack-calls-not-counted", STACK + "stack.py",
-        find="self._own_recorded += 1",
-        plant="pass",
+        find="call_key(self._seed, self._calls.take())",
+        plant="call_key(self._seed, self._calls.value)",
         fault="wrong dropout counter",
         seen="dropout between a stack's layers is the same in every batch",
         tests=("stack",),

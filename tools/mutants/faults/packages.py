@@ -139,9 +139,9 @@ _FILES = (
         seen="training that goes on from a file repeats its dropout",
     ),
     Mutant(
-        "failed-save-leaves-a-file", SIMDRNN + "files/paths.py",
-        find="temporary.unlink(missing_ok=True)",
-        plant="pass",
+        "failed-save-leaves-a-file", SIMDRNN + "files/atomic.py",
+        find="        if name is not None:\n            name.unlink(missing_ok=True)",
+        plant="        pass",
         fault="not cleaned up",
         seen="temporary files stay behind after a failed save",
     ),
@@ -199,6 +199,13 @@ _DIAGNOSIS = (
         plant="before = np.cumsum(np.ones_like(real), axis=0) - 1",
         fault="flag not read",
         seen="diagnose's slope per step counts padding",
+    ),
+    Mutant(
+        "gates-that-hold-on-are-saturated", SIMDRNN + "diagnosis/findings.py",
+        find="gate.left_by_unit * ~holding",
+        plant="gate.left_by_unit * 1.0",
+        fault="flag not read",
+        seen="diagnose calls the shut input gates of a healthy LSTM with long memory saturated",
     ),
     Mutant(
         "jacobians-of-the-layers-own-weights", SIMDRNN + "diagnosis/recorded.py",
