@@ -304,6 +304,22 @@ def test_without_its_package_a_safetensors_file_says_what_to_install(tmp_path, m
         sr.GRU(3, 4).save(tmp_path / "other.safetensors")
 
 
+NEVER_SAFETENSORS = [
+    b"\xff" * 8 + b"{" * 400,  # the length of more than there is
+    b"\4" + b"\0" * 7 + b"{{{{",  # no object
+    b"\0" * 8 + b"{}",  # a header of no bytes
+]
+
+
+@pytest.mark.parametrize("data", NEVER_SAFETENSORS, ids=range(3))
+def test_a_damaged_file_is_refused_and_asks_for_no_package(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("simdrnn.files.tensors.find_spec", lambda name: None)
+    (tmp_path / "damaged").write_bytes(data)
+
+    with pytest.raises(ValueError, match=r"path: expected a file that save wrote.*a header"):
+        sr.load(tmp_path / "damaged")
+
+
 def test_importing_and_npz_do_without_the_package(tmp_path):
     path = str(tmp_path / "gru.npz")
     program = f"""

@@ -109,7 +109,8 @@ def read(path: object) -> tuple[dict[str, Any], dict[str, Array]]:
     with refusing(source):
         if not form.begins(start):
             raise ValueError("it begins as neither a .safetensors nor a .npz file does")
-    form.check_installed()
+        form.check_outline(source)
+    form.check_installed()  # for what may be one: nobody installs a package for a damaged file
     with refusing(source):
         text, arrays = form.read(source)
         if text is None and form is tensors and tensors.for_c_alone(source):

@@ -21,7 +21,16 @@ import numpy as np
 from simdrnn.files.paths import unique
 from simdrnn.validate import Array
 
-__all__ = ["READER", "begins", "check_installed", "for_c_alone", "image", "read", "write"]
+__all__ = [
+    "READER",
+    "begins",
+    "check_installed",
+    "check_outline",
+    "for_c_alone",
+    "image",
+    "read",
+    "write",
+]
 
 READER = "safetensors.numpy.load_file(path)"
 
@@ -44,6 +53,23 @@ def check_installed() -> None:
 def begins(start: bytes) -> bool:
     """Tell whether a file that begins so may be one: behind a length comes a JSON object."""
     return start[8:9] == b"{"
+
+
+def check_outline(path: Path) -> None:
+    """Raise where a file that begins so is none all the same; needs no package.
+
+    A header that is much of the file is refused too: what it becomes is far larger.
+    """
+    with path.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        behind = os.fstat(stream.fileno()).st_size - 8
+        most = _LONGEST_HEADER + behind // _SHARE_OF_HEADER
+        if length > min(most, behind):
+            raise ValueError(
+                f"expected a header of at most {min(most, behind)} bytes, got {length}"
+            )
+        if not stream.read(length).rstrip(b" ").endswith(b"}"):
+            raise ValueError("expected a header that is an object")
 
 
 def write(
@@ -117,7 +143,6 @@ def read(path: Path) -> tuple[str | None, dict[str, Array]]:
     """Return the description, None if there is none, and the arrays."""
     from safetensors import safe_open
 
-    _check_header(path)
     arrays: dict[str, Array] = {}
     with safe_open(path, framework="numpy") as tensors:
         _check_names(path)  # of a header whose length is by now known to be right
@@ -136,15 +161,6 @@ def for_c_alone(path: Path) -> bool:
 
     with safe_open(path, framework="numpy") as tensors:
         return _STEPPED in (tensors.metadata() or {})
-
-
-def _check_header(path: Path) -> None:
-    """Raise where a header is much of the file: what it becomes is far larger."""
-    with path.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        most = _LONGEST_HEADER + os.fstat(stream.fileno()).st_size // _SHARE_OF_HEADER
-    if length > most:
-        raise ValueError(f"expected a header of at most {most} bytes, got {length}")
 
 
 def _check_names(path: Path) -> None:
