@@ -263,6 +263,34 @@ def test_workers_of_the_pool_keep_off_the_cpu_of_their_caller():
     assert workers == max(1, callers - 1)
 
 
+@pytest.mark.quiet
+@has_affinity
+@has_tasks
+def test_parts_of_a_gang_that_share_a_cpu_hand_it_over_at_each_step():
+    # As where another process's gang keeps one of two CPUs. Without patience ending: 12 s.
+    seconds = printed(
+        """
+        import os, threading, time, numpy as np, simdrnn as sr
+        layer, x = sr.LSTM(8, 256), np.ones((10_000, 1, 8), "float32")
+        layer(x[:100], num_threads=2)
+        cpu = min(os.sched_getaffinity(0))
+
+        def put_together():
+            time.sleep(0.03)
+            for task in os.listdir("/proc/self/task"):
+                os.sched_setaffinity(int(task), {cpu})
+
+        threading.Thread(target=put_together).start()
+        begin = time.monotonic()
+        layer(x, num_threads=2)
+        print(time.monotonic() - begin)
+        """,
+        SIMDRNN_THREADING="pool",
+    )
+
+    assert float(seconds) < 4
+
+
 # -- signals ---------------------------------------------------------------------------------------
 
 

@@ -50,6 +50,8 @@ class Barrier {
   void expect(int parties) {
     parties_ = static_cast<std::uint32_t>(parties);
     first_round_ = round_.load(std::memory_order_relaxed);
+    late_.store(0, std::memory_order_relaxed);
+    hurried_.store(0, std::memory_order_relaxed);
   }
   void meet();
   static void meet(void* barrier) { static_cast<Barrier*>(barrier)->meet(); }
@@ -58,6 +60,8 @@ class Barrier {
   static constexpr std::size_t kLines = 128;  // neighbouring cache lines are fetched together
   std::uint32_t parties_ = 1;
   std::uint32_t first_round_ = 0;  // some are still waking up then
+  std::atomic<int> late_{0};       // waits in a row that were long
+  std::atomic<int> hurried_{0};    // waits left that are to have little patience
   alignas(kLines) std::atomic<std::uint32_t> arrived_{0};
   alignas(kLines) std::atomic<std::uint32_t> round_{0};
 };
