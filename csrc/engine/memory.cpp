@@ -118,11 +118,16 @@ std::unique_ptr<AlignedBuffer> KeptBlocks::take_from(std::size_t place) noexcept
   return block;
 }
 
+bool KeptBlocks::fits(std::size_t wanted, std::size_t found) {
+  return wanted <= found && found <= wanted + wanted / 4;
+}
+
 std::unique_ptr<AlignedBuffer> KeptBlocks::take(std::size_t bytes) {
   for (std::size_t place = 0; place < kPlaces; ++place) {
+    if (!fits(bytes, sizes_[place].load(std::memory_order_relaxed))) continue;
     std::unique_ptr<AlignedBuffer> found = take_from(place);
     if (found == nullptr) continue;
-    if (bytes <= found->bytes() && found->bytes() <= bytes + bytes / 4) return found;
+    if (fits(bytes, found->bytes())) return found;  // as it is, unless another was put there
     AlignedBuffer* nobodys = nullptr;  // else back to its place, unless somebody filled that
     bytes_ += found->bytes();
     if (places_[place].compare_exchange_strong(nobodys, found.get())) {
@@ -140,6 +145,7 @@ void KeptBlocks::give(std::unique_ptr<AlignedBuffer> block) noexcept {
   if (block == nullptr || block->bytes() > kMostKept) return;
   const std::size_t place = next_.fetch_add(1) % kPlaces;
   bytes_ += block->bytes();
+  sizes_[place].store(block->bytes(), std::memory_order_relaxed);
   const std::unique_ptr<AlignedBuffer> oldest(places_[place].exchange(block.release()));
   if (oldest != nullptr) bytes_ -= oldest->bytes();
   for (std::size_t next = place + 1; bytes_ > kMostKept && next < place + kPlaces; ++next) {

@@ -102,11 +102,13 @@ class KeptBlocks {
   static KeptBlocks& all();
 
  private:
-  static constexpr std::size_t kPlaces = 64;
+  static constexpr std::size_t kPlaces = 128;  // more than a step of a stack has such arrays
 
   std::unique_ptr<AlignedBuffer> take_from(std::size_t place) noexcept;
+  static bool fits(std::size_t wanted, std::size_t found);
 
   std::atomic<AlignedBuffer*> places_[kPlaces] = {};  // a ring: the oldest is at the next to fill
+  std::atomic<std::size_t> sizes_[kPlaces] = {};  // of what was last put there, to look at first
   std::atomic<std::size_t> next_{0};
   std::atomic<std::size_t> bytes_{0};  // of those in their places
 };

@@ -166,16 +166,24 @@ template <class V>
   return x;
 }
 
-// Two of them and their product, as sigmoid_times_tanh has it.
+// Two of them and their product, as sigmoid_times_tanh has it. That pair, which most cells have, is
+// in line: what the caller does not use of it, a division each in inference, is then not made.
 template <class V>
-[[gnu::noinline]] Gated<V> activate_both(const Activation<typename V::Scalar>& gate, V x,
-                                         const Activation<typename V::Scalar>& value,
-                                         V y) noexcept {
+[[gnu::noinline]] Gated<V> activate_any_two(const Activation<typename V::Scalar>& gate, V x,
+                                            const Activation<typename V::Scalar>& value,
+                                            V y) noexcept {
+  const V a = activate(gate, x), b = activate(value, y);
+  return {a, b, a * b};
+}
+template <class V>
+[[gnu::always_inline]] inline Gated<V> activate_both(const Activation<typename V::Scalar>& gate,
+                                                     V x,
+                                                     const Activation<typename V::Scalar>& value,
+                                                     V y) noexcept {
   if (gate.kind == ActivationKind::kSigmoid && value.kind == ActivationKind::kTanh) {
     return sigmoid_times_tanh(x, y);
   }
-  const V a = activate(gate, x), b = activate(value, y);
-  return {a, b, a * b};
+  return activate_any_two(gate, x, value, y);
 }
 
 template <class V>

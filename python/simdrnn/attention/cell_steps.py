@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.engine.protocol import CheckedCall, GradientArrays, PackedNetwork, TapeArrays
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.validate import Array
@@ -37,8 +38,8 @@ class CellSteps:
     ) -> None:  # fmt: skip
         dtype = bound.dtype
         self.bound, self.packed, self._real, self._threads = bound, packed, real, threads
-        self.x = np.empty((steps, batch, bound.sizes.input_size), dtype)
-        self.output = np.empty((steps, batch, bound.width), dtype)
+        self.x = empty((steps, batch, bound.sizes.input_size), dtype)
+        self.output = empty((steps, batch, bound.width), dtype)
         self._states = [np.empty((steps + 1, *state.shape), dtype) for state in states]
         for kept, state in zip(self._states, states, strict=True):
             kept[0] = state

@@ -14,6 +14,7 @@ from simdrnn.attention.cell_steps import CellSteps
 from simdrnn.attention.decoder_parts import Parts
 from simdrnn.attention.version import Attended, AttentionVersion, ReadyMemory
 from simdrnn.engine.activate import activate
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.engine.protocol import CheckedCall, PackedNetwork
 from simdrnn.layers.arguments import ArgumentChecks, Layout
 from simdrnn.training.modules import check_range, integer_array
@@ -125,8 +126,8 @@ class Run:
         self.cell = CellSteps(parts.bound, versions.layer, steps, batch, states, numbers, threads)
         self.ready = versions.attention.ready(given.values, given.real, threads)
         dtype, size = inputs.dtype, parts.memory_size
-        self.joined = np.empty((steps, batch, size + parts.hidden_size), dtype)
-        self.fed = np.empty((steps, batch, parts.fed_size), dtype)
+        self.joined = empty((steps, batch, size + parts.hidden_size), dtype)
+        self.fed = empty((steps, batch, parts.fed_size), dtype)
         found: list[Attended] = []
         fed = np.zeros((batch, parts.fed_size), dtype)
         self.cell.x[:, :, : parts.input_size] = inputs

@@ -17,6 +17,7 @@ from simdrnn.attention.affine import PackedMaps, applied, applied_back, map_grad
 from simdrnn.attention.memory import Memory
 from simdrnn.engine.activate import activate
 from simdrnn.engine.dense import batch_gradient
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.spec.parameters import ParameterSpec
 from simdrnn.validate import Array
 
@@ -226,7 +227,7 @@ class Additive(Kind):
     ) -> Array:  # fmt: skip
         """Return the scores, block by block of queries."""
         keys = cast("Array", keys)  # made by the method of that name
-        scores = np.empty((*projected.shape[:2], keys.shape[1]), projected.dtype)
+        scores = empty((*projected.shape[:2], keys.shape[1]), projected.dtype)
         for block in blocks(len(projected), keys.size):
             made = bent(projected[block], keys)
             found = applied(packed.maps[2], made, 1, threads)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simdrnn.engine.dense import DenseBatch
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.validate import Array, readable
 
 __all__ = ["Memory"]
@@ -43,7 +44,7 @@ class Memory:
     def scores(self, queries: Array, threads: int) -> Array:
         """Return the products of queries (N, B, M) with all positions: (N, B, S)."""
         steps, batch = queries.shape[:2]
-        scores = np.empty((steps, batch, self.values.shape[1]), queries.dtype)
+        scores = empty((steps, batch, self.values.shape[1]), queries.dtype)
         if scores.size:
             self.batch.rows_times(queries.swapaxes(0, 1), threads, scores.swapaxes(0, 1))
         return scores
@@ -54,6 +55,6 @@ class Memory:
         shape = (steps, batch, self.values.shape[2])
         if not weights.size:
             return np.zeros(shape, weights.dtype)
-        sums = np.empty(shape, weights.dtype)
+        sums = empty(shape, weights.dtype)
         self.batch.sums_of_rows(weights.swapaxes(0, 1), threads, sums.swapaxes(0, 1))
         return sums

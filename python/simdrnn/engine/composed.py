@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.engine.merge import join, join_backward
 from simdrnn.engine.protocol import (
     CheckedCall,
@@ -160,7 +161,7 @@ class Composed:
             if layer == last and not self._structure.apart:
                 raw = output
             else:
-                raw = np.empty(shape, self.arithmetic) if tape is None else tape.hidden[layer]
+                raw = empty(shape, self.arithmetic) if tape is None else tape.hidden[layer]
             own = self._of_layer(final_states, layer)
             inner = self._inner(plan, below, layer)
             if tape is None:
@@ -216,7 +217,7 @@ class Composed:
             below = self._below(run, tape, layer, dropped)
             raw, own = tape.hidden[layer], self._indices(layer)
             direct = gradients.x if layer == 0 and not self._adds[0] else None
-            d_below = np.empty(below.shape, self.arithmetic) if direct is None else direct
+            d_below = empty(below.shape, self.arithmetic) if direct is None else direct
             found = self._gradients(plan, gradients, d_below, layer)
             self.packed[layer].backward(
                 self._inner(plan, below, layer),

@@ -1,7 +1,10 @@
-"""Arrays for results: the large ones in memory that others of a step before have left.
+"""Arrays for results and tapes, in memory that others of a step before have left.
 
-A fresh array of tens of megabytes costs more than what is computed into it: the system clears its
-pages one by one. `simdrnn.release_memory` gives back what is kept, 256 MiB at most.
+A fresh array costs about as much as what is computed into it: the system clears its pages one by
+one. The C library keeps memory too, but gives the end of its heap back where that has come to twice
+the largest block that it has ever mapped: a training loop whose arrays are of 0.1 to 1 MB then gets
+fresh pages at every step (bench/README.md). `simdrnn.release_memory` gives back what is kept,
+256 MiB at most.
 """
 
 from __future__ import annotations
@@ -11,12 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from simdrnn._core import kept_array
 from simdrnn.validate import Array
+
+try:
+    from simdrnn._core import kept_array
+except ImportError:  # the reference does without the compiled part
+    kept_array = np.empty
 
 __all__ = ["empty", "empty_like"]
 
-_LARGE = 1 << 20  # bytes; what is smaller comes out of a heap that NumPy's arrays leave and take
+# Bytes. Half of the 128 KiB beyond which glibc gives the end of its heap back to begin with; and
+# clearing 16 pages takes ten times as long as finding a kept block.
+_LARGE = 1 << 16
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdrnn.engine.kept_arrays import empty_like
 from simdrnn.validate import Array
 
 __all__ = ["join", "join_backward"]
@@ -45,7 +46,7 @@ def join_backward(merge: str, both: Array, d_joined: Array) -> Array:
         return d_joined
     # Not np.concatenate, which lays its result out like its parts: a gradient of zeros is one row,
     # broadcast, and engines want whole rows.
-    d_both = np.empty(both.shape, both.dtype)
+    d_both = empty_like(both)
     d_forward, d_reverse = np.split(d_both, 2, axis=-1)
     if merge == "mul":
         forward, reverse = np.split(both, 2, axis=-1)

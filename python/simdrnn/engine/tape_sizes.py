@@ -17,24 +17,16 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.engine.protocol import CheckedCall, Network, TapeArrays
 from simdrnn.spec.cell import CellInfo
 from simdrnn.spec.parameters import Sizes
 from simdrnn.validate import Array, as_positive
 
-try:
-    from simdrnn._core import kept_array
-except ImportError:  # the reference does without the compiled part
-    kept_array = np.empty
-
 __all__ = ["TapeSpec"]
 
 # Of all arrays of a list: how many, and the shape of each.
 Shape: TypeAlias = "tuple[int, int, int, int]"
-
-
-# Arrays of as many bytes are worth keeping their memory for the next: below, the C library does.
-_KEPT_BYTES = 2**20
 
 
 class TapeSpec(NamedTuple):
@@ -83,9 +75,7 @@ class TapeSpec(NamedTuple):
         shapes.pop("outputs", None)  # forward makes these as it goes
         for name, (count, *shape) in shapes.items():
             ours = count - 1 if name == "hidden" and not self.apart else count
-            kept = math.prod(shape) * dtype.itemsize >= _KEPT_BYTES
-            make = kept_array if kept else np.empty
-            lists[name] = [make(shape, dtype) for _ in range(ours)]
+            lists[name] = [empty(tuple(shape), dtype) for _ in range(ours)]
         if not self.apart:
             lists["hidden"].append(output)
         return TapeArrays(

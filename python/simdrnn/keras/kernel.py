@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simdrnn.engine.compiled import Network
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.engine.packing import ComparedArrays
 from simdrnn.engine.protocol import CheckedCall, GradientArrays, PackedNetwork, TapeArrays
 from simdrnn.keras.weights import KerasLayout
@@ -118,7 +119,7 @@ class Kernel:
         states: Sequence[Array],
     ) -> tuple[Array, tuple[Array, ...], Array]:  # fmt: skip
         """Do as `forward` does and return a third: (T, B, `saved_size`), for `backward`."""
-        saved = np.empty((x.shape[1], x.shape[0], self.saved_size), self._dtype)
+        saved = empty((x.shape[1], x.shape[0], self.saved_size), self._dtype)
         return *self._forward(call, x, mask, weights, states, saved), saved
 
     def _forward(
@@ -127,7 +128,7 @@ class Kernel:
     ) -> tuple[Array, tuple[Array, ...]]:  # fmt: skip
         """Run the network, and fill `saved` if it is there."""
         run = _run(call, x, mask, states)
-        output = np.empty((*run.x.shape[:2], self.settings.units), self._dtype)
+        output = empty((*run.x.shape[:2], self.settings.units), self._dtype)
         final = tuple([np.empty_like(state) for state in run.states])
         tape = None if saved is None else TapeArrays([saved], [output])
         self._holding(weights, recorded=tape is not None).forward(run, output, final, tape=tape)
@@ -162,7 +163,7 @@ class Kernel:
             np.zeros((1, batch, units), self._dtype) if d is None else dense(d[None])
             for d in d_states
         ]
-        d_x = np.empty((batch, steps, self.settings.input_size), self._dtype)
+        d_x = empty((batch, steps, self.settings.input_size), self._dtype)
         d_initial = tuple([np.empty_like(state) for state in run.states])
         d_rows = self._layout.rows_like(self.settings.input_size, units, self._dtype)
         self._holding(weights, recorded=True).backward(

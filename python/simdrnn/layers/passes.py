@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.engine.protocol import ParameterArrays
 from simdrnn.layers.parameters import Parameters
 from simdrnn.spec.layer import LayerSpec
@@ -105,7 +106,7 @@ class Passes:
 
     def gradient_arrays(self) -> tuple[dict[str, Array], list[ParameterArrays]]:
         """Allocate what an engine writes gradients of parameters to: by name, and by pass."""
-        empty, dtype = np.empty, self._spec.dtype
+        dtype = self._spec.dtype
         arrays = {name: empty(shape, dtype) for name, shape in self._gradients}
         passes = range(len(self))
         return arrays, [self.of_pass(arrays, index, gradients=True) for index in passes]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.engine.protocol import (
     CheckedCall,
     GradientArrays,
@@ -271,7 +272,7 @@ class Recording:
         d_reset = None
         if run.reset_states is not None:
             d_reset = tuple(np.empty(state.shape, dtype) for state in run.reset_states)
-        d_x = np.empty(run.x.shape, dtype)
+        d_x = empty(run.x.shape, dtype)
         d_attention = None if run.attention is None else np.empty(run.attention.shape, dtype)
         d_initial = tuple(np.empty(state.shape, dtype) for state in run.states)
         params, d_parameters = bound.passes.gradient_arrays()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias,
 import numpy as np
 import numpy.typing as npt
 
+from simdrnn.engine.kept_arrays import empty
 from simdrnn.engine.packing import Counter
 from simdrnn.engine.protocol import PackedNetwork, State
 from simdrnn.engine.random_words import call_key
@@ -193,7 +194,7 @@ class RecurrentLayer(Parametrised):
             attention,
         )  # fmt: skip
         if out is None:
-            output = np.empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
+            output = empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
         else:
             output = layout.time_first(bound.checks.out(out, run, layout, bound.values))
         final = tuple([np.empty_like(initial) for initial in run.states])
@@ -294,7 +295,7 @@ class RecurrentLayer(Parametrised):
                 run, layout = engine.beside.check(*arguments)
         run = copied(run) if copy else run
         run = run.drawing(key) if training else run
-        output = np.empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
+        output = empty((*run.x.shape[:2], *bound.values.shape), self.dtype)
         arrays = bound.tapes.allocate(self.dtype, output, every)
         final = tuple([np.empty_like(initial) for initial in run.states])
         engine.forward(run, output, final, tape=arrays)
