@@ -14,7 +14,7 @@ from simdrnn.layers.savable import c_handle, described, whole_document
 from simdrnn.layers.stepped import refused
 from simdrnn.model import saving
 from simdrnn.model.batches import Batch, data_of
-from simdrnn.model.chain import Link, Options, call_link, real_mask
+from simdrnn.model.chain import Link, Options, call_link, real_mask, step_parts
 from simdrnn.model.fitting import Fitting, check_loss, mean_loss
 from simdrnn.model.history import History
 from simdrnn.model.owner import PartOwner
@@ -421,6 +421,10 @@ class Model(PartOwner):
                 "parts one by one and hand what their tapes return to model.gradients"
             )
         return self._links
+
+    def _parts_of_a_step(self) -> tuple[Any, list[Any], Any] | None:
+        """Return what `generate` runs; None where its parts are no chain that it could run."""
+        return None if isinstance(self._links, str) else step_parts(self._links)
 
     def gradients(self, **grads: Gradients | Sequence[Gradients]) -> ModelGradients:
         """Put together gradients of parts that were recorded one by one.
