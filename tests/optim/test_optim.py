@@ -432,6 +432,13 @@ def test_nothing_may_be_listed_twice():
         SGD([embedding, embedding])
     with pytest.raises(ValueError, match="each layer and array once"):
         SGD([array, {"w": array}])
+    layer = sr.GRU(2, 3)
+    model = sr.Model(rnn=sr.Stack([layer]), head=sr.Linear(3, 2))
+    for twice in ([model, layer], [model.head, model], [sr.Stack([layer]), layer]):
+        with pytest.raises(
+            ValueError, match=r"once, got one twice: layers\[1\].* is in layers\[0\]"
+        ):
+            SGD(twice)
 
 
 @every(
