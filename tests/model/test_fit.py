@@ -265,8 +265,23 @@ def test_a_loss_that_is_not_finite_is_not_learned():
     target[0, 5] = np.nan
     before = model.state_dict()
 
-    with pytest.raises(ValueError, match="expected a finite loss, got nan at step 1, in epoch 1"):
+    with pytest.raises(ValueError, match=r"loss, got nan .* not made\. target\[0, 5, 0\] is nan"):
         model.fit((x, target), sr.mse, verbose=False)
+    with pytest.raises(ValueError, match=r"loss, got nan .* not made\. x\[0, 5, 0\] is nan"):
+        model.fit([(target, x)], sr.mse, verbose=False)
+
+    def diverged(output, target, mask=None):
+        return sr.mse(output * np.float32(np.nan), target, mask=mask)
+
+    # Behind the lengths there may be anything, so that is not the reason.
+    for options in ({}, {"lengths": np.array([3, 3, 3, 3, 3, 0, 3, 3])}):
+        given = target if options else x
+        with pytest.raises(ValueError, match=r"not made\. A lower learning rate"):
+            model.fit((given, given, options), diverged, verbose=False)
+    model.rnn.bias_ih_l0 = np.full(12, np.inf, "float32")
+    with pytest.raises(ValueError, match=r"not made\. rnn.bias_ih_l0\[0\] is inf"):
+        model.fit((x, x), diverged, verbose=False)
+    model.rnn.bias_ih_l0 = before["rnn.bias_ih_l0"]
 
     assert all(np.array_equal(before[name], view) for name, view in model.parameters().items())
 
@@ -321,7 +336,7 @@ def fitted(data=DATA, loss=sr.softmax_cross_entropy, **options):
     (lambda: fitted((TOKENS,)), TypeError, "data: expected .* got a tuple of 1"),
     (lambda: fitted([]), ValueError, "data: expected one batch or more, got none"),
     (lambda: fitted([TOKENS]), TypeError, r"data\[0\]: expected .* got a ndarray"),
-    (lambda: fitted((TOKENS, TARGET[:3])), ValueError, "expected a target of 40 rows on axis 0"),
+    (lambda: fitted((TOKENS, TARGET[:3])), ValueError, "of 40 rows on axis 0, as x .* on axis 1"),
     (lambda: fitted((TOKENS, TARGET, {"lengths": [1]})), ValueError, "expected lengths of 40 rows"),
     (lambda: fitted((TOKENS, TARGET, {"state": 1})), ValueError, "options of .* got 'state'"),
     (lambda: fitted((TOKENS, TARGET, [1])), TypeError, "further arguments as a dict, got a list"),
