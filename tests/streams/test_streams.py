@@ -240,7 +240,7 @@ REFUSED = [
     (lambda s, x: s.step(x, out=[1]), TypeError, "out: expected a numpy.ndarray"),
     (lambda s, x: s.step(), TypeError, "missing 1 required positional argument: 'x'"),
     (lambda s, x: s.step(x, other=1), TypeError, "unexpected keyword argument 'other'"),
-    (lambda s, x: s.feed(x), ValueError, r"chunk: expected shape \(t, B, I\) = \(0, 3, 2\)"),
+    (lambda s, x: s.feed(x), ValueError, r"\(t, B, I\) = \(t, 3, 2\), got \(3, 2\); a single"),
     (lambda s, x: s.feed(x[None, :2]), ValueError, r"chunk: expected shape \(t, B, I\)"),
     (lambda s, x: s.reset([5]), ValueError, "rows: expected numbers in"),
     (lambda s, x: setattr(s, "state", None), TypeError, "state: expected a tuple"),

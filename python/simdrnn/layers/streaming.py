@@ -245,8 +245,14 @@ class Stream:
         numbers, letter = self._rows(rows)
         count = self.batch_size if numbers is None else len(numbers)
         array = as_array("chunk", chunk, self.dtype)
-        steps = array.shape[int(layout.batch_first)] if array.ndim == 3 else 0
         letters = layout.shape("t", letter, "I")
+        if array.ndim != 3:
+            wanted = ", ".join(map(str, layout.shape("t", count, self.input_size)))
+            raise ValueError(
+                f"chunk: expected shape ({', '.join(letters)}) = ({wanted}), got {array.shape}; "
+                "a single step is for step"
+            )
+        steps = array.shape[int(layout.batch_first)]
         check_shape("chunk", array, letters, layout.shape(steps, count, self.input_size))
         beside = self._attention(attention, layout.shape("t", letter), layout.shape(steps, count))
         shape = layout.shape(steps, count, self.output_size)
