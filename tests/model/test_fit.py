@@ -180,8 +180,24 @@ def test_ctrl_c_ends_training_after_a_step_and_it_goes_on_to_the_bit(after, step
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     cut.save(tmp_path / "cut.npz")
     cut = sr.load(tmp_path / "cut.npz")
+    if steps % 3:  # with other batches nobody could tell which rows are left of the epoch
+        with pytest.raises(ValueError, match=r"batch_size: expected None or 16, .* got 5; a new"):
+            cut.fit(DATA, sr.softmax_cross_entropy, batch_size=5, validation=HELD_OUT)
+        with pytest.raises(ValueError, match=r"shuffle: expected None or True, .* got False"):
+            cut.fit(DATA, sr.softmax_cross_entropy, shuffle=False, validation=HELD_OUT)
     fit(cut, 4 - steps // 3)
     same(straight, cut)
+
+
+def test_batches_go_on_as_they_were(tmp_path):
+    straight, first = noisy_model(), noisy_model()
+    fit(straight, 4, **training(straight), shuffle=False)
+    fit(first, 2, **training(first), shuffle=False)
+    first.save(tmp_path / "first.npz")
+
+    for again in (first, sr.load(tmp_path / "first.npz")):
+        again.fit(DATA, sr.softmax_cross_entropy, epochs=2, validation=HELD_OUT, verbose=False)
+        same(straight, again)
 
 
 def test_ctrl_c_keeps_the_best():
