@@ -164,7 +164,7 @@ def array_of(name: str, value: object, expected: str) -> Array:
     """Return `value` as NumPy reads it, if NumPy makes more of it than one object.
 
     A tuple of arrays is what a layer returns: NumPy would put output and state on top of each other
-    where their shapes happen to agree, as after a single step.
+    where their shapes happen to agree, as after a single step. And it would forget what is masked.
 
     Parameters
     ----------
@@ -178,6 +178,8 @@ def array_of(name: str, value: object, expected: str) -> Array:
     Traceback (most recent call last):
     TypeError: x: expected an array of float32, got NoneType
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got a masked array; use mask= instead")
     found = type(value).__name__
     if isinstance(value, tuple) and value and isinstance(value[0], np.ndarray):
         raise TypeError(
@@ -210,8 +212,6 @@ def as_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
     """
     if type(value) is np.ndarray and value.dtype == dtype:  # the usual case, and the cheap one
         return value
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got a masked array; use mask= instead")
     array = array_of(name, value, f"an array of {dtype}")
     if array.dtype == dtype:
         return array
@@ -323,8 +323,6 @@ def as_lengths(value: object, steps: int, batch: int | None, letter: str = "T") 
     steps : T, or what `letter` calls it.
     batch : B, or None for unbatched input.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("lengths: expected a plain array, got a masked array")
     array = array_of("lengths", value, "integers")
     if array.dtype.kind not in "iu":
         raise TypeError(f"lengths: expected an integer dtype, got {array.dtype}")

@@ -234,6 +234,7 @@ REFUSED = [
     (lambda s, x: s.step(x, rows=[0, 1, -1]), ValueError, "rows: expected numbers in"),
     (lambda s, x: s.step(x, rows=[2**70, 1, 0]), (TypeError, ValueError), "rows: expected"),
     (lambda s, x: s.step(x, rows=np.array([0.0, 1, 2])), TypeError, "rows: expected a list of row"),
+    (lambda s, x: s.step(x, rows=[[0], [1, 2]]), TypeError, "rows: expected a list of row numbers"),
     (lambda s, x: s.step(x, rows=[True, False, True]), TypeError, "rows: expected a list of row"),
     (lambda s, x: s.step(x, out=np.empty((3, 5), "float32")), ValueError, "out: expected shape"),
     (lambda s, x: s.step(x, out=np.empty((3, 4))), TypeError, "out: expected dtype float32"),

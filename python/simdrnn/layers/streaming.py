@@ -19,6 +19,7 @@ from simdrnn.spec.structure import Structure
 from simdrnn.validate import (
     MOST_THREADS,
     Array,
+    array_of,
     as_array,
     as_positive,
     check_out,
@@ -349,7 +350,7 @@ class Stream:
         """Check row numbers; return also the letter for how many there are."""
         if rows is None:
             return None, "B"
-        array = np.asarray(rows)
+        array = array_of("rows", rows, "a list of row numbers")
         if array.size == 0:
             array = array.astype(np.int64)
         if array.ndim != 1 or array.dtype.kind not in "iu":

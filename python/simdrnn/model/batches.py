@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.validate import Array
+from simdrnn.validate import Array, array_of
 
 __all__ = ["Arrays", "Batch", "Batches", "data_of"]
 
@@ -44,7 +44,8 @@ class Arrays:
         self, label: str, value: tuple[Any, ...], axis: int, target_axis: int, batch_size: int
     ) -> None:
         x, target, options = _split(label, value)
-        self.x, self.target = np.asarray(x), np.asarray(target)
+        self.x = array_of(f"{label}[0]", x, "an array of all rows")
+        self.target = array_of(f"{label}[1]", target, "an array of all rows")
         self._axis, self._target_axis, self._size = axis, target_axis, batch_size
         if self.x.ndim <= axis:
             raise ValueError(f"{label}: expected rows on axis {axis} of x, got {self.x.shape}")
@@ -60,7 +61,7 @@ class Arrays:
                 continue
             if name not in _CUT:
                 raise ValueError(f"{label}: expected options of {', '.join(_CUT)}, got {name!r}")
-            array, along = np.asarray(given), axis if _CUT[name] else 0
+            array, along = array_of(name, given, "an array of all rows"), axis if _CUT[name] else 0
             if array.ndim <= along or array.shape[along] != rows:
                 raise ValueError(
                     f"{label}: expected {name} of {rows} rows along axis {along}, got {array.shape}"

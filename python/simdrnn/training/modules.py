@@ -316,8 +316,6 @@ def _packed_arrays(arrays: Mapping[str, Array]) -> list[tuple[Array, Array | Non
 
 def integer_array(name: str, value: object) -> Array:
     """Return `value` as an array of integers of whatever type it has; bool is none of them."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got a masked array; use mask= instead")
     array = array_of(name, value, "integers")
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an integer dtype, got {array.dtype}")

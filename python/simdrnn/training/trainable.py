@@ -59,8 +59,7 @@ def as_floats(name: str, value: object) -> Array:
     Traceback (most recent call last):
     TypeError: logits: expected dtype float32 or float64, got int64; convert it explicitly
     """
-    masked = isinstance(value, np.ma.MaskedArray)  # for as_array to refuse
-    array: Array = value if masked else array_of(name, value, "an array of floats")  # type: ignore
+    array = array_of(name, value, "an array of floats")
     dtype = array.dtype.newbyteorder("=")
     if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(
