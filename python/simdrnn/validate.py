@@ -16,6 +16,7 @@ import numpy.typing as npt
 __all__ = [
     "MOST_THREADS",
     "Array",
+    "array_of",
     "as_array",
     "as_bool",
     "as_count",
@@ -40,6 +41,13 @@ Array: TypeAlias = "npt.NDArray[Any]"
 
 # What is asked for beyond this is this: the engine counts threads in an int.
 MOST_THREADS = 2**30
+
+# Which attribute of what a recorded call returns is the array that was meant.
+_MEANT = (
+    ("output", "its output is one"),
+    ("x", "its x is one"),
+    ("backward", "its backward() returns one"),
+)
 
 # Effort NumPy may spend to prove that two strided arrays do not overlap before it assumes they do.
 _OVERLAP_WORK = 10_000
@@ -152,6 +160,42 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
+def array_of(name: str, value: object, expected: str) -> Array:
+    """Return `value` as NumPy reads it, if NumPy makes more of it than one object.
+
+    A tuple of arrays is what a layer returns: NumPy would put output and state on top of each other
+    where their shapes happen to agree, as after a single step. And it would forget what is masked.
+
+    Parameters
+    ----------
+    name : of the argument.
+    value : what came.
+    expected : what was to come, for the message.
+
+    Examples
+    --------
+    >>> array_of("x", None, "an array of float32")
+    Traceback (most recent call last):
+    TypeError: x: expected an array of float32, got NoneType
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got a masked array; use mask= instead")
+    found = type(value).__name__
+    if isinstance(value, tuple) and value and isinstance(value[0], np.ndarray):
+        raise TypeError(
+            f"{name}: expected {expected}, got a tuple of {len(value)}; "
+            "a layer returns (output, state), of which the first is meant"
+        )
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: expected {expected}, got {found}: {error}") from error
+    if array.dtype == object and array.ndim == 0 and not isinstance(value, np.ndarray):
+        meant = next((f"; {text}" for part, text in _MEANT if hasattr(value, part)), "")
+        raise TypeError(f"{name}: expected {expected}, got {found}{meant}")
+    return array
+
+
 def as_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
     """Return `value` as an ndarray of exactly `dtype`, in native byte order.
 
@@ -168,13 +212,7 @@ def as_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
     """
     if type(value) is np.ndarray and value.dtype == dtype:  # the usual case, and the cheap one
         return value
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got a masked array; use mask= instead")
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        found = type(value).__name__
-        raise TypeError(f"{name}: expected an array of {dtype}, got {found}: {error}") from error
+    array = array_of(name, value, f"an array of {dtype}")
     if array.dtype == dtype:
         return array
     if array.dtype.newbyteorder("=") == dtype:
@@ -285,13 +323,7 @@ def as_lengths(value: object, steps: int, batch: int | None, letter: str = "T") 
     steps : T, or what `letter` calls it.
     batch : B, or None for unbatched input.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("lengths: expected a plain array, got a masked array")
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        found = type(value).__name__
-        raise TypeError(f"lengths: expected integers, got {found}: {error}") from error
+    array = array_of("lengths", value, "integers")
     if array.dtype.kind not in "iu":
         raise TypeError(f"lengths: expected an integer dtype, got {array.dtype}")
     if batch is None:

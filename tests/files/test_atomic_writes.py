@@ -166,6 +166,17 @@ def test_devices_are_written_to_and_stay(tmp_path):
     assert link.is_symlink()
 
 
+@every("ending", ENDINGS)
+def test_a_folder_that_is_not_there_is_told_by_the_name_that_was_given(ending, tmp_path):
+    skip_without(ending)
+    path = tmp_path / "none" / f"model{ending}"
+
+    with pytest.raises(FileNotFoundError, match="expected a folder that is there") as caught:
+        save(sr.LSTM(3, 4, seed=1), path)
+
+    assert caught.value.filename == str(path)
+
+
 def test_long_names_are_written(tmp_path):
     path = tmp_path / ("n" * 250 + ".npz")
 

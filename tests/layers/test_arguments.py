@@ -92,7 +92,8 @@ CALL = [
         "x: expected a plain array, got a masked",
     ),
     ({"x": [[1.0], [1.0, 2.0]]}, TypeError, "x: expected an array of float32, got list"),
-    ({"x": None}, TypeError, "x: expected dtype float32, got object"),
+    ({"x": None}, TypeError, "x: expected an array of float32, got NoneType"),
+    ({"x": (floats(1, I),) * 2}, TypeError, "x: expected an array of float32, got a tuple of 2"),
     ({"state": floats(1, B, H)}, TypeError, "state: expected a tuple (h_0, c_0), got ndarray"),
     (
         {"state": (floats(1, B, H),)},
@@ -106,7 +107,11 @@ CALL = [
         "state[1]: expected shape (L*D, B, H) = (1, 2, 4), got (1, 2, 5)",
     ),
     ({"state": (floats(B, H), floats(B, H))}, ValueError, "state[0]: expected shape (L*D, B, H)"),
-    ({"state": (floats(1, B, H), None)}, TypeError, "state[1]: expected dtype float32, got object"),
+    (
+        {"state": (floats(1, B, H), None)},
+        TypeError,
+        "state[1]: expected an array of float32, got NoneType",
+    ),
     ({"state": (np.zeros((1, B, H)),) * 2}, TypeError, "state[0]: expected dtype float32"),
     (
         {"lengths": [5, 6]},
@@ -125,6 +130,7 @@ CALL = [
     ({"lengths": [True, False]}, TypeError, "lengths: expected an integer dtype, got bool"),
     ({"lengths": np.ma.array([5, 2])}, TypeError, "lengths: expected a plain array, got a masked"),
     ({"lengths": [[1], [1, 2]]}, TypeError, "lengths: expected integers, got list"),
+    ({"lengths": len}, TypeError, "lengths: expected integers, got builtin_function_or_method"),
     (
         {"mask": np.ones((B, T), bool)},
         ValueError,

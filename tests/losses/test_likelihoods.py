@@ -203,6 +203,11 @@ HIGH = np.array([1e30, 0.0], "float32")
         (lambda: StudentT().quantile(X, 0.5), ValueError, "quantiles: expected one or more"),
         (lambda: StudentT().sample(X, 0), ValueError, "n: expected a positive integer, got 0"),
         (lambda: StudentT().sample(X, 1, seed=-1), ValueError, "seed: expected a non-negative"),
+        (  # whole numbers need not be floats, and a mask is not forgotten
+            lambda: NegativeBinomial().loss(X[:, :2], np.ma.array(np.ones(len(X), int))),
+            TypeError,
+            "target: expected a plain array, got a masked array; use mask=",
+        ),
         (
             lambda: NegativeBinomial().loss(X[:, :2], Y - 1),
             ValueError,

@@ -151,6 +151,7 @@ X = np.zeros((2, 3), "float32")
         (lambda: huber(X, X[0]), ValueError, r"target: expected shape \(2, 3\), got \(3,\)"),
         (lambda: huber(X, X.astype("f8")), TypeError, "target: expected dtype float32"),
         (lambda: huber(X, X, delta=0), ValueError, "delta: expected a positive finite number"),
+        (lambda: huber((X, X), X), TypeError, "prediction: expected .* got a tuple of 2; a layer"),
         (lambda: huber(X, X, mask=X), TypeError, "mask: expected dtype bool, got float32"),
         (lambda: huber(X, X, mask=np.ones(3, bool)), ValueError, "mask: expected the shape of"),
         (lambda: huber(X, X, weights=X - 1), ValueError, "weights: expected finite numbers, 0 or"),

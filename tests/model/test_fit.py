@@ -180,8 +180,24 @@ def test_ctrl_c_ends_training_after_a_step_and_it_goes_on_to_the_bit(after, step
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     cut.save(tmp_path / "cut.npz")
     cut = sr.load(tmp_path / "cut.npz")
+    if steps % 3:  # with other batches nobody could tell which rows are left of the epoch
+        with pytest.raises(ValueError, match=r"batch_size: expected None or 16, .* got 5; a new"):
+            cut.fit(DATA, sr.softmax_cross_entropy, batch_size=5, validation=HELD_OUT)
+        with pytest.raises(ValueError, match=r"shuffle: expected None or True, .* got False"):
+            cut.fit(DATA, sr.softmax_cross_entropy, shuffle=False, validation=HELD_OUT)
     fit(cut, 4 - steps // 3)
     same(straight, cut)
+
+
+def test_batches_go_on_as_they_were(tmp_path):
+    straight, first = noisy_model(), noisy_model()
+    fit(straight, 4, **training(straight), shuffle=False)
+    fit(first, 2, **training(first), shuffle=False)
+    first.save(tmp_path / "first.npz")
+
+    for again in (first, sr.load(tmp_path / "first.npz")):
+        again.fit(DATA, sr.softmax_cross_entropy, epochs=2, validation=HELD_OUT, verbose=False)
+        same(straight, again)
 
 
 def test_ctrl_c_keeps_the_best():
@@ -265,8 +281,23 @@ def test_a_loss_that_is_not_finite_is_not_learned():
     target[0, 5] = np.nan
     before = model.state_dict()
 
-    with pytest.raises(ValueError, match="expected a finite loss, got nan at step 1, in epoch 1"):
+    with pytest.raises(ValueError, match=r"loss, got nan .* not made\. target\[0, 5, 0\] is nan"):
         model.fit((x, target), sr.mse, verbose=False)
+    with pytest.raises(ValueError, match=r"loss, got nan .* not made\. x\[0, 5, 0\] is nan"):
+        model.fit([(target, x)], sr.mse, verbose=False)
+
+    def diverged(output, target, mask=None):
+        return sr.mse(output * np.float32(np.nan), target, mask=mask)
+
+    # Behind the lengths there may be anything, so that is not the reason.
+    for options in ({}, {"lengths": np.array([3, 3, 3, 3, 3, 0, 3, 3])}):
+        given = target if options else x
+        with pytest.raises(ValueError, match=r"not made\. A lower learning rate"):
+            model.fit((given, given, options), diverged, verbose=False)
+    model.rnn.bias_ih_l0 = np.full(12, np.inf, "float32")
+    with pytest.raises(ValueError, match=r"not made\. rnn.bias_ih_l0\[0\] is inf"):
+        model.fit((x, x), diverged, verbose=False)
+    model.rnn.bias_ih_l0 = before["rnn.bias_ih_l0"]
 
     assert all(np.array_equal(before[name], view) for name, view in model.parameters().items())
 
@@ -321,7 +352,10 @@ def fitted(data=DATA, loss=sr.softmax_cross_entropy, **options):
     (lambda: fitted((TOKENS,)), TypeError, "data: expected .* got a tuple of 1"),
     (lambda: fitted([]), ValueError, "data: expected one batch or more, got none"),
     (lambda: fitted([TOKENS]), TypeError, r"data\[0\]: expected .* got a ndarray"),
-    (lambda: fitted((TOKENS, TARGET[:3])), ValueError, "expected a target of 40 rows on axis 0"),
+    (lambda: fitted((TOKENS, TARGET[:3])), ValueError, "of 40 rows on axis 0, as x .* on axis 1"),
+    (lambda: fitted(([[1], [1, 2]], TARGET)), TypeError, r"data\[0\]: expected an array of all"),
+    (lambda: fitted((TOKENS, np.ma.array(TARGET))), TypeError, r"data\[1\]: .* got a masked array"),
+    (lambda: fitted((TOKENS, TARGET, {"mask": len})), TypeError, "mask: expected an array of all"),
     (lambda: fitted((TOKENS, TARGET, {"lengths": [1]})), ValueError, "expected lengths of 40 rows"),
     (lambda: fitted((TOKENS, TARGET, {"state": 1})), ValueError, "options of .* got 'state'"),
     (lambda: fitted((TOKENS, TARGET, [1])), TypeError, "further arguments as a dict, got a list"),

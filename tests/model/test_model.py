@@ -351,6 +351,7 @@ def two_dtypes():
 
 @every("call, error, message", [
     (lambda: sr.Model(), TypeError, "parts: expected one or more"),
+    (lambda: sr.Model([GRU, LINEAR]), TypeError, "parts: expected each by name, .* got a list"),
     (lambda: sr.Model(freeze=GRU), ValueError, "freeze: expected a name that a model does not"),
     (lambda: sr.Model(a=sr.GRU), TypeError, "a: expected a layer, a stack .* got the class"),
     (lambda: sr.Model(a=3), TypeError, "a: expected a layer, a stack or a module, got int"),

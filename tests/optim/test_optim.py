@@ -328,7 +328,11 @@ def test_bad_state_is_named_and_changes_nothing(change, error, message):
         ([np.ones(2), {}], ValueError, r"grads\[1\]: expected the names \['w'\], got \[\]"),
         ([np.ones(2), np.ones(3)], TypeError, r"grads\[1\]: expected Gradients or a dict"),
         ([np.ones(2), {"w": np.ones(3, "f4")}], TypeError, r"grads\[1\]\['w'\]: .* got float32"),
-        ([None, {"w": np.ones(3)}], TypeError, r"grads\[0\]: expected dtype float64, got object"),
+        (
+            [None, {"w": np.ones(3)}],
+            TypeError,
+            r"grads\[0\]: expected an array of float64, got None",
+        ),
     ],
 )
 def test_gradients_that_do_not_fit_are_named_and_nothing_changes(grads, error, message):
@@ -428,6 +432,13 @@ def test_nothing_may_be_listed_twice():
         SGD([embedding, embedding])
     with pytest.raises(ValueError, match="each layer and array once"):
         SGD([array, {"w": array}])
+    layer = sr.GRU(2, 3)
+    model = sr.Model(rnn=sr.Stack([layer]), head=sr.Linear(3, 2))
+    for twice in ([model, layer], [model.head, model], [sr.Stack([layer]), layer]):
+        with pytest.raises(
+            ValueError, match=r"once, got one twice: layers\[1\].* is in layers\[0\]"
+        ):
+            SGD(twice)
 
 
 @every(

@@ -132,7 +132,7 @@ def test_ties_go_to_the_first():
 
 
 REFUSED = [
-    ({"prompt": []}, TypeError, "prompt: expected an integer dtype"),
+    ({"prompt": []}, ValueError, "prompt: expected shape .* with a token at least"),
     ({"prompt": np.zeros((0, 2), int)}, ValueError, "prompt: expected shape"),
     ({"prompt": [1, V]}, ValueError, rf"prompt: expected integers in \[0, {V}\), got {V}"),
     ({"steps": -1}, ValueError, "steps: expected"),
@@ -178,3 +178,43 @@ def test_heads_of_more_tokens_than_the_embedding_are_told():
 def test_nothing_asked_for_is_nothing():
     assert sr.generate(parts(), [1, 2], 0).shape == (0,)
     assert sr.generate(parts(), np.zeros((2, 0), int), 4).shape == (4, 0)
+
+
+def by_whole_calls(model, prompts, steps):
+    """Return the likeliest tokens (steps, B), each from a call over all before it."""
+    tokens = np.array(prompts)
+    for _ in range(steps):
+        logits = model(tokens)[0]
+        logits = logits if logits.ndim == 2 else logits[-1]
+        tokens = np.concatenate([tokens, logits.argmax(axis=-1)[None]])
+    return tokens[len(prompts) :]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        {"body": sr.GRU(6, 8, seed=1)},
+        {"rnn": sr.GRU(6, 8, seed=1), "more": sr.LSTM(8, 8, seed=2)},
+        {"rnn": sr.GRU(6, 8, seed=1), "middle": sr.Linear(8, 8, seed=2)},
+        {"drop": sr.Dropout(0.5), "rnn": sr.GRU(6, 8, seed=1), "other": sr.Dropout(0.5)},
+        {"rnn": sr.GRU(6, 8, seed=1), "pooling": sr.Pooling("last")},
+    ],
+    ids=lambda between: "-".join(between),
+)
+def test_every_part_of_a_model_is_run_under_any_name(between):
+    model = sr.Model(embedding=sr.Embedding(V, 6, seed=0), **between, head=sr.Linear(8, V, seed=3))
+    prompts = [[1, 2, 3], [4, 5, 6]]  # a model that is no chain of these names took B for T
+
+    got = sr.generate(model, prompts, 12, temperature=0)
+
+    assert (got == by_whole_calls(model, prompts, 12)).all()
+
+
+def test_models_that_cannot_be_run_by_steps_are_refused():
+    embedding, layer, head = parts(sr.GRU(6, 8))
+    with pytest.raises(ValueError, match=r"model: expected a pooling of 'last' .* got 'mean'"):
+        sr.generate(sr.Model(a=embedding, b=layer, c=sr.Pooling("mean"), d=head), [1], 3)
+    with pytest.raises(TypeError, match="model: expected an object with embedding"):
+        sr.generate(sr.Model(a=embedding, b=layer), [1], 3)
+    with pytest.raises(TypeError, match="model: expected recurrent layers"):
+        sr.generate(sr.Model(a=embedding, z=sr.Linear(6, 6), b=layer, d=head), [1], 3)

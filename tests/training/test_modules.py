@@ -390,7 +390,20 @@ def test_sizes_are_counted_and_shown():
         (np.ones((4, 2)), TypeError, "x: expected dtype float32, got float64"),
         (np.ones((4, 2), "i4"), TypeError, "x: expected dtype float32, got int32"),
         (np.ma.ones((4, 2), "f4"), TypeError, "x: expected a plain array, got a masked array"),
-        (None, TypeError, "x: expected dtype float32, got object"),
+        (None, TypeError, "x: expected an array of float32, got NoneType"),
+        # What a layer returns of one step: NumPy would make one array of output and state.
+        (
+            (np.ones((1, 4, 2), "f4"),) * 2,
+            TypeError,
+            r"got a tuple of 2; a layer returns \(output,",
+        ),
+        (
+            Linear(2, 2).record(np.ones((4, 2), "f4")),
+            TypeError,
+            "got LinearTape; its output is one",
+        ),
+        (sr.Gradients(None, None, {}), TypeError, "got Gradients; its x is one"),
+        (sr.mse(np.ones(2), np.ones(2)), TypeError, r"got Loss; its backward\(\) returns one"),
     ],
 )
 def test_linear_names_bad_input(x, error, message):

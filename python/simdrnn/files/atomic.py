@@ -8,6 +8,7 @@ process that was killed, and is removed when the next file is saved beside it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -46,6 +47,8 @@ def replacing(path: Path) -> Iterator[Path]:
     if old is not None and not stat.S_ISREG(old.st_mode):
         yield target
         return
+    if not target.parent.is_dir():  # else the temporary name would be told, which nobody knows
+        raise FileNotFoundError(errno.ENOENT, "path: expected a folder that is there", str(path))
     _remove_leftovers(target.parent)
     # Until it has its permissions, nobody else may read what takes the place of a file that others
     # could not.

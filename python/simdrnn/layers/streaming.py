@@ -19,6 +19,7 @@ from simdrnn.spec.structure import Structure
 from simdrnn.validate import (
     MOST_THREADS,
     Array,
+    array_of,
     as_array,
     as_positive,
     check_out,
@@ -245,8 +246,14 @@ class Stream:
         numbers, letter = self._rows(rows)
         count = self.batch_size if numbers is None else len(numbers)
         array = as_array("chunk", chunk, self.dtype)
-        steps = array.shape[int(layout.batch_first)] if array.ndim == 3 else 0
         letters = layout.shape("t", letter, "I")
+        if array.ndim != 3:
+            wanted = ", ".join(map(str, layout.shape("t", count, self.input_size)))
+            raise ValueError(
+                f"chunk: expected shape ({', '.join(letters)}) = ({wanted}), got {array.shape}; "
+                "a single step is for step"
+            )
+        steps = array.shape[int(layout.batch_first)]
         check_shape("chunk", array, letters, layout.shape(steps, count, self.input_size))
         beside = self._attention(attention, layout.shape("t", letter), layout.shape(steps, count))
         shape = layout.shape(steps, count, self.output_size)
@@ -343,7 +350,7 @@ class Stream:
         """Check row numbers; return also the letter for how many there are."""
         if rows is None:
             return None, "B"
-        array = np.asarray(rows)
+        array = array_of("rows", rows, "a list of row numbers")
         if array.size == 0:
             array = array.astype(np.int64)
         if array.ndim != 1 or array.dtype.kind not in "iu":

@@ -10,7 +10,7 @@ import numpy as np
 from simdrnn.losses.base import softplus
 from simdrnn.losses.likelihood import FLOOR, Likelihood
 from simdrnn.losses.special import first_integer, incomplete_beta, log1p_ratio, log_gamma_ratio
-from simdrnn.validate import Array, as_array, as_positive_number
+from simdrnn.validate import Array, array_of, as_array, as_positive_number
 
 __all__ = ["NegativeBinomial"]
 
@@ -128,7 +128,7 @@ class NegativeBinomial(Likelihood):
         return drawn.astype(np.float64)
 
     def _target(self, target: Array, dtype: np.dtype[Any]) -> Array:
-        found = np.asarray(target)
+        found = array_of("target", target, "an array of counts")
         return found if found.dtype.kind in "iu" else as_array("target", target, dtype)
 
     def _refused(self, target: Array) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simdrnn.validate import Array
+from simdrnn.validate import Array, array_of
 
 __all__ = ["Arrays", "Batch", "Batches", "data_of"]
 
@@ -33,21 +33,27 @@ class Arrays:
     value : x, target and options.
     axis, target_axis : which of x, and of the target, is the rows'.
     batch_size : rows of a batch; the last one may have fewer.
+
+    Attributes
+    ----------
+    x, target : of all rows.
+    rows : how many there are.
     """
 
     def __init__(
         self, label: str, value: tuple[Any, ...], axis: int, target_axis: int, batch_size: int
     ) -> None:
         x, target, options = _split(label, value)
-        self._x, self._target = np.asarray(x), np.asarray(target)
+        self.x = array_of(f"{label}[0]", x, "an array of all rows")
+        self.target = array_of(f"{label}[1]", target, "an array of all rows")
         self._axis, self._target_axis, self._size = axis, target_axis, batch_size
-        if self._x.ndim <= axis:
-            raise ValueError(f"{label}: expected rows on axis {axis} of x, got {self._x.shape}")
-        self.rows = rows = self._x.shape[axis]
-        if self._target.ndim <= target_axis or self._target.shape[target_axis] != rows:
+        if self.x.ndim <= axis:
+            raise ValueError(f"{label}: expected rows on axis {axis} of x, got {self.x.shape}")
+        self.rows = rows = self.x.shape[axis]
+        if self.target.ndim <= target_axis or self.target.shape[target_axis] != rows:
             raise ValueError(
-                f"{label}: expected a target of {rows} rows on axis {target_axis}, as x has, got "
-                f"shape {self._target.shape}"
+                f"{label}: expected a target of {rows} rows on axis {target_axis}, as x "
+                f"{self.x.shape} has on axis {axis}, got shape {self.target.shape}"
             )
         self._options: dict[str, tuple[Array, int]] = {}
         for name, given in options.items():
@@ -55,7 +61,7 @@ class Arrays:
                 continue
             if name not in _CUT:
                 raise ValueError(f"{label}: expected options of {', '.join(_CUT)}, got {name!r}")
-            array, along = np.asarray(given), axis if _CUT[name] else 0
+            array, along = array_of(name, given, "an array of all rows"), axis if _CUT[name] else 0
             if array.ndim <= along or array.shape[along] != rows:
                 raise ValueError(
                     f"{label}: expected {name} of {rows} rows along axis {along}, got {array.shape}"
@@ -73,8 +79,8 @@ class Arrays:
             if order is not None:
                 chosen = order[chosen]
             yield Batch(
-                _rows(self._x, chosen, self._axis),
-                _rows(self._target, chosen, self._target_axis),
+                _rows(self.x, chosen, self._axis),
+                _rows(self.target, chosen, self._target_axis),
                 {name: _rows(one, chosen, along) for name, (one, along) in self._options.items()},
             )
 

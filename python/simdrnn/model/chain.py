@@ -7,6 +7,7 @@ A part of a chain is whatever has ``record(x, ...)`` with a tape that has ``outp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -17,9 +18,11 @@ from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.model.pooling import Pooled, Pooling, pool
 from simdrnn.stack.stack import Stack
+from simdrnn.training.dropout import Dropout
 from simdrnn.validate import Array, as_flags, as_lengths
 
-__all__ = ["Link", "Options", "call_link", "links_of", "pool_link", "real_mask", "record_link"]
+__all__ = ["Link", "Options", "call_link", "links_of", "pool_link", "real_mask", "record_link",
+           "step_parts"]  # fmt: skip
 
 # Arguments of a call, with the values that say nothing.
 _SILENT: dict[str, object] = {
@@ -171,6 +174,35 @@ def _sizes(part: Any) -> tuple[int | None, int | None]:
     takes = getattr(part, "input_size", getattr(part, "in_features", None))
     makes = [getattr(part, name, None) for name in ("output_size", "out_features", "embedding_dim")]
     return takes, next((size for size in makes if size is not None), None)
+
+
+def step_parts(links: Sequence[Link]) -> tuple[Any, list[Any], Any] | None:
+    """Return what `generate` runs one step at a time: what is first, recurrent parts, the head.
+
+    Dropouts do nothing there, and the last of one step is that step. None where the chain does not
+    begin, or does not end, with parts that have no state.
+
+    Raises
+    ------
+    ValueError : a pooling needs all steps.
+    """
+    for link in links:
+        if link.pooling is not None and link.pooling.kind != "last":
+            raise ValueError(
+                f"model: expected a pooling of 'last' to generate with, got {link.pooling.kind!r}, "
+                "which looks at all steps"
+            )
+    kept = [link for link in links if not isinstance(link.part, Dropout)]
+    last = max((place for place, link in enumerate(kept) if link.recurrent), default=0)
+    before = [link.part for link in kept[: last + 1]]
+    after = [link.part for link in kept[last + 1 :]]
+    if not last or not after:
+        return None
+
+    def head(values: Array) -> Array:
+        return reduce(lambda given, part: part(given), after, values)
+
+    return before[0], before[1:], head
 
 
 def record_link(link: Link, x: Array, state: Any, options: Options) -> Any:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
+
 from simdrnn.model.batches import Arrays, Batch, Batches
 from simdrnn.model.history import History
 from simdrnn.model.trainer import Trainer, checksum
@@ -117,10 +119,25 @@ class Fitting:
         if not math.isfinite(value):
             raise ValueError(
                 f"fit: expected a finite loss, got {value} at step {trainer.steps + 1}, in epoch "
-                f"{len(trainer.history) + 1}; that step was not made. A lower learning rate, a "
-                "max_norm, or inputs of a smaller scale may help; sr.diagnose(tape) tells where"
+                f"{len(trainer.history) + 1}; that step was not made. {self._reason(batch)}"
             )
         return value, weight, trainer.step(tape.backward(loss.backward()))
+
+    def _reason(self, batch: Batch) -> str:
+        """Say why a loss is not finite: by what was given, or else by how training goes."""
+        given: dict[str, Any] = dict(self._model.parameters())
+        if not {"lengths", "mask"} & set(batch.options):  # else what is not real may be anything
+            whole = self._data if isinstance(self._data, Arrays) else batch
+            given = {"x": whole.x, "target": whole.target} | given
+        for name, value in given.items():
+            array = np.asarray(value)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                place = np.argwhere(~np.isfinite(array))[0].tolist()
+                return f"{name}{place} is {array[tuple(place)]}"
+        return (
+            "A lower learning rate, a max_norm, or inputs of a smaller scale may help; "
+            "sr.diagnose(tape) tells where"
+        )
 
     def _note(self, number: int) -> None:
         """Measure and note an epoch that is finished."""

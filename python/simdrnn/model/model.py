@@ -14,12 +14,12 @@ from simdrnn.layers.savable import c_handle, described, whole_document
 from simdrnn.layers.stepped import refused
 from simdrnn.model import saving
 from simdrnn.model.batches import Batch, data_of
-from simdrnn.model.chain import Link, Options, call_link, real_mask
+from simdrnn.model.chain import Link, Options, call_link, real_mask, step_parts
 from simdrnn.model.fitting import Fitting, check_loss, mean_loss
 from simdrnn.model.history import History
 from simdrnn.model.owner import PartOwner
 from simdrnn.model.tape import ModelGradients, ModelTape
-from simdrnn.model.trainer import Trainer
+from simdrnn.model.trainer import ROWS_OF_A_BATCH, Trainer, how_batches_go_on
 from simdrnn.optim import EarlyStopping, GradientNoise, Optimizer
 from simdrnn.training.accumulation import accumulate
 from simdrnn.validate import Array, as_bool, as_positive
@@ -270,8 +270,8 @@ class Model(PartOwner):
         gradient_noise: GradientNoise | None = None,
         validation: Any = None,
         early_stopping: EarlyStopping | None = None,
-        batch_size: int = 32,
-        shuffle: bool = True,
+        batch_size: int | None = None,
+        shuffle: bool | None = None,
         seed: int | None = None,
         num_threads: int | None = None,
         verbose: bool = True,
@@ -300,8 +300,9 @@ class Model(PartOwner):
             the call before, or none. Steps of a schedule are those of the optimiser: one a batch.
         validation : data in the same forms, or a function of nothing that returns what is to be
             low, as ``lambda: -accuracy(model)``.
-        batch_size : rows of a batch, of arrays.
-        shuffle : whether rows of arrays are taken in a new order in every epoch.
+        batch_size : rows of a batch, of arrays. None is what it was in the call before, or 32.
+        shuffle : whether rows of arrays are taken in a new order in every epoch. None is what it
+            was in the call before, or True.
         seed : of that order; None draws one for a new training. See `Trainer`.
         num_threads : as when recording.
         verbose : whether to show progress on stderr, as a bar where tqdm is installed.
@@ -332,10 +333,12 @@ class Model(PartOwner):
         (True, 'epochs')
         """
         check_loss(loss)
-        rows = as_positive("batch_size", batch_size)
-        found = data_of("data", data, self._axes(), rows)
         trainer: Trainer | None = self.trainer
-        if trainer is None or optimizer not in (None, trainer.optimizer):
+        if trainer is not None and optimizer not in (None, trainer.optimizer):
+            trainer = None
+        rows, shuffled = how_batches_go_on(trainer, batch_size, shuffle)
+        found = data_of("data", data, self._axes(), rows)
+        if trainer is None:
             trainer = Trainer(self, optimizer, seed=seed)
         elif seed is not None and seed != trainer.seed:
             raise ValueError(f"seed: expected None or that of this training, {trainer.seed}")
@@ -345,9 +348,8 @@ class Model(PartOwner):
         validate: Callable[[], float] | None = None
         if validation is not None:
             validate = self._validation(validation, loss, rows, num_threads)
-        fitting = Fitting(
-            self, trainer, loss, found, validate, as_bool("shuffle", shuffle), num_threads
-        )
+        trainer.batch_size, trainer.shuffle = rows, shuffled
+        fitting = Fitting(self, trainer, loss, found, validate, shuffled, num_threads)
         return fitting.run(as_positive("epochs", epochs), as_bool("verbose", verbose))
 
     def _validation(
@@ -374,7 +376,7 @@ class Model(PartOwner):
         data: Any,
         loss: Callable[..., Any],
         *,
-        batch_size: int = 32,
+        batch_size: int = ROWS_OF_A_BATCH,
         num_threads: int | None = None,
     ) -> float:
         """Return the mean loss over data, without dropout.
@@ -421,6 +423,10 @@ class Model(PartOwner):
                 "parts one by one and hand what their tapes return to model.gradients"
             )
         return self._links
+
+    def _parts_of_a_step(self) -> tuple[Any, list[Any], Any] | None:
+        """Return what `generate` runs; None where its parts are no chain that it could run."""
+        return None if isinstance(self._links, str) else step_parts(self._links)
 
     def gradients(self, **grads: Gradients | Sequence[Gradients]) -> ModelGradients:
         """Put together gradients of parts that were recorded one by one.

@@ -29,7 +29,10 @@ class PartOwner:
     _links: list[Link] | str
     _parts: Parts
 
-    def __init__(self, **parts: Any) -> None:
+    def __init__(self, *unnamed: Any, **parts: Any) -> None:
+        if unnamed:
+            found = type(unnamed[0]).__name__
+            raise TypeError(f"parts: expected each by name, rnn=..., got a {found} without one")
         if not parts:
             raise TypeError("parts: expected one or more, by name, got none")
         seen: dict[int, str] = {}

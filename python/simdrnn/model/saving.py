@@ -25,7 +25,7 @@ from simdrnn.optim import (
 from simdrnn.optim.schedules import schedule_of
 from simdrnn.training.dropout import Dropout
 from simdrnn.training.modules import Linear
-from simdrnn.validate import Array, as_count, as_finite_number
+from simdrnn.validate import Array, as_bool, as_count, as_finite_number, as_positive
 
 __all__ = [
     "members_of",
@@ -146,6 +146,8 @@ def trainer_document(trainer: Trainer) -> dict[str, Any]:
         "steps": trainer.steps,
         "done": trainer.done,
         "sums": trainer.sums,
+        "batch_size": trainer.batch_size,
+        "shuffle": trainer.shuffle,
         "best": _finite(trainer.best),
         "best_checksum": trainer.best_checksum,
         "stopped": trainer.history.stopped,
@@ -201,6 +203,9 @@ def restore_trainer(model: Any, document: object, arrays: Mapping[str, Array]) -
     trainer.steps = as_count("steps", document["steps"])
     trainer.done = as_count("done", document["done"])
     trainer.sums = [as_finite_number("sums", one) for one in document["sums"]]
+    rows, shuffle = document.get("batch_size"), document.get("shuffle")  # not in earlier files
+    trainer.batch_size = None if rows is None else as_positive("batch_size", rows)
+    trainer.shuffle = None if shuffle is None else as_bool("shuffle", shuffle)
     best = document["best"]
     trainer.best = None if best is None else as_finite_number("best", best)
     trainer.best_checksum = as_count("best_checksum", document["best_checksum"])

@@ -13,9 +13,11 @@ from simdrnn.model.history import History
 from simdrnn.optim import Adam, EarlyStopping, GradientNoise, Optimizer
 from simdrnn.training.clip import clip_grad_norm_
 from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array, as_seed
+from simdrnn.validate import Array, as_bool, as_positive, as_seed
 
-__all__ = ["Trainer", "checksum"]
+__all__ = ["ROWS_OF_A_BATCH", "Trainer", "checksum", "how_batches_go_on"]
+
+ROWS_OF_A_BATCH = 32  # unless told otherwise: what Keras takes
 
 
 class Trainer:
@@ -42,6 +44,7 @@ class Trainer:
     steps : how many were made.
     history : `History` of the epochs of ``fit``.
     optimizer, schedule, max_norm, gradient_noise, early_stopping, seed : as given.
+    batch_size, shuffle : of the last ``fit``; None before it.
 
     Raises
     ------
@@ -64,6 +67,10 @@ class Trainer:
     """
 
     __module__ = "simdrnn"
+
+    # Of the arrays that `fit` cuts into batches; None, where nobody has said or kept it.
+    batch_size: int | None = None
+    shuffle: bool | None = None
 
     def __init__(
         self,
@@ -173,6 +180,39 @@ class Trainer:
         rows : how many there are.
         """
         return np.random.default_rng([self.seed, len(self.history)]).permutation(rows)
+
+
+def how_batches_go_on(
+    trainer: Trainer | None, batch_size: int | None, shuffle: bool | None
+) -> tuple[int, bool]:
+    """Return how ``fit`` cuts arrays: as it is told, or as before, or as it does by itself.
+
+    An epoch that is not finished knows what was done of it by the number of batches alone.
+
+    Parameters
+    ----------
+    trainer : that goes on; None is a new one.
+    batch_size, shuffle : as for ``fit``.
+
+    Raises
+    ------
+    ValueError, TypeError : an argument does not fit, or not the epoch that is not finished.
+    """
+    given: dict[str, Any] = {
+        "batch_size": None if batch_size is None else as_positive("batch_size", batch_size),
+        "shuffle": None if shuffle is None else as_bool("shuffle", shuffle),
+    }
+    usual = {"batch_size": ROWS_OF_A_BATCH, "shuffle": True}
+    for name, value in given.items():
+        before = None if trainer is None else getattr(trainer, name)
+        if value is None:
+            given[name] = usual[name] if before is None else before
+        elif trainer is not None and trainer.done and before not in (None, value):
+            raise ValueError(
+                f"{name}: expected None or {before}, with which the epoch began that is not "
+                f"finished, got {value}; a new optimizer begins a new training"
+            )
+    return given["batch_size"], given["shuffle"]
 
 
 def checksum(parameters: Mapping[str, Array]) -> int:

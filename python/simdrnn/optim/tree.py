@@ -130,13 +130,22 @@ def check_names(label: str, expected: Sequence[str] | Mapping[str, Any], found: 
 
 
 def check_distinct(owners: Sequence[Owner]) -> None:
-    """Raise if an owner or an array is listed twice: it would be updated twice a step."""
-    seen: set[int] = set()
-    for owner in owners:
-        for item in owner.values() if isinstance(owner, dict) else [owner]:
-            if id(item) in seen:
-                raise ValueError("layers: expected each layer and array once, got one twice")
-            seen.add(id(item))
+    """Raise if an owner or an array is listed twice: it would be updated twice a step.
+
+    A layer is listed twice, too, beside the stack or the model that it is a part of. So what is
+    compared is where arrays begin.
+    """
+    seen: dict[int, tuple[int, Array]] = {}  # with the array, so that its place stays taken
+    for index, owner in enumerate(owners):
+        for name, array in arrays_of("layers", owner, is_trained(owner)).items():
+            place = array.__array_interface__["data"][0]
+            if array.size and place in seen:
+                where = _join(f"layers[{index}]", name)
+                raise ValueError(
+                    "layers: expected each layer and array once, got one twice: "
+                    f"{where} is in layers[{seen[place][0]}], too"
+                )
+            seen[place] = index, array
 
 
 def own_memory(arrays: dict[str, Array]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from simdrnn.layers.gradients import Gradients
 from simdrnn.regularizers.names import Names, chosen, gates_of
 from simdrnn.training.trainable import Trainable, lend
-from simdrnn.validate import Array
+from simdrnn.validate import Array, array_of
 
 __all__ = ["Bounded", "Connectivity", "Constraint", "Dale", "Fixed"]
 
@@ -284,7 +284,7 @@ class Fixed(Constraint):
 
 def _as_mask(value: object) -> Array:
     """Return an array of booleans, if it says yes or no everywhere."""
-    mask = np.asarray(value)
+    mask = array_of("mask", value, "booleans, or zeros and ones")
     if mask.dtype.kind not in "buif":
         raise TypeError(f"mask: expected booleans, or zeros and ones, got {mask.dtype}")
     if not np.isin(mask, (0, 1)).all():
@@ -301,7 +301,7 @@ def _as_signs(value: object, units: int) -> Array:
         return np.where(np.arange(units) < round(share * units), 1.0, -1.0)
     if not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, str):
         raise TypeError(f"signs: expected a share or an array of 1 and -1, got {value!r}")
-    signs = np.asarray(value)
+    signs = array_of("signs", value, "a share or an array of 1 and -1")
     if signs.shape != (units,):
         raise ValueError(f"signs: expected shape ({units},), one for each unit, got {signs.shape}")
     if signs.dtype.kind not in "if" or not np.isin(signs, (1, -1)).all():

@@ -14,6 +14,7 @@ from simdrnn.layers.parametrised import Parametrised
 from simdrnn.training.modules import Embedding, check_range, integer_array
 from simdrnn.validate import (
     Array,
+    array_of,
     as_count,
     as_finite_number,
     as_lengths,
@@ -27,8 +28,8 @@ __all__ = ["generate"]
 
 _NAMES = (("embedding",), ("rnn", "layer"), ("head",))  # of a model's parts, in their order
 _EXPECTED = (
-    "an object with embedding, rnn (or layer) and head, a list of them, or a function "
-    "(tokens, state) -> (logits, state)"
+    "an object with embedding, rnn (or layer) and head, a list of them, a Model of such parts, or "
+    "a function (tokens, state) -> (logits, state)"
 )
 
 
@@ -55,6 +56,8 @@ def generate(
         * an object with ``embedding``, ``rnn`` (or ``layer``) and ``head``: an `Embedding`, a
           causal layer or stack, and a `Linear` or another function (B, F) -> (B, V);
         * a list of these, with one recurrent layer or several;
+        * a `Model` whose parts follow each other so, under any names. What follows its last
+          recurrent part is the head, and a `Pooling("last")` makes no difference;
         * a function ``(tokens, state) -> (logits, state)`` of integers (B,), which is given None
           first and returns (B, V).
     prompt : (T, B) integers, or (T,): what is given. With a layer that has ``batch_first`` (B, T).
@@ -124,7 +127,8 @@ def _draw(
 
 def _prompt(prompt: npt.ArrayLike, model: Any) -> tuple[Array, bool, bool]:
     """Return the tokens (T, B), whether there is a batch, and whether it comes first."""
-    tokens = integer_array("prompt", prompt)
+    empty = isinstance(prompt, (list, tuple)) and not len(prompt)  # which NumPy takes for floats
+    tokens = np.zeros(0, np.int64) if empty else integer_array("prompt", prompt)
     if tokens.ndim not in (1, 2) or not tokens.shape[0]:
         raise ValueError(
             f"prompt: expected shape (T, B) or (T,) with a token at least, got {tokens.shape}"
@@ -144,7 +148,11 @@ def _prompt(prompt: npt.ArrayLike, model: Any) -> tuple[Array, bool, bool]:
 def _open(model: Any) -> Any:
     """Return what runs a model in one of the forms that there are."""
     parts = None
-    if isinstance(model, (list, tuple)):
+    split = getattr(model, "_parts_of_a_step", None)  # of a `Model`, whatever its parts are called
+    own = None if split is None else split()
+    if own is not None:
+        parts = own
+    elif isinstance(model, (list, tuple)):
         if len(model) >= 3:
             parts = (model[0], list(model[1:-1]), model[-1])
     else:
@@ -154,7 +162,7 @@ def _open(model: Any) -> Any:
             parts = (found[0], [found[1]], found[2])
     if parts is not None:
         return _Parts(*parts)
-    if callable(model) and not isinstance(model, Parametrised):
+    if callable(model) and split is None and not isinstance(model, Parametrised):
         return _Function(model)
     raise TypeError(f"model: expected {_EXPECTED}, got {type(model).__name__}")
 
@@ -257,7 +265,7 @@ class _Function:
 
 def _as_logits(name: str, value: Any, batch: int) -> Array:
     """Return logits (B, V) as the engine reads them."""
-    array = np.asarray(value)
+    array = array_of(name, value, "logits of float32 or float64")
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name}: expected logits of float32 or float64, got {array.dtype}")
     width = array.shape[-1] if array.ndim else 0

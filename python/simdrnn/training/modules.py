@@ -27,6 +27,7 @@ from simdrnn.layers.stepped import chained
 from simdrnn.spec.parameters import ParameterSpec, check_memory
 from simdrnn.validate import (
     Array,
+    array_of,
     as_array,
     as_bool,
     as_dtype,
@@ -315,13 +316,7 @@ def _packed_arrays(arrays: Mapping[str, Array]) -> list[tuple[Array, Array | Non
 
 def integer_array(name: str, value: object) -> Array:
     """Return `value` as an array of integers of whatever type it has; bool is none of them."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got a masked array; use mask= instead")
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        found = type(value).__name__
-        raise TypeError(f"{name}: expected integers, got {found}: {error}") from error
+    array = array_of(name, value, "integers")
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an integer dtype, got {array.dtype}")
     return array

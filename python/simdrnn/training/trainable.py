@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from simdrnn.validate import Array, as_array
+from simdrnn.validate import Array, array_of, as_array
 
 __all__ = ["Trainable", "as_floats", "as_number", "frozen_names", "kept_still", "lend"]
 
@@ -59,11 +59,7 @@ def as_floats(name: str, value: object) -> Array:
     Traceback (most recent call last):
     TypeError: logits: expected dtype float32 or float64, got int64; convert it explicitly
     """
-    try:
-        array = np.asanyarray(value)  # "any" keeps a masked array masked, for as_array to refuse
-    except (TypeError, ValueError) as error:
-        found = type(value).__name__
-        raise TypeError(f"{name}: expected an array of floats, got {found}: {error}") from error
+    array = array_of(name, value, "an array of floats")
     dtype = array.dtype.newbyteorder("=")
     if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(
