@@ -13,6 +13,7 @@ import simdrnn as sr
 from helpers import assert_same_bits
 from helpers_loops import every
 from helpers_nn import assert_close, central_difference, dot_tolerance
+from simdrnn.attention import kinds
 
 KINDS = ["dot", "general", "additive"]
 DTYPES = ["float32", "float64"]
@@ -109,18 +110,40 @@ def test_what_is_beyond_a_row_is_not_looked_at(rng, kind):
 
     clean, dirty = (attention.record(query, one, lengths=lengths) for one in (memory, spoiled))
     by_mask = attention(query, spoiled, mask=mask)
+    holes = np.arange(6)[:, None] % 3 != np.arange(3)
+    both = attention(query, spoiled, lengths=lengths, mask=holes)
     ones = np.ones_like(clean.output)
     d_weights = np.where(mask.T, np.float32(0.5), np.float32(np.nan)) * np.ones((3, 1, 1), "f4")
     grads = [tape.backward(ones, d_weights) for tape in (clean, dirty)]
 
     assert_same_bits((clean.output, clean.weights), (dirty.output, dirty.weights))
     assert_same_bits((clean.output, clean.weights), by_mask)
+    assert_same_bits(both, attention(query, spoiled, mask=mask & holes))
     assert_same_bits(grads[0].params, grads[1].params)
     assert_same_bits((grads[0].x, grads[0].memory), (grads[1].x, grads[1].memory))
     assert (clean.weights[:, ~mask.T] == 0).all()
     assert (clean.output[:, 1] == 0).all()
     assert (grads[0].memory[~mask] == 0).all()
     assert (grads[0].x[:, 1] == 0).all()
+
+
+def test_additive_scores_in_blocks_are_those_of_one(rng, monkeypatch):
+    attention = make("additive")
+    query, memory = draw(rng, "additive", T=5)
+    ones = rng.standard_normal((5, 3, 5))
+
+    def run():
+        tape = attention.record(query, memory, lengths=[6, 0, 2])
+        return tape, tape.backward(ones)
+
+    (whole, of_whole), _ = run(), monkeypatch.setattr(kinds, "_BLOCK", 2 * 6 * 3 * 3)  # 2 queries
+    cut, of_cut = run()
+
+    assert_same_bits((whole.output, whole.weights), (cut.output, cut.weights))
+    assert_same_bits((of_whole.x, of_whole.params["bias"]), (of_cut.x, of_cut.params["bias"]))
+    for name in ("weight_score", "weight_memory"):  # summed block by block
+        found, wanted = of_cut.params[name], of_whole.params[name]
+        assert_close(found, wanted, dot_tolerance("float64", 5 * 6 * 3, 3.0))
 
 
 @every("kind", KINDS)

@@ -259,6 +259,8 @@ def test_rows_are_taken_and_share_what_they_attend_to(rng):
     second, _ = decoder.step(np.array([4, 5, 6]), turned)
     whole, _ = decoder.step(np.array([5, 0, 6, 4]), state)
     assert_same_bits(second, whole[[3, 0, 2]])
+    swapped, _ = decoder.step(np.array([2, 1]), start.take([1, 0]))  # as many, in another order
+    assert_same_bits(swapped, decoder.step(np.array([1, 2]), start)[0][::-1])
     with pytest.raises(ValueError, match=r"rows: expected integers in \[0, 2\), got -1"):
         start.take([0, -1])
     decoder.attention.bias = np.zeros(3, "f4")

@@ -30,6 +30,13 @@ ROWS: dict[str, tuple[str, ...]] = {
     "moving_digits": ("loss_after < 0.97 * loss_before", "way_two_frames > 0.4"),
     "noise": ("clean > 0.5", "baseline > 0.75", "noisy_pictures > 0.4"),
     "phonemes": ("phoneme_error < 0.4", "words > 0.1"),
+    "rate_network": (
+        "against_the_law == 0",
+        "missing_synapses == 0",
+        "leak_moved == 0",
+        "accuracy_network > accuracy_leaky + 0.03",  # small, and with nothing learned 0.5
+        "0.75 < accuracy_ideal < 0.9",
+    ),
     "sentiment": ("correlation > 0.15", "correlation_bag > 0.3", "correlation_rules > 0.3"),
     "spoken_digits": ("loss < 2.5", "baseline < 0.7"),
     "tagging": ("f1 > 0.3", "speech_field > 0.9"),

@@ -14,7 +14,7 @@ import pytest
 
 import simdrnn as sr
 from helpers_loops import every
-from simdrnn.optim import Adam, Cosine, EarlyStopping, GradientNoise, Plateau, Warmup
+from simdrnn.optim import SGD, Adam, Cosine, EarlyStopping, GradientNoise, Plateau, Warmup
 
 V, B = 9, 40
 TOKENS = np.random.default_rng(0).integers(0, V, (7, B))
@@ -263,15 +263,17 @@ def test_losses_of_steps_get_the_mask():
         return sr.mse(output, target, mask=mask)
 
     lengths = np.array([5, 1, 2, 3, 4, 5])
-    model.fit(
-        (x, x, {"lengths": lengths}), loss, epochs=1, batch_size=4, shuffle=False, verbose=False
-    )
+    history = model.fit(
+        (x, x, {"lengths": lengths}), loss, epochs=1, batch_size=4, shuffle=False, verbose=False,
+        optimizer=Adam(model, lr=1e-12),  # the network stays as it is
+    )  # fmt: skip
 
     assert [mask.shape for mask in masks] == [(4, 5), (2, 5)]
     assert np.array_equal(masks[0].sum(axis=1), lengths[:4])
     exact = sr.mse(model(x)[0], x, mask=np.arange(5) < lengths[:, None]).value
     found = model.evaluate((x, x, {"lengths": lengths}), sr.mse, batch_size=4)
     assert found == pytest.approx(exact, rel=1e-6)
+    assert history.loss == pytest.approx([exact], rel=1e-6)  # over steps, 11 and 9 of them
 
 
 def test_a_loss_that_is_not_finite_is_not_learned():
@@ -300,6 +302,19 @@ def test_a_loss_that_is_not_finite_is_not_learned():
     model.rnn.bias_ih_l0 = before["rnn.bias_ih_l0"]
 
     assert all(np.array_equal(before[name], view) for name, view in model.parameters().items())
+
+
+def test_every_step_has_noise_of_its_own():
+    model, noise = plain_model("float64"), GradientNoise(0.1, seed=1)
+    trainer = sr.Trainer(model, SGD(model, lr=1.0), gradient_noise=noise)
+
+    for step in range(3):
+        before = model.state_dict()
+        trainer.step({name: np.zeros_like(value) for name, value in before.items()})
+        wanted = {name: np.zeros_like(value) for name, value in before.items()}
+        noise.add_(wanted, step)
+        for name, value in model.parameters().items():
+            np.testing.assert_allclose(before[name] - value, wanted[name], rtol=0, atol=1e-14)
 
 
 def test_a_loop_of_ones_own_is_that_of_fit():

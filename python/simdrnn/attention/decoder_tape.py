@@ -145,7 +145,6 @@ class _Way:
         """Take a step back."""
         parts, run, at = self._parts, self._run, slice(step, step + 1)
         gone = None if run.real is None else ~run.real[step]
-        passed = None if gone is None else self._d_fed * gone[:, None]  # to the last real step
         d_joined = self._joined(step, gone)
         d_found = None if self._d_found is None else self._d_found[at]
         size = parts.memory_size
@@ -153,9 +152,7 @@ class _Way:
         d_hidden = d_joined[:, size:] + d_query[0]
         d_x = self.cell.step(step, d_hidden)
         self.d_inputs[step] = d_x[:, : parts.input_size]
-        self._d_fed = d_x[:, parts.input_size :].copy()
-        if passed is not None:
-            self._d_fed += passed
+        self._d_fed = d_x[:, parts.input_size :].copy()  # 0 of padding, behind which is no step
 
     def _joined(self, step: int, gone: Array | None) -> Array:
         """Return the gradient for the context and what the layer put out, (B, M + H)."""

@@ -45,6 +45,7 @@ KINDS = {
     "long memory": ("long_memory",),
     "noise": ("noise",),
     "online": ("drift",),
+    "neuroscience": ("rate_network",),
 }
 _OTHERS = "more"
 

@@ -27,6 +27,7 @@ from simdrnn.sklearn.reading import read_features, read_history, read_series
 from simdrnn.sklearn.series import Form
 from simdrnn.sklearn.settings import threads_of
 from simdrnn.sklearn.telling import as_levels
+from simdrnn.sklearn.weights import weights_of_steps
 from simdrnn.validate import Array, as_chance, as_positive
 
 __all__ = ["SequenceForecaster"]
@@ -347,13 +348,14 @@ class SequenceForecaster(FrameForecaster, FittedForecaster):
         threads = threads_of(self.n_jobs)
         return Asked(Ends(self.network_, plan, series, self._window, threads), steps, panel.form)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return R^2 of the forecast of the steps that follow those of `fit`.
 
         Parameters
         ----------
         X : features of these steps; without `y`, what the series were.
         y : what the series were, in the form of `fit`; several of as many steps each.
+        sample_weight : what these steps count, in a form of `fit`; None is 1 each.
 
         Returns
         -------
@@ -369,19 +371,28 @@ class SequenceForecaster(FrameForecaster, FittedForecaster):
         actual = form.shape(np.stack(values))
         if actual.shape != forecast.shape:
             raise ValueError(f"y: expected shape {forecast.shape}, got {actual.shape}")
+        weights = None
+        if sample_weight is not None:
+            weights = weights_of_steps(sample_weight, np.full(len(values), steps))
         targets = values[0].shape[1]
-        return _r2_of_known(actual.reshape(-1, targets), forecast.reshape(-1, targets))
+        return _r2_of_known(actual.reshape(-1, targets), forecast.reshape(-1, targets), weights)
 
 
-def _r2_of_known(actual: Array, forecast: Array) -> float:
-    """Return the mean over targets of R^2 where they are known."""
+def _r2_of_known(actual: Array, forecast: Array, weights: Array | None) -> float:
+    """Return the mean over targets of R^2 where they are known and count."""
     known = np.isfinite(actual)
     if known.all():
-        return float(r2_score(actual, forecast))
-    if not known.any(axis=0).all():
-        raise ValueError("y: expected a known step of every target, got only missing ones")
+        return float(r2_score(actual, forecast, sample_weight=weights))
+    if not (known if weights is None else known & (weights > 0)[:, None]).any(axis=0).all():
+        counting = "" if weights is None else " that counts"
+        raise ValueError(
+            f"y: expected a known step of every target{counting}, got only missing ones"
+        )
+    each = np.ones(len(actual)) if weights is None else weights
     columns = zip(actual.T, forecast.T, known.T, strict=True)
-    return float(np.mean([r2_score(y[own], told[own]) for y, told, own in columns]))
+    return float(
+        np.mean([r2_score(y[own], told[own], sample_weight=each[own]) for y, told, own in columns])
+    )
 
 
 class Asked(NamedTuple):

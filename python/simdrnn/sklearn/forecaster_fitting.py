@@ -63,6 +63,7 @@ class FittedForecaster(ForecasterArguments):
         self,
         X: Any,
         y: Any = None,
+        sample_weight: Any = None,
         *,
         past: Any = None,
         static: Any = None,
@@ -74,6 +75,12 @@ class FittedForecaster(ForecasterArguments):
         ----------
         X : features of the series `y`, known also for the steps to come; without `y`, the series.
         y : the series, of as many steps as `X`. What is NaN or masked is missing.
+        sample_weight : what it counts that steps are told rightly; None is 1 each. Of one series
+            (T,), of several (N,), for all steps of each, or in the form of `y` without C. A series
+            of weight 2 is learned from as two of weight 1 in one mini-batch: in losses, scales,
+            penalties and scores. One of weight 0 has no say, but is continued as the others are.
+            A step of weight 0 has no say either, though its value is known to what comes after;
+            steps at the end of a series that have no weight are as if the series ended before.
         past : covariates that are known up to now alone, (T, P), or for several series (N, T, P) or
             a list of (T_i, P). They need a forecast that is told at once: ``strategy="direct"``.
         static : what never changes, (S,), or for several series (N, S).
@@ -85,13 +92,14 @@ class FittedForecaster(ForecasterArguments):
         The estimator itself.
         """
         with as_before_if_it_fails(self):
-            self._fit(X, y, past, static, all_reduce, incremental=False)
+            self._fit(X, y, sample_weight, past, static, all_reduce, incremental=False)
         return self
 
     def partial_fit(
         self,
         X: Any,
         y: Any = None,
+        sample_weight: Any = None,
         *,
         past: Any = None,
         static: Any = None,
@@ -106,19 +114,19 @@ class FittedForecaster(ForecasterArguments):
 
         Parameters
         ----------
-        X, y, past, static, all_reduce : as in `fit`.
+        X, y, sample_weight, past, static, all_reduce : as in `fit`.
 
         Returns
         -------
         The estimator itself.
         """
         with as_before_if_it_fails(self):
-            self._fit(X, y, past, static, all_reduce, incremental=True)
+            self._fit(X, y, sample_weight, past, static, all_reduce, incremental=True)
         return self
 
     def _fit(
-        self, X: Any, y: Any, past: Any, static: Any, all_reduce: AllReduce | None, *,
-        incremental: bool,
+        self, X: Any, y: Any, sample_weight: Any, past: Any, static: Any,
+        all_reduce: AllReduce | None, *, incremental: bool,
     ) -> None:  # fmt: skip
         """Do what `fit` says, or one epoch more of it."""
         settings, workers = Settings.of(self), Workers(all_reduce)
@@ -132,9 +140,11 @@ class FittedForecaster(ForecasterArguments):
         self.__dict__.pop("_long", None)  # these series may have come as arrays
         if not going_on:
             self._telling = telling_of(self)
-        panel = read_panel(self, X, y, past, static, self._end if going_on else None)
+        fitted = self._end if going_on else None
+        panel = read_panel(self, X, y, sample_weight, past, static, fitted)
         plan = self._plan(panel, workers, going_on)
         panel.check_steps("y", plan.least_history + plan.chunk)
+        panel.check_weights(plan.least_history)
         check_known("y", panel, plan.missing)
         workers.check_arguments(self, plan)
         if going_on:

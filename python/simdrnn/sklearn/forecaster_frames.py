@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from simdrnn.sklearn.arguments import naming_its_class
-from simdrnn.sklearn.frames import LongForm, LongSeries, as_names
+from simdrnn.sklearn.frames import LongForm, LongSeries, as_names, numbers_of
 from simdrnn.validate import Array, as_positive
 
 __all__ = ["FrameForecaster"]
@@ -32,6 +32,7 @@ class FrameForecaster:
         features: str | Iterable[str] | None = None,
         past: str | Iterable[str] | None = None,
         static: str | Iterable[str] | None = None,
+        sample_weight: str | None = None,
     ) -> Any:
         """Learn from a long data frame: a row for each series and time, in any order.
 
@@ -49,6 +50,7 @@ class FrameForecaster:
         features : columns that are known also for the steps to come.
         past : columns that are known up to now alone.
         static : columns with one number for all rows of a series.
+        sample_weight : the column with what each row counts, as in `fit`.
 
         Returns
         -------
@@ -59,11 +61,15 @@ class FrameForecaster:
             as_names("past", past), as_names("static", static), isinstance(target, str),
         )  # fmt: skip
         columns = (*form.targets, *form.features, *form.past, *form.static)
+        weights = () if sample_weight is None else as_names("sample_weight", [sample_weight])
+        columns = (*columns, *weights)
         if len(set(columns)) < len(columns) or {time, id} & set(columns):
             raise ValueError(f"target: expected other columns for each purpose, got {columns}")
         long = LongSeries.of("frame", frame, form, columns, None)
         given = _arguments(form, long, "frame")
         X, y = given.pop("X"), given.pop("y")
+        if sample_weight is not None:
+            given["sample_weight"] = _weights(form, long, frame, sample_weight)
         estimator: Any = self
         estimator.fit(*((y,) if X is None else (X, y)), **given)
         self._long, self._frame_type = (form, long), _type_of(frame)
@@ -142,6 +148,20 @@ def _arguments(form: LongForm, long: LongSeries, argument: str) -> dict[str, Any
         "y": y, "X": tables(form.features), "past": tables(form.past),
         "static": static if static is None or form.id is not None else static[0],
     }  # fmt: skip
+
+
+def _weights(form: LongForm, long: LongSeries, frame: Any, name: str) -> Any:
+    """Return a column of weights as `SequenceForecaster.fit` takes them.
+
+    Where the frame has no row there is no target either, which has no weight.
+    """
+    gone = np.flatnonzero(np.isnan(numbers_of("frame", frame, name)))
+    if gone.size:
+        raise ValueError(
+            f"frame[{name!r}]: expected a weight in every row, got none in row {gone[0]}"
+        )
+    made = [np.nan_to_num(own[name]) for own in long.columns]
+    return made[0] if form.id is None else made
 
 
 def _features_ahead(form: LongForm, long: LongSeries, future: Any) -> Any:

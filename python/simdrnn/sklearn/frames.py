@@ -11,7 +11,7 @@ import numpy as np
 from simdrnn.sklearn.clocks import Clock
 from simdrnn.validate import Array
 
-__all__ = ["LongForm", "LongSeries", "as_names"]
+__all__ = ["LongForm", "LongSeries", "as_names", "numbers_of"]
 
 
 def as_names(name: str, value: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class LongSeries:
         ValueError, TypeError : a column is missing, a time comes twice, or not in its turn.
         """
         times = np.asarray(_column(argument, frame, form.time))
-        numbers = {name: _numbers(argument, frame, name) for name in wanted}
+        numbers = {name: numbers_of(argument, frame, name) for name in wanted}
         rows = _rows_of(argument, frame, form.id, len(times))
         clock = Clock.of(f"{argument}[{form.time!r}]", times, rows) if clock is None else clock
         starts, lengths, columns = [], [], []
@@ -148,7 +148,7 @@ def _column(argument: str, frame: Any, name: str) -> Any:
     return frame[name]
 
 
-def _numbers(argument: str, frame: Any, name: str) -> Array:
+def numbers_of(argument: str, frame: Any, name: str) -> Array:
     """Return a column of numbers as float64, NaN where they are missing."""
     values = _column(argument, frame, name)
     # Data frames have missing values of several kinds, and know how to make them one.

@@ -10,12 +10,13 @@ import numpy as np
 from simdrnn import losses
 from simdrnn.layers.gradients import Gradients
 from simdrnn.losses import mse
+from simdrnn.losses.base import Weighing
 from simdrnn.validate import Array
 
 __all__ = [
     *("Objective", "cross_entropy", "squared_error"),
     *("cross_entropy_of_steps", "likelihood_of_tags"),
-    *("squared_error_of_known", "squared_error_of_steps"),
+    *("squared_error_of_counted", "squared_error_of_known", "squared_error_of_steps"),
 ]
 
 # The second of what is returned is what the network's tape takes in `backward`.
@@ -72,6 +73,24 @@ def squared_error_of_known(
     """
     loss = mse(found, targets, mask=np.isfinite(targets))
     return loss.value, loss.backward()
+
+
+def squared_error_of_counted(found: Array, targets: Array, weights: Array) -> tuple[float, Array]:
+    """Return the weighted mean of ``(found - target)**2``, and its gradient.
+
+    Parameters
+    ----------
+    found, targets : (T, B, O); targets may be anything where they do not count.
+    weights : (T, B, O), 0 where a target does not count.
+    """
+    counted = weights > 0
+    each = weights[counted]
+    if (each == each[0]).all():  # also in what is rounded as without weights
+        loss = mse(found, targets, mask=counted)
+        return loss.value, loss.backward()
+    weighing = Weighing.of(found.shape, counted, weights)
+    error = np.where(counted, found.astype(np.float64) - targets, 0.0)
+    return weighing.mean(np.square(error)), weighing.gradient(2.0 * error, found.dtype, 1.0)
 
 
 def squared_error_of_steps(

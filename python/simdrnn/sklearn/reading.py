@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,17 @@ from simdrnn.sklearn.carried import (
 )
 from simdrnn.sklearn.sequences import as_sequence_list, ragged_array
 from simdrnn.sklearn.series import Form, Panel
+from simdrnn.sklearn.weights import weights_of_steps
 from simdrnn.validate import Array
 
-__all__ = ["read_features", "read_history", "read_panel", "read_series"]
+__all__ = ["check_known", "read_features", "read_history", "read_panel", "read_series"]
 
 
 def read_panel(
-    estimator: Any, X: Any, y: Any, past: Any, static: Any, fitted: Panel | None
-) -> Panel:
-    """Check what `fit` is given: series, or features and series, and covariates.
+    estimator: Any, X: Any, y: Any, sample_weight: Any, past: Any, static: Any,
+    fitted: Panel | None,
+) -> Panel:  # fmt: skip
+    """Check what `fit` is given: series, or features and series, weights and covariates.
 
     Parameters
     ----------
@@ -49,7 +52,11 @@ def read_panel(
     panel = _with_covariates(Panel(values, features, form), "", past, static, fitted)
     panel.check_rows("y", "X", panel.features)
     panel.check_rows("y", "past", panel.past)
-    return panel
+    if sample_weight is None:
+        return panel
+    lengths = np.array([len(own) for own in values])
+    weights = weights_of_steps(sample_weight, lengths)
+    return replace(panel, weights=np.split(weights, np.cumsum(lengths)[:-1]))
 
 
 def read_history(

@@ -44,6 +44,7 @@ class Panel:
     form : how they were given.
     past : arrays (T_i, P) float64, known up to now; or None.
     static : (N, S) float64; or None.
+    weights : arrays (T_i,) float64, what it counts that each step is told rightly; None is 1 each.
     """
 
     values: list[Array]
@@ -51,6 +52,7 @@ class Panel:
     form: Form
     past: list[Array] | None = None
     static: Array | None = None
+    weights: list[Array] | None = None
 
     @property
     def targets(self) -> int:
@@ -61,6 +63,13 @@ class Panel:
     def missing(self) -> bool:
         """Whether targets are missing."""
         return any(bool(np.isnan(value).any()) for value in self.values)
+
+    @property
+    def weights_of_series(self) -> Array | None:
+        """(N,), what the steps of each series count on average, of those that count; or None."""
+        if self.weights is None:
+            return None
+        return np.array([own[own > 0].mean() if own.any() else 0.0 for own in self.weights])
 
     def count(self, name: str) -> int:
         """F of ``"features"``, P of ``"past"``, S of ``"static"``; 0 where there are none."""
@@ -79,6 +88,14 @@ class Panel:
                     f"{self.called(name, index)}: expected at least {least} steps, for lags, "
                     f"difference and horizon together, got n_samples={len(value)}"
                 )
+
+    def check_weights(self, first: int) -> None:
+        """Raise unless a step counts that can be told: none of the `first` steps of a series."""
+        if self.weights is not None and not any(own[first:].any() for own in self.weights):
+            raise ValueError(
+                f"sample_weight: expected a weight above zero after the first {first} steps of a "
+                "series, which lags and differences need before a step is told, got only zeros"
+            )
 
     def check_rows(self, values: str, covariates: str, rows: list[Array] | None) -> None:
         """Raise unless covariates have as many steps as values.

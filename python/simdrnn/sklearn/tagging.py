@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import validate_data
 
 from simdrnn.losses import CRF
 from simdrnn.sklearn.carried import check_numbers, check_unmasked, names_of
 from simdrnn.sklearn.inputs import InputForm, compared, read_sequences
 from simdrnn.sklearn.network import Network, NetworkTape
 from simdrnn.sklearn.sequences import Sequences, as_sequence_list
-from simdrnn.sklearn.weights import checked_weights
+from simdrnn.sklearn.weights import sized, weights_of_steps
 from simdrnn.validate import Array
 
 __all__ = ["TaggingNetwork", "as_given", "read_labels", "read_step_weights", "read_tagged"]
@@ -48,7 +48,7 @@ def read_labels(y: Any, one: bool) -> tuple[Array, Array]:
     one : whether it is one sequence: (T, 1) are then its labels.
     """
     listed = isinstance(y, (list, tuple)) or getattr(y, "dtype", np.dtype(int)).kind == "O"
-    if listed and len(y) and all(map(_sized, y)):
+    if listed and len(y) and all(map(sized, y)):
         items: Sequence[Any] = [_labels(f"y[{index}]", item) for index, item in enumerate(y)]
     elif not one and _dimensions(y) == 2:
         check_unmasked("y", y)
@@ -66,10 +66,6 @@ def _dimensions(values: Any) -> int:
     return np.asarray(values).ndim if found is None else int(found)
 
 
-def _sized(item: Any) -> bool:
-    return hasattr(item, "__len__") and not isinstance(item, (str, bytes))
-
-
 def _labels(name: str, item: Any) -> Array:
     """Return the labels of one sequence, (T,)."""
     check_unmasked(name, item)
@@ -83,29 +79,12 @@ def read_step_weights(sample_weight: Any, sequences: Sequences, whole: bool) -> 
 
     Parameters
     ----------
-    sample_weight : (N,), what all steps of a sequence count; or what each counts: (T,) of one
-        sequence, (N, T), or a list of (T_i,).
+    sample_weight : as `weights_of_steps` takes it.
     whole : whether all steps of a sequence have to count the same.
     """
     if sample_weight is None:
         return None
-    count, total = len(sequences), int(sequences.lengths.sum())
-    listed = isinstance(sample_weight, (list, tuple)) and all(map(_sized, sample_weight))
-    if listed or _dimensions(sample_weight) == 2:
-        check_consistent_length(sample_weight, sequences.lengths)
-        for index, (own, steps) in enumerate(zip(sample_weight, sequences.lengths, strict=True)):
-            if np.shape(own) != (steps,):
-                raise ValueError(
-                    f"sample_weight[{index}]: expected shape ({steps},), a weight for each step, "
-                    f"got {np.shape(own)}"
-                )
-            check_unmasked(f"sample_weight[{index}]", own)
-        sample_weight = np.concatenate([np.asarray(own) for own in sample_weight])
-        weights = checked_weights(sample_weight, total)
-    elif count == 1 and np.asarray(sample_weight).shape != (1,):
-        weights = checked_weights(sample_weight, total)
-    else:
-        weights = np.repeat(checked_weights(sample_weight, count), sequences.lengths)
+    weights = weights_of_steps(sample_weight, sequences.lengths)
     made = sequences.alike(weights)
     if whole:
         ends = np.add.reduceat(

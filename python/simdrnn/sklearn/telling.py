@@ -14,6 +14,7 @@ from simdrnn import losses
 from simdrnn.losses import Likelihood, Loss
 from simdrnn.sklearn.objectives import (
     Objective,
+    squared_error_of_counted,
     squared_error_of_known,
     squared_error_of_steps,
 )
@@ -126,7 +127,14 @@ class Number:
 
     def objective(self, plan: Plan) -> Objective:
         """Return the squared error."""
-        return squared_error_of_known if plan.missing else squared_error_of_steps
+        alike = squared_error_of_known if plan.missing else squared_error_of_steps
+
+        def squared(found: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
+            if weights is not None and weights.ndim > 1:
+                return squared_error_of_counted(found, targets, weights)
+            return alike(found, targets, weights)
+
+        return squared
 
     def point(self, block: Array) -> Array:
         """Return the number."""
@@ -161,19 +169,23 @@ class _Uncertain:
     def objective(self, plan: Plan) -> Objective:
         """Return the mean loss over targets that are known."""
 
-        def of_known(outputs: Array, targets: Array, lengths: Array | None) -> tuple[float, Array]:
+        def of_known(outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
             mask = np.isfinite(targets)
-            if lengths is not None:
-                mask &= (np.arange(len(targets))[:, None] < lengths)[:, :, None]
+            weighted = weights is not None and weights.ndim > 1
+            if weights is not None and weighted:
+                mask = weights > 0
+            elif weights is not None:  # lengths they are
+                mask &= (np.arange(len(targets))[:, None] < weights)[:, :, None]
             shape = (*targets.shape[:2], plan.chunk, plan.targets)
             known = np.where(mask, targets, targets.dtype.type(0)).reshape(shape)
             block = outputs.reshape(*shape, self.numbers)
-            loss = self._loss(block, known, mask.reshape(shape))
+            each = weights.reshape(shape) if weights is not None and weighted else None
+            loss = self._loss(block, known, mask.reshape(shape), each)
             return loss.value, loss.backward().reshape(outputs.shape)
 
         return of_known
 
-    def _loss(self, block: Array, targets: Array, mask: Array) -> Loss:
+    def _loss(self, block: Array, targets: Array, mask: Array, weights: Array | None) -> Loss:
         raise NotImplementedError
 
     def fitted_to(self, panel: Panel, scaling: Scaling | None) -> None:
@@ -193,8 +205,8 @@ class Quantiles(_Uncertain):
         self.levels = self._known = levels
         self.numbers = len(levels)
 
-    def _loss(self, block: Array, targets: Array, mask: Array) -> Loss:
-        return losses.quantile(block, targets, self._known, mask=mask)
+    def _loss(self, block: Array, targets: Array, mask: Array, weights: Array | None) -> Loss:
+        return losses.quantile(block, targets, self._known, mask=mask, weights=weights)
 
     def point(self, block: Array) -> Array:
         """Return the median."""
@@ -235,8 +247,8 @@ class Distribution(_Uncertain):
     def __init__(self, likelihood: Likelihood) -> None:
         self.likelihood, self.numbers = likelihood, likelihood.num_outputs
 
-    def _loss(self, block: Array, targets: Array, mask: Array) -> Loss:
-        return self.likelihood.loss(block, targets, mask=mask)
+    def _loss(self, block: Array, targets: Array, mask: Array, weights: Array | None) -> Loss:
+        return self.likelihood.loss(block, targets, mask=mask, weights=weights)
 
     def point(self, block: Array) -> Array:
         """Return the expected value."""
@@ -295,9 +307,9 @@ class Counts(Distribution):
     def _scaled(self, counts: Array, block: Array) -> Array:
         return np.asarray(((counts - self.scaling.mean) / self.scaling.scale).astype(block.dtype))
 
-    def _loss(self, block: Array, targets: Array, mask: Array) -> Loss:
-        counts = np.rint(targets * self.scaling.scale + self.scaling.mean)
-        loss = self.likelihood.loss(self._raw(block), np.where(mask, counts, 0.0), mask=mask)
+    def _loss(self, block: Array, targets: Array, mask: Array, weights: Array | None) -> Loss:
+        counts = np.where(mask, np.rint(targets * self.scaling.scale + self.scaling.mean), 0.0)
+        loss = self.likelihood.loss(self._raw(block), counts, mask=mask, weights=weights)
 
         def gradient(d_value: float) -> Array:
             found = loss.backward(d_value)

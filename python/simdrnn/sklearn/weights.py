@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_consistent_length
 
 from simdrnn.sklearn.carried import check_unmasked
 from simdrnn.sklearn.sequences import Sequences
 from simdrnn.sklearn.workers import Workers
 from simdrnn.validate import Array, as_finite_number
 
-__all__ = ["check_any_weight", "checked_weights", "class_factors", "read_weights"]
+__all__ = [
+    *("check_any_weight", "checked_weights", "class_factors", "read_weights"),
+    *("sized", "weights_of_steps"),
+]
 
 
 def read_weights(sample_weight: Any, count: int) -> Array | None:
@@ -24,6 +27,8 @@ def read_weights(sample_weight: Any, count: int) -> Array | None:
 def checked_weights(sample_weight: Any, count: int) -> Array:
     """Check `sample_weight` and return (N,) float64."""
     check_unmasked("sample_weight", sample_weight)
+    if np.asarray(sample_weight).ndim == 0:
+        raise TypeError(f"sample_weight: expected shape ({count},), got {sample_weight!r}")
     weights: Array = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )
@@ -37,6 +42,41 @@ def checked_weights(sample_weight: Any, count: int) -> Array:
     if not np.finfo(np.float64).tiny * count <= total <= np.finfo(np.float64).max / count:
         raise ValueError(f"sample_weight: expected weights that can be averaged, got a sum {total}")
     return weights
+
+
+def weights_of_steps(sample_weight: Any, lengths: Array) -> Array:
+    """Check weights and return one for each step of sequences, one after the other.
+
+    Parameters
+    ----------
+    sample_weight : (N,), what all steps of a sequence count; or what each counts: (T,) of one
+        sequence, (N, T), or a list of (T_i,).
+    lengths : (N,), steps of each.
+    """
+    count, total = len(lengths), int(lengths.sum())
+    listed = isinstance(sample_weight, (list, tuple)) and all(map(sized, sample_weight))
+    shape = () if listed else np.asarray(sample_weight).shape
+    if len(shape) == 2:
+        check_unmasked("sample_weight", sample_weight)
+        sample_weight = np.asarray(sample_weight)  # of a data frame the rows, not its names
+    if listed or len(shape) == 2:
+        check_consistent_length(sample_weight, lengths)
+        for index, (own, steps) in enumerate(zip(sample_weight, lengths, strict=True)):
+            if np.shape(own) != (steps,):
+                raise ValueError(
+                    f"sample_weight[{index}]: expected shape ({steps},), a weight for each step, "
+                    f"got {np.shape(own)}"
+                )
+            check_unmasked(f"sample_weight[{index}]", own)
+        return checked_weights(np.concatenate([np.asarray(own) for own in sample_weight]), total)
+    if count == 1 and shape != (1,):
+        return checked_weights(sample_weight, total)
+    return np.repeat(checked_weights(sample_weight, count), lengths)
+
+
+def sized(item: Any) -> bool:
+    """Return whether something has items of its own, and is not a string."""
+    return hasattr(item, "__len__") and not isinstance(item, (str, bytes))
 
 
 def check_any_weight(name: str, weights: Any) -> None:

@@ -32,14 +32,17 @@ FIELD = "with a field the labels of a sequence are learned together, none counts
 
 
 def expected_to_fail(estimator):
-    in_time = ("check_methods_sample_order_invariance", "check_methods_subset_invariance")
+    in_time = (
+        *("check_methods_sample_order_invariance", "check_methods_subset_invariance"),
+        "check_sample_weight_equivalence_on_dense_data",
+    )
     if isinstance(estimator, SequenceForecaster):
         return dict.fromkeys(in_time, TIME)
     if isinstance(estimator, SequenceTagger):
         alone = ["check_sample_weights_not_overwritten", "check_class_weight_classifiers"]
         alone.append("check_classifiers_one_label_sample_weights")
         return {
-            **dict.fromkeys([*in_time, "check_sample_weight_equivalence_on_dense_data"], TIME),
+            **dict.fromkeys(in_time, TIME),
             **dict.fromkeys(alone if estimator.crf else [], FIELD),
         }
     return {"check_sample_weight_equivalence_on_dense_data": ROUNDING}

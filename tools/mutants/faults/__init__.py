@@ -1,12 +1,14 @@
-"""The mutants, as data: three files of faults in csrc and five of faults in the package."""
+"""The mutants, as data: three files of faults in csrc and seven of faults in the package."""
 
 from __future__ import annotations
 
 from tools.mutants.faults import (
     arithmetic,
+    attention,
     engine,
     kernels,
     layers,
+    losses,
     models,
     onnx,
     packages,
@@ -22,6 +24,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *engine.MUTANTS,
     *layers.MUTANTS,
     *training.MUTANTS,
+    *losses.MUTANTS,
+    *attention.MUTANTS,
     *models.MUTANTS,
     *onnx.MUTANTS,
     *packages.MUTANTS,
