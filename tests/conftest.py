@@ -19,6 +19,7 @@ import pytest
 from hypothesis import settings
 
 from helpers_loops import seed_global_generators
+from helpers_shared import alone
 
 # Property tests draw the same examples in every run; pytest --hypothesis-profile=explore draws new
 # ones, and many more. No deadlines: this machine may be doing something else.
@@ -41,19 +42,11 @@ _TRIES, _PAUSE = 3, 1.0
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for --exhaustive alone; tests that measure the process come last.
-
-    Where tests are shared out to processes, these are for one of them.
-    """
+    """Leave out what is for --exhaustive alone."""
     if not config.getoption("--exhaustive"):
         left = [item for item in items if item.get_closest_marker("exhaustive")]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
-    quiet = [item for item in items if item.get_closest_marker("quiet")]
-    for item in quiet:
-        if config.pluginmanager.hasplugin("xdist"):
-            item.add_marker(pytest.mark.xdist_group("quiet"))
-    items[:] = [item for item in items if item not in quiet] + quiet
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -84,6 +77,16 @@ def pytest_collection_finish():
 def shared_generators(request: pytest.FixtureRequest) -> None:
     """Start what draws from the process's own generators at the same place in every run."""
     seed_global_generators(request.node.name)
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a test that measures wait for those of other processes that measure or compile."""
+    if request.node.get_closest_marker("quiet") is None:
+        yield
+    else:
+        with alone(request.getfixturevalue("tmp_path_factory")):
+            yield
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers_build import add_cell, add_option, build, copy_sources, leave_out_cells
+from helpers_shared import made_once
 
 
 @pytest.fixture(scope="session")
@@ -31,18 +32,10 @@ def tree_with_option(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def built_tree(tree_with_option: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a copy with both, with few other cells."""
-    place = tmp_path_factory.mktemp("built") / "tree"
-    shutil.copytree(tree_with_option, place)
-    leave_out_cells(place)
-    build(place)
-    return place
 
+    def make(place: Path) -> None:
+        shutil.copytree(tree_with_option, place)
+        leave_out_cells(place)
+        build(place)
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where tests are shared out to processes, let one of them have all that look at the build."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        symbols = getattr(getattr(item, "callspec", None), "params", {}).get("built")
-        if "built_tree" in getattr(item, "fixturenames", ()) or symbols == ("scalar", "-O0"):
-            item.add_marker(pytest.mark.xdist_group("built"))
+    return made_once(tmp_path_factory, "built", make)

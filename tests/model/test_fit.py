@@ -87,6 +87,14 @@ def interrupting(after):
     return loss
 
 
+@pytest.fixture
+def interruptible():
+    """Let SIGINT interrupt, whatever a shell chose for what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_it_learns_and_says_how():
     model = plain_model()
     history = fit(model, 30, optimizer=Adam(model, lr=0.05), seed=0, schedule=Cosine(90))
@@ -168,7 +176,9 @@ def test_training_without_validation_goes_on_and_is_not_undone():
 
 
 @every("after, steps", [(2, 2), (3, 3), (5, 4)])  # three steps an epoch, and validation
-def test_ctrl_c_ends_training_after_a_step_and_it_goes_on_to_the_bit(after, steps, tmp_path):
+def test_ctrl_c_ends_training_after_a_step_and_it_goes_on_to_the_bit(
+    after, steps, tmp_path, interruptible
+):
     straight, cut = noisy_model(), noisy_model()
     fit(straight, 4, **training(straight))
 
@@ -200,7 +210,7 @@ def test_batches_go_on_as_they_were(tmp_path):
         same(straight, again)
 
 
-def test_ctrl_c_keeps_the_best():
+def test_ctrl_c_keeps_the_best(interruptible):
     model = plain_model()
     goal = iter([3.0, 1.0, 2.0, 2.5])
     seen = []

@@ -10,6 +10,7 @@ import pytest
 
 import simdrnn as sr
 from helpers_native import ROOT, installed, needed, run
+from helpers_shared import made_once
 from simdrnn.dialects import Chain
 
 EXAMPLE = ROOT / "examples" / "c_plugin"
@@ -20,13 +21,15 @@ pytestmark = pytest.mark.skipif(not EXAMPLE.is_dir(), reason="examples are not b
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory):
     """Build the example as its README says; return the program."""
-    folder = tmp_path_factory.mktemp("plugin")
     (cmake,) = needed("cmake")
     needed("cc", "c++")
-    prefix = installed(folder / "installed")
-    run(cmake, "-S", EXAMPLE, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
-    run(cmake, "--build", folder / "build")
-    return folder / "build" / "plugin"
+
+    def make(folder):
+        prefix = installed(folder / "installed")
+        run(cmake, "-S", EXAMPLE, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+        run(cmake, "--build", folder / "build")
+
+    return made_once(tmp_path_factory, "plugin", make) / "build" / "plugin"
 
 
 def test_it_has_the_numbers_of_python(plugin, tmp_path):

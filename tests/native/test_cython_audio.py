@@ -15,6 +15,7 @@ import pytest
 
 import simdrnn as sr
 from helpers_native import ROOT, needed, run
+from helpers_shared import made_once
 from simdrnn.dialects import Chain
 
 EXAMPLE = ROOT / "examples" / "cython_audio"
@@ -32,11 +33,13 @@ pytestmark = [
 def package(tmp_path_factory):
     """Build the example in place, in a copy; return the folder to import it from."""
     needed("cc")
-    folder = tmp_path_factory.mktemp("cython") / "cython_audio"
-    shutil.copytree(EXAMPLE, folder)
-    run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=folder,
-        env=os.environ | {"PYTHONPATH": BESIDE})  # fmt: skip
-    return folder
+
+    def make(folder):
+        shutil.copytree(EXAMPLE, folder)
+        run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=folder,
+            env=os.environ | {"PYTHONPATH": BESIDE})  # fmt: skip
+
+    return made_once(tmp_path_factory, "cython_audio", make)
 
 
 @pytest.fixture
