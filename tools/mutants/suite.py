@@ -21,7 +21,10 @@ from tools.mutants.mutant import Mutant
 __all__ = ["Outcome", "Suite"]
 
 # What looks at the sources instead of running them: a fault in a copy does not show there.
-_OF_THE_TREE = ("docs", "layering", "loops", "mutants", "new_cell", "seam", "symbols")
+_OF_THE_TREE = (
+    "docs", "layering", "loops", "mutants", "new_cell", "new_option", "processes", "seam",
+    "symbols",
+)  # fmt: skip
 # What is slow and looks at little of the engine: last.
 _LATE = ("bench", "bridges", "demos", "parity", "peers")
 
