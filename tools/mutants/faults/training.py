@@ -289,7 +289,7 @@ _OPTIM = (
     ),
     Mutant(
         "parameter-listed-twice", OPTIM + "tree.py",
-        find="if id(item) in seen:",
+        find="if array.size and place in seen:",
         plant="if False:",
         fault="error check loosened",
         seen="a layer that is listed twice makes two steps at once",
