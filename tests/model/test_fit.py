@@ -87,6 +87,16 @@ def interrupting(after):
     return loss
 
 
+def test_a_loss_with_parameters_is_refused_not_left_untrained():
+    model = sr.Model(rnn=sr.GRU(3, 4, seed=0), scores=sr.Linear(4, 5, seed=1))
+    crf, before = sr.losses.CRF(5, seed=2), model.state_dict()
+
+    with pytest.raises(TypeError, match=r"loss: expected one without parameters, got .* a CRF"):
+        model.fit((np.ones((6, 8, 3), "float32"), np.zeros((6, 8), int)), crf.record, epochs=1)
+
+    assert all(np.array_equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 @pytest.fixture
 def interruptible():
     """Let SIGINT interrupt, whatever a shell chose for what it starts in the background."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.layers.gradients import Gradients
 from simdrnn.model.batches import Arrays, Batch, Batches
 from simdrnn.model.history import History
 from simdrnn.model.trainer import Trainer, checksum
@@ -121,7 +122,7 @@ class Fitting:
                 f"fit: expected a finite loss, got {value} at step {trainer.steps + 1}, in epoch "
                 f"{len(trainer.history) + 1}; that step was not made. {self._reason(batch)}"
             )
-        return value, weight, trainer.step(tape.backward(loss.backward()))
+        return value, weight, trainer.step(tape.backward(_gradient(loss)))
 
     def _reason(self, batch: Batch) -> str:
         """Say why a loss is not finite: by what was given, or else by how training goes."""
@@ -181,6 +182,18 @@ def _loss(
             f"loss: expected a Loss, with value and backward(), got {type(found).__name__}"
         )
     return found, float(math.prod(output.shape[:-1]) if mask is None else mask.sum())
+
+
+def _gradient(loss: Any) -> Array:
+    """Return a loss's gradient for the output it was made of."""
+    gradient = loss.backward()
+    if isinstance(gradient, Gradients):
+        raise TypeError(
+            "loss: expected one without parameters, got one that has some, as a CRF does, which "
+            "fit would leave as they are; write the loop, with one optimizer for the model and the "
+            "loss (docs/guide.md, `crf`), or use simdrnn.sklearn.SequenceTagger"
+        )
+    return gradient  # type: ignore[no-any-return]  # the model looks at it
 
 
 def mean_loss(data: Arrays | Batches, loss: Callable[..., Any], evaluate: Evaluate) -> float:
