@@ -91,6 +91,9 @@ std::size_t release_workspaces();
 class KeptBlocks {
  public:
   static constexpr std::size_t kMostKept = std::size_t{256} << 20;
+  // What is smaller is not worth it: half of the 128 KiB beyond which glibc gives the end of its
+  // heap back to begin with, and clearing 16 pages takes ten times as long as finding a block.
+  static constexpr std::size_t kLeast = std::size_t{1} << 16;
 
   // At least so many bytes, with anything in them; throws std::bad_alloc.
   [[nodiscard]] std::unique_ptr<AlignedBuffer> take(std::size_t bytes);

@@ -1,4 +1,6 @@
 // Arrays in memory that is kept between the steps of a training loop: see KeptBlocks.
+#include "python/kept_arrays.hpp"
+
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -11,10 +13,6 @@
 
 namespace simdrnn::python {
 
-namespace {
-
-// A C-contiguous array with anything in it. Its memory is given back when nobody has the array or a
-// view of it any more.
 py::array kept_array(const std::vector<py::ssize_t>& shape, const py::dtype& dtype) {
   auto bytes = static_cast<std::size_t>(dtype.itemsize());
   for (const py::ssize_t size : shape) {
@@ -31,11 +29,10 @@ py::array kept_array(const std::vector<py::ssize_t>& shape, const py::dtype& dty
   return {dtype, shape, data, owner};
 }
 
-}  // namespace
-
 void register_kept_arrays(py::module_& m) {
   m.def("kept_array", &kept_array, py::arg("shape"), py::arg("dtype"),
         "An array as numpy.empty makes one, in memory that is kept for the next of its size.");
+  m.attr("LEAST_KEPT") = KeptBlocks::kLeast;
   m.def(
       "release_kept_arrays", [] { return KeptBlocks::all().release(); },
       "Give kept memory back to the system; returns how many bytes that were.");

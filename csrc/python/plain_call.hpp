@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/memory.hpp"
+#include "python/kept_arrays.hpp"
 #include "python/reader.hpp"
 
 namespace simdrnn::python {
@@ -33,6 +35,15 @@ py::array_t<T> new_array(const std::vector<py::ssize_t>& shape) {
       reinterpret_cast<const Py_intptr_t*>(shape.data()), nullptr, nullptr, 0, nullptr);
   if (made == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::array_t<T>>(made);
+}
+
+// The same for what may be large.
+template <class T>
+py::array new_output(const std::vector<py::ssize_t>& shape) {
+  std::size_t bytes = sizeof(T);
+  for (const py::ssize_t size : shape) bytes *= static_cast<std::size_t>(size);
+  if (bytes < KeptBlocks::kLeast) return new_array<T>(shape);
+  return kept_array(shape, py::dtype::of<T>());
 }
 
 inline const py::ssize_t* shape_of(const py::handle& array) {
@@ -135,7 +146,7 @@ py::object plain_call(const Network<T>& network, const py::handle& x, const py::
   py::object output;
   T* h = plain.finals[0];
   if (!single_step) {
-    output = new_array<T>({steps, batch, width});
+    output = new_output<T>({steps, batch, width});
     h = data_of<T>(output);
   }
   TapeViews<T> tape;

@@ -17,20 +17,16 @@ import numpy as np
 from simdrnn.validate import Array
 
 try:
-    from simdrnn._core import kept_array
+    from simdrnn._core import LEAST_KEPT, kept_array
 except ImportError:  # the reference does without the compiled part
-    kept_array = np.empty
+    LEAST_KEPT, kept_array = 0, np.empty
 
 __all__ = ["empty", "empty_like"]
-
-# Bytes. Half of the 128 KiB beyond which glibc gives the end of its heap back to begin with; and
-# clearing 16 pages takes ten times as long as finding a kept block.
-_LARGE = 1 << 16
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Return a C-contiguous array that holds anything."""
-    if math.prod(shape) * dtype.itemsize < _LARGE:
+    if math.prod(shape) * dtype.itemsize < LEAST_KEPT:
         return np.empty(shape, dtype)
     return kept_array(shape, dtype)
 
