@@ -150,8 +150,8 @@ void register_info(py::module_& m) {
   m.def("adopt_openmp", &team::adopt_openmp, py::arg("library"),
         "Use the OpenMP runtime of a loaded library, or of any where the name is empty; whether "
         "there is one.");
-  m.def("keep_company", &team::keep_company, py::arg("library"),
-        "The same, and let auto mean OpenMP.");
+  m.def("keep_company", &team::keep_company, py::arg("library"), py::arg("instead"),
+        "The same, and let auto mean OpenMP; of another library's only where that is asked for.");
   (void)release_workspaces();  // so that no fork finds another thread making the registry
   m.def(
       "release_memory", [] { return release_workspaces() + release_losses(); },

@@ -96,8 +96,8 @@ def set_threading(threading: str) -> None:
     threading : ``"pool"``: threads of our own, which sleep 50 us after a call. ``"openmp"``: those
         of the OpenMP runtime that another library has brought into the process (PyTorch's after
         `simdrnn.torch` is imported), or else of the one that we are linked to. ``"auto"``: OpenMP
-        as soon as `simdrnn.torch` is imported, whose threads are awake beside ours and are asked
-        for as many; the pool otherwise.
+        as soon as `simdrnn.torch` or `simdrnn.sklearn` is imported, PyTorch's or scikit-learn's,
+        whose threads are awake beside ours and are asked for as many; the pool otherwise.
 
     Notes
     -----
@@ -132,18 +132,19 @@ def set_threading(threading: str) -> None:
     _core.set_threading(threading)
 
 
-def keep_company(library: str) -> bool:
+def keep_company(library: str, *, instead: bool) -> bool:
     """Say that a library works beside us on OpenMP threads: ``"auto"`` then means its runtime.
 
     Parameters
     ----------
     library : the file that the process has loaded it from.
+    instead : whether it takes the place of another library that keeps us company already.
 
     Returns
     -------
-    bool : whether it has an OpenMP runtime; if not, nothing changes.
+    bool : whether it has an OpenMP runtime and that is the one now; if not, nothing changes.
     """
-    return _core.keep_company(library)
+    return _core.keep_company(library, instead)
 
 
 def release_memory() -> int:

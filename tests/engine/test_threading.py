@@ -71,7 +71,7 @@ def test_the_choice_can_be_taken_back():
 
 
 def test_a_library_without_openmp_keeps_no_company():
-    assert sr._core.keep_company("/nowhere/lib.so") is False
+    assert sr._core.keep_company("/nowhere/lib.so", True) is False
 
 
 def test_threads_that_are_awake_get_smaller_jobs():

@@ -65,7 +65,8 @@ bool adopt_openmp(const std::string& library) {
   return openmp::adopt(library);
 }
 
-bool keep_company(const std::string& library) {
+bool keep_company(const std::string& library, bool instead) {
+  if (!instead && accompanied.load(std::memory_order_relaxed)) return false;
   if (!openmp::adopt(library)) return false;
   accompanied.store(true, std::memory_order_relaxed);
   return true;

@@ -22,8 +22,10 @@ bool on_openmp();  // whether a call would run on OpenMP now
 // library that keeps us company, else the first in the process beside the one we are linked to, if
 // there is any. Returns false, and changes nothing, where the library has none.
 bool adopt_openmp(const std::string& library);
-// Says besides that this library's threads are awake beside us between its own regions.
-bool keep_company(const std::string& library);
+// Says besides that this library's threads are awake beside us between its own regions. Where
+// another library keeps us company already it takes its place or, unless `instead`, nothing changes
+// and false is returned.
+bool keep_company(const std::string& library, bool instead);
 
 using Body = std::function<void(int)>;
 

@@ -25,5 +25,8 @@ from simdrnn.sklearn.classifier import RNNClassifier
 from simdrnn.sklearn.forecaster import SequenceForecaster
 from simdrnn.sklearn.regressor import RNNRegressor
 from simdrnn.sklearn.tagger import SequenceTagger
+from simdrnn.sklearn.threads import share_threads
 
 __all__ = ["RNNClassifier", "RNNRegressor", "SequenceForecaster", "SequenceTagger"]
+
+share_threads()

@@ -19,4 +19,4 @@ def share_threads() -> None:
     """
     libraries = (Path(torch.__path__[0]) / "lib").glob("libtorch_cpu.*")
     for library in libraries:
-        keep_company(str(library))
+        keep_company(str(library), instead=True)
