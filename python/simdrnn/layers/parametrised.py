@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,6 +28,29 @@ class IncompatibleKeys(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+    @classmethod
+    def between(cls, names: Collection[str], state_dict: object, strict: bool) -> IncompatibleKeys:
+        """Compare the `names` that there are with those of a mapping that is to be loaded.
+
+        Raises
+        ------
+        TypeError, ValueError : `state_dict` is no mapping; its names are others and `strict`.
+        """
+        as_bool("strict", strict)
+        if not isinstance(state_dict, Mapping):
+            found = type(state_dict).__name__
+            raise TypeError(f"state_dict: expected a mapping name -> array, got {found}")
+        keys = cls(
+            [name for name in names if name not in state_dict],
+            [name for name in state_dict if name not in names],
+        )
+        if strict and (keys.missing_keys or keys.unexpected_keys):
+            raise ValueError(
+                f"state_dict: expected exactly the names {list(names)}, "
+                f"got missing {keys.missing_keys}, unexpected {keys.unexpected_keys}"
+            )
+        return keys
 
 
 class Parametrised:
@@ -138,19 +161,7 @@ class Parametrised:
         -------
         (missing_keys, unexpected_keys), both empty if `strict`.
         """
-        as_bool("strict", strict)
-        if not isinstance(state_dict, Mapping):
-            found = type(state_dict).__name__
-            raise TypeError(f"state_dict: expected a mapping name -> array, got {found}")
-        keys = IncompatibleKeys(
-            [name for name in self._own.specs if name not in state_dict],
-            [name for name in state_dict if name not in self._own.specs],
-        )
-        if strict and (keys.missing_keys or keys.unexpected_keys):
-            raise ValueError(
-                f"state_dict: expected exactly the names {list(self._own.specs)}, "
-                f"got missing {keys.missing_keys}, unexpected {keys.unexpected_keys}"
-            )
+        keys = IncompatibleKeys.between(self._own.specs, state_dict, strict)
         checked = {
             name: self._own.check(name, state_dict[name])
             for name in self._own.specs

@@ -13,7 +13,7 @@ from simdrnn.model.chain import Link, links_of
 from simdrnn.model.parts import Parts, matching
 from simdrnn.model.summary import Summary
 from simdrnn.training.trainable import Trainable
-from simdrnn.validate import Array, as_bool
+from simdrnn.validate import Array
 
 __all__ = ["PartOwner"]
 
@@ -132,20 +132,8 @@ class PartOwner:
         -------
         (missing_keys, unexpected_keys), both empty if `strict`.
         """
-        as_bool("strict", strict)
-        if not isinstance(state_dict, Mapping):
-            found = type(state_dict).__name__
-            raise TypeError(f"state_dict: expected a mapping name -> array, got {found}")
         names = self.parameters()
-        keys = IncompatibleKeys(
-            [name for name in names if name not in state_dict],
-            [name for name in state_dict if name not in names],
-        )
-        if strict and (keys.missing_keys or keys.unexpected_keys):
-            raise ValueError(
-                f"state_dict: expected exactly the names {list(names)}, "
-                f"got missing {keys.missing_keys}, unexpected {keys.unexpected_keys}"
-            )
+        keys = IncompatibleKeys.between(names, state_dict, strict)
         self._parts.load({name: state_dict[name] for name in names if name in state_dict})
         return keys
 

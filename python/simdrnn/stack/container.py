@@ -13,7 +13,7 @@ from simdrnn.layers.parametrised import IncompatibleKeys, Parametrised, paramete
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.layers.savable import c_handle, described, document_of, go_on, recorded_calls, save
 from simdrnn.layers.snapshots import snapshot
-from simdrnn.validate import Array, as_bool
+from simdrnn.validate import Array
 
 __all__ = ["Container", "held", "named", "versions_of", "written"]
 
@@ -82,20 +82,8 @@ class Container:
         -------
         (missing_keys, unexpected_keys), both empty if `strict`.
         """
-        as_bool("strict", strict)
-        if not isinstance(state_dict, Mapping):
-            found = type(state_dict).__name__
-            raise TypeError(f"state_dict: expected a mapping name -> array, got {found}")
         owners = {full: (member, name) for full, member, name in named(self._members)}
-        keys = IncompatibleKeys(
-            [name for name in owners if name not in state_dict],
-            [name for name in state_dict if name not in owners],
-        )
-        if strict and (keys.missing_keys or keys.unexpected_keys):
-            raise ValueError(
-                f"state_dict: expected exactly the names {list(owners)}, "
-                f"got missing {keys.missing_keys}, unexpected {keys.unexpected_keys}"
-            )
+        keys = IncompatibleKeys.between(owners, state_dict, strict)
         checked: dict[str, dict[str, Array]] = {prefix: {} for prefix in self._members}
         for full, (member, name) in owners.items():
             if full in state_dict:
