@@ -84,6 +84,9 @@ enum StateOrigin : std::uint8_t {
   kAfterReset,  // those that a reset put there
 };
 
+// A row's W x formed beside its steps: of one half of these, while it takes those of the other.
+inline constexpr Index kOverlappedSteps = 24;
+
 template <class T>
 struct ForwardArgs {
   PassArgs<T> pass;
@@ -92,6 +95,8 @@ struct ForwardArgs {
   Sequence<T> y;      // (T, B, H)
   T* saved;           // (T, B, saved * H), or null
   Index hoist_steps;  // W x is formed for this many steps at once; 0: fused into the step
+  bool overlap;       // whether W x may be formed beside the steps before: kOverlappedSteps or more
+                      // of one row are hoisted then
   // The rows' states; they live on from call to call. h has two homes per row, swapped by each real
   // step.
   T** h;  // count pointers to (padded H)

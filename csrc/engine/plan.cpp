@@ -54,6 +54,14 @@ constexpr double kFlopsWorthMeetingOfDirections = 3e5;
 constexpr double kPrivateBytes = 1.25 * (1 << 20), kSharedBytes = 16.0 * (1 << 20);
 constexpr Index kHidingPrivate = 24, kHidingShared = 96;
 
+// Input products overlap with the steps before where a thread reads this much of R in a step: less
+// stays in the first-level cache, and FMAs have nothing to wait for. (Without / with, T = 100, one
+// thread: LSTM 24, 32, 48, 64, 128 0.96, 1.06, 1.06, 1.11, 1.21; RNN 32, 64, 96, 128 0.91, 1.00,
+// 1.04, 1.20.) Weights that outgrow the last cache lose, as W then pushes R out (LSTM 640, 768,
+// 1024 1.06, 0.96, 0.78), and so does a W whose steps have little to hide it behind (64 units of
+// 512 and 4,096 inputs 1.01, 0.97).
+constexpr double kLeastOverlapped = 16.0 * (1 << 10), kMostOverlapped = 16;
+
 Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
 Index at_least_one(double x) { return std::max<Index>(1, static_cast<Index>(x)); }
@@ -213,6 +221,11 @@ bool worth_sharing(const PlanInput& in) {
 Index hoisted_steps(Index rows, Index steps) {
   if (rows >= kFusedRows || steps < 2) return 0;  // one step has nothing to share W with
   return std::min(steps, kHoistedRows / std::max<Index>(1, rows));
+}
+
+bool worth_overlapping(double thread_bytes, double layer_bytes) {
+  const double most = std::min(kSharedBytes, kMostOverlapped * thread_bytes);
+  return thread_bytes >= kLeastOverlapped && layer_bytes <= most;
 }
 
 bool worth_sharing(double flops) { return flops >= 2 * flops_per_thread(); }

@@ -182,6 +182,7 @@ SHAPES: dict[str, tuple[int, int, int, int]] = {
     "long": (100, 13, 7, 9),
     "lone": (500, 1, 9, 7),
     "many": (7, 400, 3, 5),
+    "ahead": (61, 1, 97, 81),
 }
 SHAPE = {"shape": Factor("size", SHAPES)}
 

@@ -7,6 +7,7 @@
 #include "abi/args.hpp"
 #include "kernels/forward/rows.hpp"
 #include "kernels/forward/unit_vectors.hpp"
+#include "kernels/gemm/beside.hpp"
 #include "kernels/gemm/rows.hpp"
 #include "kernels/options/optioned.hpp"
 #include "kernels/simd/lanes.hpp"
@@ -24,6 +25,12 @@ class Forward : protected ForwardRows<V> {
   static constexpr int kSeeing = recurrent_gates(kInfo);  // gates that see h
   static constexpr bool kTwoPhases = kInfo.phases == 2;
   static constexpr int kFirstGates = kInfo.gate_count - kInfo.second_gates;  // of the first phase
+  // Whether one row's sums can stay in registers until the cell takes them, and then the input
+  // products of the steps to come be formed beside them.
+  static constexpr bool kInRegisters = !Options::kActs && !kTwoPhases && kManyRegisters;
+  // Their first inputs have no step to be formed beside. In so many steps of an LSTM whose x is as
+  // wide as h those of the next kBesideRows are made.
+  static constexpr Index kStepsAlone = 8;
 
  public:
   explicit Forward(const ForwardArgs<T>& args) noexcept
@@ -32,16 +39,22 @@ class Forward : protected ForwardRows<V> {
         options_(pass_.options),
         heads_(pass_, scratch_) {
     if constexpr (kTwoPhases) operand_rows_ = scratch_.template take<const T*>(pass_.count);
+    if constexpr (kInRegisters) {
+      if (a_.overlap) inputs_ = scratch_.template take<T>(beside_.buffer_size(pass_.input_size));
+    }
   }
 
   Index scratch_used() const noexcept { return scratch_.used(); }
 
   [[gnu::noinline]] void run() noexcept {
     dropout_.start(pass_);
+    if constexpr (kInRegisters) {
+      if (a_.overlap) return run_overlapped();
+    }
     const Index chunk = a_.hoist_steps > 0 ? a_.hoist_steps : 1;
     for (Index s = a_.begin; s < a_.end; s += chunk) {
       const Index end = s + chunk < a_.end ? s + chunk : a_.end;
-      if (a_.hoist_steps > 0) this->hoist(s, end);
+      if (a_.hoist_steps > 0) this->hoist(s, end, 0);
       hoisted_row_ = 0;
       for (Index step = s; step < end; ++step) {
         this->end_step(step_of_all(step));
@@ -54,6 +67,25 @@ class Forward : protected ForwardRows<V> {
   using Rows::hoisted_, Rows::hoisted_stride_, Rows::hoisted_row_;
   using Rows::noise_, Rows::dropout_, Rows::projection_, Rows::dropped_rows_;
   using Rows::x_rows_, Rows::h_rows_, Rows::slots_, Rows::state_rows_, Rows::t_;
+
+  // The same with the inputs of a few steps made beside the steps before them.
+  [[gnu::noinline]] void run_overlapped() noexcept {
+    Index end = a_.begin + kStepsAlone < a_.end ? a_.begin + kStepsAlone : a_.end;
+    this->hoist(a_.begin, end, 0);
+    Index row = 0, next_row = kBesideRows;  // of the hoisted ones
+    for (Index s = a_.begin, next; s < a_.end; s = end, end = next) {
+      // What is left is cut evenly: few rows would take as much room as many.
+      const Index left = a_.end - end, chunks = ceil_div(left, kBesideRows);
+      next = chunks > 0 ? end + ceil_div(left, chunks) : end;
+      beside_.begin(this->hoisted_product(0, this->list_inputs(end, next), next_row), inputs_);
+      hoisted_row_ = row;
+      for (Index step = s; step < end; ++step) this->end_step(step_of_all(step));
+      beside_.finish();
+      const Index made = next_row;
+      next_row = row;
+      row = made;
+    }
+  }
 
   // Takes a step; returns how many rows did.
   [[gnu::always_inline]] Index step_of_all(Index step) noexcept {
@@ -151,7 +183,7 @@ class Forward : protected ForwardRows<V> {
       if (hoisted) {
         t.init = hoisted_[kPhase] + (hoisted_row_ + row) * hoisted_stride_[kPhase] + first;
       }
-      if constexpr (!Options::kActs && kInfo.phases == 1 && kManyRegisters) {
+      if constexpr (kInRegisters) {
         if (n == 1 && in_registers<kPhase>(q, end, wide, t)) return;
       }
       tile_of<kPhase>(wide ? P::kUnitVectors : end - q, rows, wide)(t, out);
@@ -180,8 +212,13 @@ class Forward : protected ForwardRows<V> {
     using P = Phase<Cell, kPhase>;
     constexpr int kVectors = P::kUnitVectors * P::kGates;
     constexpr int kApart = P::kUneven ? P::kSeparate : 0;
+    constexpr int kInputOnly = P::kUneven ? P::kInputOnly : 0;
     V sums[J][1][kVectors + kApart];
-    sum_up<kVectors, kApart, P::kUneven ? P::kInputOnly : 0>(t, sums);
+    if (a_.overlap) {
+      sum_up_beside<kVectors, kApart, kInputOnly>(t, sums, beside_);
+    } else {
+      sum_up<kVectors, kApart, kInputOnly>(t, sums);
+    }
 #pragma GCC unroll 8
     for (int u = 0; u < J * P::kUnitVectors; ++u) {
       Pre<kPhase> pre;
@@ -329,6 +366,8 @@ class Forward : protected ForwardRows<V> {
   typename Options::template Of<Cell, V> options_;
   const T** operand_rows_ = nullptr;
   HeadRows<Cell, V> heads_;
+  ProductBeside<V> beside_;
+  T* inputs_ = nullptr;  // of the steps to come, as beside_ takes them
 };
 
 }  // namespace simdrnn::SIMDRNN_ISA

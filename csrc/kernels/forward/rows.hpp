@@ -30,8 +30,16 @@ class ForwardRows {
   int hoisted_phases() const noexcept { return info_.second_sees_h ? 1 : info_.phases; }
 
   // W x + bias of all real steps in [begin, end), row after row in the order the steps will ask for
-  // them. (With layer normalisation W x: biases are added behind it.)
-  [[gnu::noinline]] void hoist(Index begin, Index end) noexcept {
+  // them, from the given row on. (With layer normalisation W x: biases are added behind it.)
+  [[gnu::noinline]] void hoist(Index begin, Index end, Index first_row) noexcept {
+    const Index n = list_inputs(begin, end);
+    for (int phase = 0; phase < hoisted_phases(); ++phase) {
+      multiply_rows<V>(hoisted_product(phase, n, first_row));
+    }
+  }
+
+  // Finds the inputs of all real steps in [begin, end); returns how many they are.
+  Index list_inputs(Index begin, Index end) noexcept {
     Index n = 0;
     for (Index step = begin; step < end; ++step) {
       const Index t = time_of(pass_, step);
@@ -40,12 +48,15 @@ class ForwardRows {
         if (flags_at(pass_, t, b) & kStepReal) x_rows_[n++] = row_at(pass_.x, t, b);
       }
     }
-    for (int phase = 0; phase < hoisted_phases(); ++phase) hoist_phase(phase, n);
+    return n;
   }
 
-  void hoist_phase(int phase, Index n) noexcept {
+  // This thread's part of a phase's product of n rows.
+  ProductArgs<T> hoisted_product(int phase, Index n, Index first_row) noexcept {
     const PhaseShape shape = phase_of(info_, phase);
-    for (Index r = 0; r < n; ++r) hoisted_out_[r] = hoisted_[phase] + r * hoisted_stride_[phase];
+    for (Index r = 0; r < n; ++r) {
+      hoisted_out_[r] = hoisted_[phase] + (first_row + r) * hoisted_stride_[phase];
+    }
     ProductArgs<T> p{};
     const int tile = shape.unit_vectors * shape.gates;
     const Index width = tile * kLanes;
@@ -61,7 +72,7 @@ class ForwardRows {
     p.tile_vectors = tile;
     p.bias = pass_.options.norm.on ? nullptr : pass_.weights.bias[phase];
     p.out = hoisted_out_;
-    multiply_rows<V>(p);
+    return p;
   }
 
   // Lists the rows that take the step, and where their states are; fills the outputs of the others.

@@ -37,42 +37,49 @@ struct TileArgs {
   Index gate_stride;       // elements from one gate's h to the next one's, where each has its own
 };
 
-// acc[j][m][slot(v)] += rows[m][k] * panel_j[k][v], k ascending. The last kSeparate vectors of a
-// recurrent part go to slots of their own, behind the input part's.
+// acc[j][m][slot(v)] += rows[m][k] * panel_j[v], one k of J panels that are `next` elements apart.
+// The last kSeparate vectors of a recurrent part go to slots of their own, behind the input part's.
 template <int kVectors, int kSeparate, class V, int J, int M, int kSlots>
-[[gnu::always_inline]] inline void accumulate(V (&acc)[J][M][kSlots],
-                                              const typename V::Scalar* const* rows, Index depth,
-                                              const typename V::Scalar* panel,
-                                              Index stride) noexcept {
-  using T = typename V::Scalar;
-  const T* row[M];
+[[gnu::always_inline]] inline void add_product(V (&acc)[J][M][kSlots],
+                                               const typename V::Scalar* const (&rows)[M], Index k,
+                                               const typename V::Scalar* panel,
+                                               Index next) noexcept {
 #pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) row[m] = rows[m];
-  const Index next = depth * stride;  // from one tile's panel to its neighbour's
-  for (Index k = 0; k < depth; ++k, panel += stride) {
+  for (int j = 0; j < J; ++j) {
+    V w[kVectors];
 #pragma GCC unroll 8
-    for (int j = 0; j < J; ++j) {
-      V w[kVectors];
+    for (int v = 0; v < kVectors; ++v) w[v] = V::load(panel + j * next + v * V::kLanes);
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) w[v] = V::load(panel + j * next + v * V::kLanes);
+    for (int m = 0; m < M; ++m) {
+      const V x(rows[m][k]);
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) {
-        const V x(row[m][k]);
-#pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) {
-          V& sum = acc[j][m][v < kVectors - kSeparate ? v : v + kSeparate];
-          sum = fma(x, w[v], sum);
-        }
+      for (int v = 0; v < kVectors; ++v) {
+        V& sum = acc[j][m][v < kVectors - kSeparate ? v : v + kSeparate];
+        sum = fma(x, w[v], sum);
       }
     }
   }
 }
 
-// The sums of J neighbouring tiles of M rows. The last kInputOnly vectors have no recurrent part:
-// the recurrent panel is narrower by them.
-template <int kVectors, int kSeparate, int kInputOnly, class V, int J, int M, int kSlots>
-[[gnu::always_inline]] inline void sum_up(const TileArgs<typename V::Scalar>& a,
-                                          V (&acc)[J][M][kSlots]) noexcept {
+// The same for k in [0, depth), ascending; a panel is [k][vector][lane].
+template <int kVectors, int kSeparate, class V, int J, int M, int kSlots>
+[[gnu::always_inline]] inline void accumulate(V (&acc)[J][M][kSlots],
+                                              const typename V::Scalar* const* rows, Index depth,
+                                              const typename V::Scalar* panel,
+                                              Index stride) noexcept {
+  const typename V::Scalar* row[M];
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m) row[m] = rows[m];
+  const Index next = depth * stride;  // from one tile's panel to its neighbour's
+  for (Index k = 0; k < depth; ++k, panel += stride) {
+    add_product<kVectors, kSeparate>(acc, row, k, panel, next);
+  }
+}
+
+// What the sums of J neighbouring tiles of M rows begin with.
+template <int kVectors, int kSeparate, class V, int J, int M, int kSlots>
+[[gnu::always_inline]] inline void begin_sums(const TileArgs<typename V::Scalar>& a,
+                                              V (&acc)[J][M][kSlots]) noexcept {
   constexpr int kLanes = V::kLanes;
   static_assert(kSlots == kVectors + kSeparate);
 #pragma GCC unroll 8
@@ -89,12 +96,20 @@ template <int kVectors, int kSeparate, int kInputOnly, class V, int J, int M, in
       }
     }
   }
+}
+
+// The sums. The last kInputOnly vectors have no recurrent part: the recurrent panel is narrower by
+// them.
+template <int kVectors, int kSeparate, int kInputOnly, class V, int J, int M, int kSlots>
+[[gnu::always_inline]] inline void sum_up(const TileArgs<typename V::Scalar>& a,
+                                          V (&acc)[J][M][kSlots]) noexcept {
+  begin_sums<kVectors, kSeparate>(a, acc);
   if (a.x_depth > 0) accumulate<kVectors, 0>(acc, a.x_rows, a.x_depth, a.x_panel, a.panel_stride);
   if constexpr (kInputOnly == 0) {
     accumulate<kVectors, kSeparate>(acc, a.h_rows, a.h_depth, a.h_panel, a.panel_stride);
   } else {
     constexpr int kRecurrent = kVectors - kInputOnly;
-    accumulate<kRecurrent, 0>(acc, a.h_rows, a.h_depth, a.h_panel, kRecurrent * kLanes);
+    accumulate<kRecurrent, 0>(acc, a.h_rows, a.h_depth, a.h_panel, kRecurrent * V::kLanes);
   }
 }
 

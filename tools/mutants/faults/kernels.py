@@ -52,6 +52,27 @@ _FORWARD = (
         seen="dropout per gate: garbage for one row and many units",
     ),
     Mutant(
+        "inputs-beside-are-not-finished", FORWARD + "loop.hpp",
+        find="beside_.finish();",
+        plant="",
+        fault="what is left over is left out",
+        seen="one row of a wide x: garbage from the ninth step on",
+    ),
+    Mutant(
+        "inputs-beside-overwrite-those-in-use", FORWARD + "loop.hpp",
+        find="next_row = kBesideRows;",
+        plant="next_row = 0;",
+        fault="one buffer for two",
+        seen="one row takes a step with the input of a later one",
+    ),
+    Mutant(
+        "sums-beside-begin-anew-with-each-tile", KERNELS + "gemm/beside.hpp",
+        find="if (k_ == 0) {",
+        plant="if (ON || k_ == 0) {",
+        fault="sum not carried on",
+        seen="one row whose x is wider than h: only the end of x counts",
+    ),
+    Mutant(
         "gang-does-not-meet-behind-a-phase", FORWARD + "loop.hpp",
         find="meet(a_.gang);",
         plant="",
