@@ -84,7 +84,8 @@ enum StateOrigin : std::uint8_t {
   kAfterReset,  // those that a reset put there
 };
 
-// A row's W x formed beside its steps: of one half of these, while it takes those of the other.
+// Where a row's W x is formed beside its steps: of one half of so many, while it takes those of the
+// other half.
 inline constexpr Index kOverlappedSteps = 24;
 
 template <class T>
@@ -137,6 +138,7 @@ struct BackwardArgs {
   T* dropped_h;         // (rows, H): h_{t-1} as recurrent dropout left it, or null
   Sequence<T> d_x;      // or null data
   bool accumulate_d_x;  // add to d_x: the other direction was there before
+  bool overlap;         // whether d_x may be formed beside the steps: of one row
   void* scratch;        // backward_scratch bytes
 };
 

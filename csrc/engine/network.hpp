@@ -142,14 +142,15 @@ class Network {
   void drop_input(const Call<T>& call, Index layer, Index t, Index b, const T* in, T* out,
                   Index width) const;
 
-  // Whether such a call's input products are formed beside its steps, in a gang of so many.
-  [[nodiscard]] bool overlaps(const ForwardArgs<T>& args, int gang) const {
-    if (args.pass.count != 1 || args.hoist_steps < kOverlappedSteps) return false;
+  // Whether the input products, or gradients, of so many steps are formed beside them, in a gang of
+  // so many threads.
+  [[nodiscard]] bool overlaps(const PassArgs<T>& pass, Index steps, int gang) const {
+    if (pass.count != 1 || steps < kOverlappedSteps) return false;
     const auto bytes = [&](Index blocks, Index columns) {
       return static_cast<double>(blocks * shape_.hidden_size * columns * Index{sizeof(T)});
     };
     const double recurrent = bytes(recurrent_blocks(info_), seen_units());
-    const double input = bytes(input_blocks(info_), args.pass.input_size);
+    const double input = bytes(input_blocks(info_), pass.input_size);
     return worth_overlapping(recurrent / gang, recurrent + input);
   }
 

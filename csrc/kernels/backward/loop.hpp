@@ -53,6 +53,7 @@ class Backward : protected BackwardRows<V> {
           through_operand(n);
           meet(a_.gang);
         }
+        this->begin_input();
         through_h(n);
       }
       this->leave_fresh();
@@ -72,9 +73,9 @@ class Backward : protected BackwardRows<V> {
 
   [[gnu::always_inline]] void through_h(Index n) noexcept {
     if constexpr (Options::kActs) {
-      recurrent_.run(t_, n, rows_, of_h_);
+      recurrent_.run(t_, n, rows_, of_h_, this->beside());
     } else {
-      recurrent_.through(t_, n, rows_, of_h_, Cell::info, false);
+      recurrent_.through(t_, n, rows_, of_h_, this->beside(), Cell::info, false);
     }
   }
 

@@ -6,6 +6,7 @@
 #include "kernels/backward/projection.hpp"
 #include "kernels/backward/through_h.hpp"
 #include "kernels/backward/trace.hpp"
+#include "kernels/gemm/beside.hpp"
 #include "kernels/gemm/rows.hpp"
 #include "kernels/options/noise.hpp"
 #include "kernels/options/step_gradient.hpp"
@@ -40,7 +41,14 @@ class BackwardRows {
     d_x_to_ = scratch_.template take<T*>(a_.d_x.data != nullptr ? all : 0);
     units_ = own_part(pass_.hidden_size);
     of_h_ = own_part(pass_.h_size);
+    if (!overlaps()) return;
+    lanes_ = scratch_.template take<T>(beside_.buffer_size(input_depth()));
+    beside_.begin_nothing();
   }
+
+  // Whether dL/dx of the steps behind is formed beside R^T d_pre of the step at hand.
+  bool overlaps() const noexcept { return kManyRegisters && a_.overlap && a_.d_x.data != nullptr; }
+  ProductBeside<V>* beside() noexcept { return overlaps() ? &beside_ : nullptr; }
 
   // This part's columns of `width`, in full vectors.
   Share own_part(Index width) const noexcept {
@@ -82,23 +90,37 @@ class BackwardRows {
     return n;
   }
 
-  // dL/dx = W^T d_pre for all rows of this call at once.
+  // dL/dx = W^T d_pre for all rows of this call at once, but for those that were begun.
   [[gnu::noinline]] void through_input() noexcept {
-    if (d_x_rows_ == 0) return;
+    if (overlaps()) beside_.finish();
+    if (d_x_begun_ < d_x_rows_) multiply_rows<V>(input_product(d_x_rows_));
+  }
+
+  // Begins dL/dx of the steps behind, once they are enough, beside those to come.
+  void begin_input() noexcept {
+    if (!overlaps() || d_x_rows_ - d_x_begun_ < kBesideRows) return;
+    beside_.finish();
+    beside_.begin(input_product(d_x_begun_ + kBesideRows), lanes_);
+    d_x_begun_ += kBesideRows;
+  }
+
+  // dL/dx of the rows that were not begun, up to `end`.
+  ProductArgs<T> input_product(Index end) const noexcept {
     const Share share = own_part(pass_.input_size);
     ProductArgs<T> p{};
-    p.rows = d_x_rows_;
+    p.rows = end - d_x_begun_;
     p.width = pass_.input_size;
     p.begin = share.begin;
     p.end = share.end;
-    p.x_rows = p.h_rows = d_x_from_;
-    p.h_depth = input_blocks(info_) * pass_.hidden_size;
+    p.x_rows = p.h_rows = d_x_from_ + d_x_begun_;
+    p.h_depth = input_depth();
     p.x_panels = p.h_panels = pass_.weights.x_transposed;
     p.tile_vectors = kTileVectors;
     p.accumulate = a_.accumulate_d_x;
-    p.out = d_x_to_;
-    multiply_rows<V>(p);
+    p.out = d_x_to_ + d_x_begun_;
+    return p;
   }
+  Index input_depth() const noexcept { return input_blocks(info_) * pass_.hidden_size; }
 
   // Where the states were made fresh before this step, their gradient is the initial states'.
   void leave_fresh() noexcept {
@@ -139,9 +161,11 @@ class BackwardRows {
   Row* rows_ = nullptr;
   const T** d_x_from_ = nullptr;
   T** d_x_to_ = nullptr;
-  Index d_x_rows_ = 0;
-  Share units_{};  // hidden units of this part
-  Share of_h_{};   // its elements of h: the same, unless h is projected
+  Index d_x_rows_ = 0, d_x_begun_ = 0;
+  ProductBeside<V> beside_;
+  T* lanes_ = nullptr;  // d_pre of several steps, as beside_ takes it
+  Share units_{};       // hidden units of this part
+  Share of_h_{};        // its elements of h: the same, unless h is projected
   Index t_ = 0;
 
  private:

@@ -3,6 +3,7 @@
 #pragma once
 #include "abi/args.hpp"
 #include "kernels/backward/before.hpp"
+#include "kernels/gemm/beside.hpp"
 #include "kernels/gemm/pack.hpp"
 #include "kernels/gemm/rows.hpp"
 #include "kernels/options/noise.hpp"
@@ -28,15 +29,17 @@ class RecurrentGradient {
   }
 
   // dL/dh_{t-1} += R^T d_pre, over the gates that see R h_{t-1}, for the n rows of the step;
-  // `of_h` is this part of h.
-  [[gnu::noinline]] void run(Index t, Index n, const Row* rows, Share of_h) noexcept {
-    through(t, n, rows, of_h, info_, true);
+  // `of_h` is this part of h. With `beside`, if not null, beside it.
+  [[gnu::noinline]] void run(Index t, Index n, const Row* rows, Share of_h,
+                             ProductBeside<V>* beside) noexcept {
+    through(t, n, rows, of_h, beside, info_, true);
   }
 
   // The same in line, for the plain loops, whose small steps feel a call: they know the cell, and
   // that options do not act, at compile time.
   [[gnu::always_inline]] void through(Index t, Index n, const Row* rows, Share of_h,
-                                      const CellInfo& info, bool acts) noexcept {
+                                      ProductBeside<V>* beside, const CellInfo& info,
+                                      bool acts) noexcept {
     const Index joint = joint_gates(info), apart = info.second_sees_h ? 1 : info.separate;
     if (joint + apart == 0) return;
     t_ = t;
@@ -63,7 +66,11 @@ class RecurrentGradient {
       p.h_depth = joint * pass_.hidden_size;
     }
     p.accumulate = !drops;
-    multiply_rows<V>(p);
+    if (kManyRegisters && beside != nullptr) {
+      multiply_rows<V>(p, TilesBeside<V>{*beside});
+    } else {
+      multiply_rows<V>(p);
+    }
     if (acts) add_masked(n, rows, 0);
   }
 

@@ -1,11 +1,12 @@
-// A product formed beside one row's: the input products of the steps to come, beside the recurrent
-// product of the step at hand.
+// A product of several rows formed beside one row's: forward the input products of the steps to
+// come, beside the recurrent product of the step at hand, and backward the gradients of the inputs
+// of the steps behind.
 //
 // A row alone waits for its weights. A k of its wide tile is eight vectors out of the second-level
 // cache, 16 cycles at 32 bytes each, and 8 FMAs. Into what is left over go a few rows times one
-// vector of W: a vector more to read, and as many FMAs as rows. Measured for 128 units (LSTM, ns a
-// k): alone 4.45, with 8 rows 5.34, with 12 rows 5.55, of which fewer are then needed; 2 vectors
-// times 4 rows 5.82; prefetches do not help. bench/README.md has the rest.
+// vector of the other matrix: a vector more to read, and as many FMAs as rows. Measured for 128
+// units (LSTM, ns a k): alone 4.45, with 8 rows 5.34, with 12 rows 5.55, of which fewer are then
+// needed; 2 vectors times 4 rows 5.82; prefetches do not help. bench/README.md has the rest.
 //
 // Chains are as everywhere: an output's sum goes on in ascending k, over as many tiles as it takes.
 #pragma once
@@ -30,8 +31,13 @@ class ProductBeside {
   // Elements of the buffer for rows of so many elements.
   static constexpr Index buffer_size(Index depth) noexcept { return depth * kStride; }
 
-  // A product of at most kBesideRows rows, as multiply_rows would form it; `out` and `bias` have to
-  // stay.
+  void begin_nothing() noexcept {
+    a_.rows = a_.end = 0;
+    column_ = 0;
+  }
+
+  // A product of at most kBesideRows rows, as multiply_rows would form it; its rows, and what it
+  // begins with, have to stay.
   void begin(const ProductArgs<T>& product, T* buffer) noexcept {
     a_ = product;
     x_ = buffer;
@@ -52,7 +58,10 @@ class ProductBeside {
     if (k_ == 0) {
       const V from = a_.bias != nullptr ? V::load(a_.bias + column_) : V(T(0));
 #pragma GCC unroll 16
-      for (int r = 0; r < kBesideRows; ++r) sums[r] = from;
+      for (int r = 0; r < kBesideRows; ++r) {
+        sums[r] =
+            a_.accumulate && r < a_.rows ? load_up_to<V>(a_.out[r] + column_, columns()) : from;
+      }
     } else {
 #pragma GCC unroll 16
       for (int r = 0; r < kBesideRows; ++r) sums[r] = V::load(sums_ + r * kLanes);
@@ -69,7 +78,7 @@ class ProductBeside {
     } else {
 #pragma GCC unroll 16
       for (int r = 0; r < kBesideRows; ++r) {
-        if (r < a_.rows) sums[r].store(a_.out[r] + column_);
+        if (r < a_.rows) store_up_to<V>(sums[r], a_.out[r] + column_, columns());
       }
       column_ += kLanes;
       if (going()) find_panel();
@@ -116,9 +125,12 @@ class ProductBeside {
     }
   }
 
+  // From the vector at hand on.
+  [[nodiscard]] Index columns() const noexcept { return a_.end - column_; }
+
   void find_panel() noexcept {
     const Index tile = a_.tile_vectors * kLanes, first = column_ / tile * tile;
-    stride_ = tile < a_.width - first ? tile : a_.width - first;
+    stride_ = tile < a_.width - first ? tile : round_up(a_.width - first, kLanes);
     panel_ = a_.h_panels + first * a_.h_depth + (column_ - first);
     k_ = 0;
   }
@@ -160,12 +172,15 @@ template <int kVectors, int kSeparate, class V, int J, int kSlots>
   }
 }
 
-// sum_up() of one row whose input part is in its initial values.
+// sum_up() of one row.
 template <int kVectors, int kSeparate, int kInputOnly, class V, int J, int kSlots>
 [[gnu::always_inline]] inline void sum_up_beside(const TileArgs<typename V::Scalar>& a,
                                                  V (&acc)[J][1][kSlots],
                                                  ProductBeside<V>& beside) noexcept {
   begin_sums<kVectors, kSeparate>(a, acc);
+  if (a.x_depth > 0) {
+    accumulate_beside<kVectors, 0>(acc, a.x_rows, a.x_depth, a.x_panel, a.panel_stride, beside);
+  }
   if constexpr (kInputOnly == 0) {
     accumulate_beside<kVectors, kSeparate>(acc, a.h_rows, a.h_depth, a.h_panel, a.panel_stride,
                                            beside);
@@ -175,5 +190,33 @@ template <int kVectors, int kSeparate, int kInputOnly, class V, int J, int kSlot
                                      beside);
   }
 }
+
+// Tiles of one row for multiply_rows, with another product beside them where they are whole.
+template <class V>
+struct TilesBeside {
+  using T = typename V::Scalar;
+  ProductBeside<V>& beside;
+
+  void operator()(int vectors, Index rows, bool wide, const TileArgs<T>& t, T* out) const noexcept {
+    if (!beside.going() || rows > 1 || vectors < kTileVectors) {
+      Tiles<V>()(vectors, rows, wide, t, out);
+    } else if (wide) {
+      form<kWideTiles>(t, out);
+    } else {
+      form<1>(t, out);
+    }
+  }
+
+ private:
+  template <int J>
+  [[gnu::noinline]] void form(const TileArgs<T>& t, T* out) const noexcept {
+    V sums[J][1][kTileVectors];
+    sum_up_beside<kTileVectors, 0, 0>(t, sums, beside);
+#pragma GCC unroll 8
+    for (int v = 0; v < J * kTileVectors; ++v) {
+      sums[v / kTileVectors][0][v % kTileVectors].store(out + v * V::kLanes);
+    }
+  }
+};
 
 }  // namespace simdrnn::SIMDRNN_ISA

@@ -29,11 +29,20 @@ struct ProductArgs {
 template <class V>
 constexpr Index kTileBuffer = kTileRows * kTileVectors * V::kLanes;
 
+// How multiply_rows forms a tile of so many vectors, or kWideTiles of them, and rows.
+template <class V>
+struct Tiles {
+  using T = typename V::Scalar;
+  void operator()(int vectors, Index rows, bool wide, const TileArgs<T>& t, T* out) const noexcept {
+    tile_function<V>(vectors, rows, wide)(t, out);
+  }
+};
+
 // Columns [first, first + columns) of all rows: a tile, or for a lone row perhaps kWideTiles of
 // them.
-template <class V>
-void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index columns,
-                   bool wide) noexcept {
+template <class V, class Form>
+void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index columns, bool wide,
+                   const Form& form) noexcept {
   using T = typename V::Scalar;
   constexpr Index kLanes = V::kLanes;
   alignas(64) T out[kTileBuffer<V>];
@@ -68,7 +77,7 @@ void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index 
         }
       }
     }
-    tile_function<V>(wide ? a.tile_vectors : static_cast<int>(vectors), rows, wide)(t, out);
+    form(wide ? a.tile_vectors : static_cast<int>(vectors), rows, wide, t, out);
     for (Index m = 0; m < rows; ++m) {
       for (Index v = 0; v < vectors; ++v) {
         store_up_to<V>(V::load(out + (m * vectors + v) * kLanes),
@@ -79,8 +88,8 @@ void multiply_tile(const ProductArgs<typename V::Scalar>& a, Index first, Index 
   }
 }
 
-template <class V>
-void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
+template <class V, class Form = Tiles<V>>
+void multiply_rows(const ProductArgs<typename V::Scalar>& a, const Form& form = {}) noexcept {
   const Index tile = a.tile_vectors * V::kLanes;
   // A wide tile takes its neighbour for one as deep as itself.
   const bool lone = a.rows == 1 && a.h_panel_depth == 0;
@@ -88,12 +97,12 @@ void multiply_rows(const ProductArgs<typename V::Scalar>& a) noexcept {
   // Columns that are in one stretch of `width`: it whole, or its tiles one by one.
   const auto stretch = [&](Index first, Index last) noexcept {
     if (lone && last - first == width) {
-      multiply_tile<V>(a, first, width, true);
+      multiply_tile<V>(a, first, width, true, form);
       return;
     }
     while (first < last) {
       const Index next = (first / tile + 1) * tile, end = next < last ? next : last;
-      multiply_tile<V>(a, first, end - first, false);
+      multiply_tile<V>(a, first, end - first, false, form);
       first = end;
     }
   };
