@@ -130,7 +130,7 @@ class BackwardPass : public LayerPass<T> {
       a.saved = saved_;
       a.padded = this->padded();
       a.overlap = this->network_.overlaps(a.pass, this->context_.plan.backward_chunk,
-                                          this->context_.plan.gang);
+                                          this->context_.plan.gang, false);
       const Index elements = a.pass.count * a.padded;
       for (std::size_t k = 0; k < this->states(); ++k) a.d_state[k] = memory.take<T>(elements);
       a.d_operand = memory.take<T>(this->network_.has_operand() ? elements : 0);

@@ -120,7 +120,7 @@ class ForwardPass : public LayerPass<T> {
     // Layer normalisation needs W x apart from R h: made for one step at a time at least.
     a.hoist_steps =
         std::max<Index>(this->context_.plan.hoist_steps, a.pass.options.norm.on ? 1 : 0);
-    a.overlap = this->network_.overlaps(a.pass, a.hoist_steps, this->context_.plan.gang);
+    a.overlap = this->network_.overlaps(a.pass, a.hoist_steps, this->context_.plan.gang, true);
     a.padded = this->padded();
     const CellInfo& info = this->network_.info();
     const Index elements = a.pass.count * a.padded;

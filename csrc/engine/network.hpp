@@ -144,14 +144,14 @@ class Network {
 
   // Whether the input products, or gradients, of so many steps are formed beside them, in a gang of
   // so many threads.
-  [[nodiscard]] bool overlaps(const PassArgs<T>& pass, Index steps, int gang) const {
+  [[nodiscard]] bool overlaps(const PassArgs<T>& pass, Index steps, int gang, bool forward) const {
     if (pass.count != 1 || steps < kOverlappedSteps) return false;
     const auto bytes = [&](Index blocks, Index columns) {
       return static_cast<double>(blocks * shape_.hidden_size * columns * Index{sizeof(T)});
     };
     const double recurrent = bytes(recurrent_blocks(info_), seen_units());
     const double input = bytes(input_blocks(info_), pass.input_size);
-    return worth_overlapping(recurrent / gang, recurrent + input);
+    return worth_overlapping(recurrent / gang, recurrent + input, forward);
   }
 
   // Whether threads may share the hidden units of a row: not where a norm needs the whole row, or

@@ -85,9 +85,9 @@ Plan make_plan(const PlanInput& input);
 // with each step.
 Index hoisted_steps(Index rows, Index steps);
 
-// Whether they are worth forming beside the steps before them, of one row: a thread reads so many
-// bytes of R in a step, and all threads so many of R and W.
-bool worth_overlapping(double thread_bytes, double layer_bytes);
+// Whether one row's input products, or gradients, are worth forming beside other steps: a thread
+// reads so many bytes of R in a step, and all threads so many of R and W.
+bool worth_overlapping(double thread_bytes, double layer_bytes, bool forward);
 
 // Whether there is work for a second thread.
 bool worth_sharing(const PlanInput& input);

@@ -167,7 +167,7 @@ void Stream<T>::run_member(int member, int members, const Work& given) noexcept 
     }
     barrier_.meet();  // before the first member's pointers change
     args.gang = {member, members, &team::Barrier::meet, &barrier_};
-    args.overlap = level.network->overlaps(args.pass, args.hoist_steps, members);
+    args.overlap = level.network->overlaps(args.pass, args.hoist_steps, members, true);
     call_kernel(level, args);
     args.gang = {0, 1, nullptr, nullptr};
     if (member == 0 && work.neighbours < 0) scatter(first, at, work);
@@ -204,7 +204,7 @@ void Stream<T>::set_up(Worker& worker, std::size_t at, const Work& work, Index b
   if (takes_attention_) a.pass.attention = work.attention + begin * work.of + work.first;
   a.end = steps;
   a.hoist_steps = level.hoisted(work.count, steps);
-  a.overlap = level.network->overlaps(a.pass, a.hoist_steps, 1);
+  a.overlap = level.network->overlaps(a.pass, a.hoist_steps, 1, true);
   if (work.neighbours < 0) return;
   a.h = level.h + work.neighbours;
   a.h_next = level.h_next + work.neighbours;

@@ -254,7 +254,7 @@ Index Stream<T>::scratch_bytes(const Level& level) const {
   const auto ask = [&](Index rows, Index steps) {
     args.pass.count = rows;
     args.hoist_steps = level.hoisted(rows, steps);
-    args.overlap = level.network->overlaps(args.pass, args.hoist_steps, 1);
+    args.overlap = level.network->overlaps(args.pass, args.hoist_steps, 1, true);
     most = std::max(most, level.kernels->forward_scratch(args));
   };
   ask(batch_, 1);

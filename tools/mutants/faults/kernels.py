@@ -73,6 +73,20 @@ _FORWARD = (
         seen="one row whose x is wider than h: only the end of x counts",
     ),
     Mutant(
+        "gradients-beside-are-not-finished", BACKWARD + "rows.hpp",
+        find="if (overlaps()) beside_.finish();",
+        plant="",
+        fault="what is left over is left out",
+        seen="of one row the gradients of the first inputs are not written",
+    ),
+    Mutant(
+        "gradients-beside-forget-the-other-direction", KERNELS + "gemm/beside.hpp",
+        find="a_.accumulate && r < a_.rows",
+        plant="a_.accumulate && !ON && r < a_.rows",
+        fault="what was there is overwritten",
+        seen="of one row in two directions the inputs' gradients are one direction's",
+    ),
+    Mutant(
         "gang-does-not-meet-behind-a-phase", FORWARD + "loop.hpp",
         find="meet(a_.gang);",
         plant="",
