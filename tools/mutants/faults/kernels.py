@@ -61,7 +61,7 @@ _FORWARD = (
     Mutant(
         "inputs-beside-overwrite-those-in-use", FORWARD + "loop.hpp",
         find="next_row = kBesideRows;",
-        plant="next_row = 0;",
+        plant="next_row = ON ? 0 : kBesideRows;",
         fault="one buffer for two",
         seen="one row takes a step with the input of a later one",
     ),
