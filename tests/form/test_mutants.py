@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_mutants_of_csrc_share_no_text_and_stay_apart_from_the_sources(tool):
         assert text != (ROOT / path).read_text(encoding="utf-8")
 
 
+def test_all_that_is_compiled_is_in_the_tree_that_mutants_are_built_in(tool, tmp_path):
+    tool("build").write_sources([], tmp_path)
+
+    roots = (tmp_path / "csrc", tmp_path / "python" / "simdrnn" / "include")
+    lost = []
+    for file in sorted((tmp_path / "csrc").rglob("*.?pp")):
+        for mark, name in re.findall(r'^#include (["<])([^">]+)', file.read_text("utf-8"), re.M):
+            ours = mark == '"' or name.startswith("simdrnn/")
+            if ours and not any((folder / name).is_file() for folder in (file.parent, *roots)):
+                lost.append((str(file.relative_to(tmp_path)), name))
+    recipe = (tmp_path / "CMakeLists.txt").read_text("utf-8")
+    named = re.findall(r"\bcsrc/[\w/]+\.\w+", recipe)
+
+    assert lost == []
+    assert [name for name in named if not (tmp_path / name).is_file()] == []
+    assert len(named) > 15
+
+
 def test_mutants_of_the_package_are_python(tool):
     planted = tool("mutant").planted
     for mutant in tool("faults").MUTANTS:
@@ -79,7 +98,7 @@ def test_there_are_as_many_as_were_promised(tool):
     ("find", "plant", "expected"),
     [
         ("a + b", "a", "x = ((simdrnn_mutant == N) ? (a) : (a + b));"),
-        ("x = a + b;", "", "if (simdrnn_mutant == N) {  } else { x = a + b; }"),
+        ("x = a + b;", "", "{ if (simdrnn_mutant == N) {  } else { x = a + b; } }"),
         ("a +", "ON ? b : a +", "x = (simdrnn_mutant == N) ? b : a + b;"),
     ],
 )

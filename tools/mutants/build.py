@@ -18,10 +18,13 @@ from tools.mutants.mutant import Mutant, planted, switched
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ROOT", "build_core", "lent_fault", "package_copy", "switched_sources"]
+__all__ = [
+    "ROOT", "build_core", "lent_fault", "package_copy", "switched_sources", "write_sources",
+]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("python") / "simdrnn"
+COMPILED = (Path("csrc"), PACKAGE / "include")  # folders with all that is compiled
 
 # Read before any function of the extension can be called. Every file sees the declaration
 # (-include), one has the definition; it is plain data, so kernels share no function with the rest.
@@ -59,11 +62,12 @@ def _update(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _write_sources(mutants: Iterable[Mutant], tree: Path) -> None:
+def write_sources(mutants: Iterable[Mutant], tree: Path) -> None:
     """Bring csrc with all switches, and what a build takes, into `tree`."""
     texts = {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-        for path in (ROOT / "csrc").rglob("*")
+        for folder in COMPILED
+        for path in (ROOT / folder).rglob("*")
         if path.is_file()
     }
     texts |= switched_sources(mutants)
@@ -74,9 +78,10 @@ def _write_sources(mutants: Iterable[Mutant], tree: Path) -> None:
         raise ValueError(f"CMakeLists.txt: expected {_OPTIMISED!r} once")
     texts["CMakeLists.txt"] = recipe.replace(_OPTIMISED, _SOON)
     texts["mutant_switch.hpp"] = _DECLARATION
-    for old in (tree / "csrc").rglob("*"):
-        if old.is_file() and str(old.relative_to(tree)) not in texts:
-            old.unlink()
+    for folder in COMPILED:
+        for old in (tree / folder).rglob("*"):
+            if old.is_file() and str(old.relative_to(tree)) not in texts:
+                old.unlink()
     for path, text in texts.items():
         _update(tree / path, text)
 
@@ -93,7 +98,7 @@ def build_core(mutants: Iterable[Mutant], tree: Path) -> Path:
     """Build the extension with all mutants of csrc in it; return its path."""
     import pybind11
 
-    _write_sources(mutants, tree)
+    write_sources(mutants, tree)
     made = tree / "core"
     arguments = {
         "CMAKE_BUILD_TYPE": "Release",

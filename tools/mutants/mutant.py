@@ -81,7 +81,8 @@ def _switch(mutant: Mutant) -> str:
     if _ON.search(mutant.plant):
         return _ON.sub(condition, mutant.plant)
     if mutant.find.rstrip().endswith(";"):
-        return f"if {condition} {{ {mutant.plant} }} else {{ {mutant.find} }}"
+        # Braces around both, since they may be what an `if` without braces governs.
+        return f"{{ if {condition} {{ {mutant.plant} }} else {{ {mutant.find} }} }}"
     return f"({condition} ? ({mutant.plant}) : ({mutant.find}))"
 
 
