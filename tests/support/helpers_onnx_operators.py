@@ -15,7 +15,6 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="needs the [test] extra: onnx")
 
 NEWEST = 21
-_LIST = list[Any]
 
 
 class NodeCase(NamedTuple):

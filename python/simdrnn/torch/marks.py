@@ -51,12 +51,6 @@ class Sizes(NamedTuple):
     batch_first: bool
     batched: bool
 
-    def of_steps(self) -> tuple[Any, ...]:
-        """Return the shape of an argument that has a value for every step."""
-        if not self.batched:
-            return (self.steps,)
-        return (self.batch, self.steps) if self.batch_first else (self.steps, self.batch)
-
 
 def marks_of(
     x: torch.Tensor,

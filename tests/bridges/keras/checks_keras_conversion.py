@@ -1,4 +1,4 @@
-"""Layers of Keras become ours and go back; run by test_bridge_keras.py on NumPy."""
+"""Layers of Keras become ours and go back; run by test_keras.py on NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our Keras layers give what Keras's own give; run by test_bridge_keras.py on each backend."""
+"""Our Keras layers give what Keras's own give; run by test_keras.py on each backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PyTorch's autograd expects of our Keras layers; run by test_bridge_keras.py."""
+"""What PyTorch's autograd expects of our Keras layers; run by test_keras.py."""
 
 from __future__ import annotations
 
