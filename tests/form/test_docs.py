@@ -113,6 +113,29 @@ def test_modules_are_described(name):
     assert all(hasattr(module, public) for public in getattr(module, "__all__", []))
 
 
+def test_what_docstrings_name_by_its_module_is_there():
+    package, lost, named = ROOT / "python", [], 0
+    for file in sorted(package.rglob("*.py")):
+        if file.parent.name == "former_places":  # which name what was elsewhere once
+            continue
+        for name in re.findall(r"`(simdrnn(?:\.\w+)+)(?:\(\))?`", file.read_text("utf-8")):
+            parts, named = name.split("."), named + 1
+            while not (home := module_file(package.joinpath(*parts))).is_file():
+                parts.pop()
+            rest = name.removeprefix(".".join(parts)).split(".")[1:2]
+            if rest and not re.search(rf"\b{rest[0]}\b", home.read_text("utf-8")):
+                lost.append((str(file.relative_to(package)), name))
+
+    assert lost == []
+    assert named > 100
+
+
+def module_file(path):
+    """Return the file of a module or package."""
+    module = path.with_suffix(".py")
+    return module if module.is_file() else path / "__init__.py"
+
+
 def is_ours(thing):
     """Tell a function from those that a bridge's classes have of another package."""
     return inspect.isfunction(thing) and thing.__module__.startswith("simdrnn")

@@ -31,7 +31,7 @@ _BATCH_GRADIENTS = {
 
 
 class PackedDense:
-    """One version of the weights: `simdrnn.engine.packing.Packed`.
+    """One version of the weights: `simdrnn.engine.packing.Version`.
 
     Attributes
     ----------
