@@ -7,7 +7,6 @@
 
 #include "abi/sums.hpp"
 #include "engine/flush_denormals.hpp"
-#include "engine/plan.hpp"
 #include "engine/products.hpp"
 #include "engine/spare_buffer.hpp"
 #include "engine/threads/team.hpp"
@@ -29,9 +28,8 @@ constexpr std::size_t kKeptBytes = std::size_t{256} << 20;
 // Runs act(first, rows) for shares of all rows.
 template <class Act>
 void share(Index rows, Index classes, double flops, int threads, const Act& act) {
-  const int useful =
-      useful_threads(flops * static_cast<double>(rows) * static_cast<double>(classes));
-  const int most = threads > 0 ? std::min(threads, useful) : team::at_most(useful);
+  const int most =
+      threads_for(flops * static_cast<double>(rows) * static_cast<double>(classes), threads);
   const int parts = static_cast<int>(std::clamp<Index>(rows, 1, most));
   team::run(parts, [&](int part) {
     const Index first = rows * part / parts;

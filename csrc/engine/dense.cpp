@@ -21,12 +21,10 @@ struct Cut {
 };
 
 Cut cut_of(const DenseRun& run, Index rows, Index outputs, Index inputs) {
-  const double row = 2.0 * static_cast<double>(outputs) * static_cast<double>(inputs);
-  const double flops = row * static_cast<double>(rows);
-  const int useful = useful_threads(flops);
-  const int threads = run.threads > 0 ? std::min(run.threads, useful) : team::at_most(useful);
-  const Index between = std::max<Index>(1, static_cast<Index>(region_flops(threads) / row));
-  return {threads, std::min(std::max<Index>(1, rows), between)};
+  const double flops =
+      2.0 * static_cast<double>(outputs) * static_cast<double>(inputs) * static_cast<double>(rows);
+  const int threads = threads_for(flops, run.threads);
+  return {threads, between_looks(flops, rows, threads)};
 }
 
 // Part p's share of the sums of the columns of all rows.
@@ -43,6 +41,17 @@ void sum_columns(DenseRows<const T> rows, Index columns, int p, int parts, T* ou
 }
 
 }  // namespace
+
+int threads_for(double flops, int threads) {
+  const int useful = useful_threads(flops);
+  return threads > 0 ? std::min(threads, useful) : team::at_most(useful);
+}
+
+Index between_looks(double flops, Index count, int threads) {
+  const auto most = static_cast<double>(std::max<Index>(1, count));
+  const double pieces = region_flops(threads) / std::max(1.0, flops / most);
+  return static_cast<Index>(std::clamp(pieces, 1.0, most));
+}
 
 template <class T>
 Dense<T>::Dense(Index outputs, Index inputs, const T* weight, const T* bias, const KernelTable& isa,

@@ -23,6 +23,12 @@ struct DenseRun {
   std::function<void()> poll;  // called between parallel regions; may throw to stop
 };
 
+// How many threads so much work is shared by; `threads` is the most, 0: team::limit().
+[[nodiscard]] int threads_for(double flops, int threads);
+
+// Of `count` pieces that take so much work in all, how many come between two looks at Ctrl-C.
+[[nodiscard]] Index between_looks(double flops, Index count, int threads);
+
 // One version of the weights; it never changes.
 template <class T>
 class Dense {

@@ -12,21 +12,9 @@ namespace simdrnn {
 
 namespace {
 
-int threads_for(double flops, int threads) {
-  const int useful = useful_threads(flops);
-  return threads > 0 ? std::min(threads, useful) : team::at_most(useful);
-}
-
 double flops_of(Index a, Index b, Index c, Index d) {
   return 2.0 * static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c) *
          static_cast<double>(d);
-}
-
-// Rows of the batch between two looks at Ctrl-C.
-Index between_looks(double flops, Index count, int threads) {
-  const double each = flops / static_cast<double>(std::max<Index>(1, count));
-  const double rows = region_flops(threads) / std::max(1.0, each);
-  return static_cast<Index>(std::clamp(rows, 1.0, static_cast<double>(std::max<Index>(1, count))));
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/plan.hpp"
 #include "engine/threads/team.hpp"
 
 namespace simdrnn {
@@ -13,11 +12,6 @@ namespace simdrnn {
 namespace {
 
 constexpr double kFlopsPerElement = 10;  // that take as long as moving one
-
-int threads_for(double elements, int threads) {
-  const int useful = useful_threads(kFlopsPerElement * elements);
-  return threads > 0 ? std::min(threads, useful) : team::at_most(useful);
-}
 
 // Where each number of a table is used: the places of v are [start[v], start[v + 1]) of `places`,
 // in ascending order.
@@ -65,7 +59,8 @@ void add_rows(const DenseRows<const T>& rows, const Index* places, Index count, 
 template <class T>
 bool gather(const T* table, Index rows, Index width, const std::int64_t* indices, Index count,
             T* out, int threads) {
-  const int parts = threads_for(static_cast<double>(count) * static_cast<double>(width), threads);
+  const int parts = threads_for(
+      kFlopsPerElement * static_cast<double>(count) * static_cast<double>(width), threads);
   std::atomic<bool> right{true};
   team::run(parts, [&](int part) {
     for (Index i = count * part / parts; i < count * (part + 1) / parts; ++i) {
@@ -86,8 +81,9 @@ bool scatter_add(DenseRows<const T> d_out, Index width, const std::int64_t* indi
                  Index rows, int threads) {
   Uses uses;
   if (!list_uses(indices, d_out.count, rows, uses)) return false;
-  const int parts =
-      threads_for(static_cast<double>(d_out.count + rows) * static_cast<double>(width), threads);
+  const int parts = threads_for(
+      kFlopsPerElement * static_cast<double>(d_out.count + rows) * static_cast<double>(width),
+      threads);
   // A share ends where its rows and the places that they sum up are as many as everybody's.
   const auto begin_of = [&](int part) {
     const Index work = (rows + d_out.count) * part / parts;

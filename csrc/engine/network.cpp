@@ -1,7 +1,6 @@
 #include "engine/network.hpp"
 
 #include <algorithm>
-#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -23,12 +22,6 @@ int find_cell(const KernelTable& table, const std::string& name) {
 }
 
 }  // namespace
-
-void SpareMemory::give(Buffers buffers) noexcept {
-  auto* const offered = new (std::nothrow) Buffers(std::move(buffers));
-  Buffers* none = nullptr;
-  if (offered != nullptr && !kept_.compare_exchange_strong(none, offered)) delete offered;
-}
 
 template <class T>
 Network<T>::Network(const NetworkShape& shape, const NetworkOptions<T>& options,
@@ -86,8 +79,8 @@ Network<T>::~Network() {
 }
 
 template <class T>
-SpareMemory::Buffers Network<T>::memory_from(SpareMemory& spare) const {
-  SpareMemory::Buffers memory = spare.take();
+PackedBuffers Network<T>::memory_from(Spare<PackedBuffers>& spare) const {
+  PackedBuffers memory = spare.take();
   memory.resize(static_cast<std::size_t>(shape_.passes()));
   return memory;
 }

@@ -17,6 +17,7 @@
 #include "engine/call.hpp"
 #include "engine/memory.hpp"
 #include "engine/plan.hpp"
+#include "engine/spare_buffer.hpp"
 
 namespace simdrnn {
 
@@ -46,35 +47,15 @@ struct NetworkOptions {
 template <class T>
 struct CallContext;  // engine/pass.hpp
 
-// The memory of packed weights that nobody needs any more, kept for those that come next: fresh
-// pages cost more than packing does. One set at most; it is taken and given without a lock, so no
-// fork finds one held.
-class SpareMemory {
- public:
-  using Buffers = std::vector<AlignedBuffer>;  // one for each layer and direction
-
-  SpareMemory() = default;
-  SpareMemory(const SpareMemory&) = delete;
-  SpareMemory& operator=(const SpareMemory&) = delete;
-  ~SpareMemory() { delete kept_.load(); }
-
-  // Empty if there is none.
-  [[nodiscard]] Buffers take() {
-    const std::unique_ptr<Buffers> kept(kept_.exchange(nullptr));
-    return kept == nullptr ? Buffers() : std::move(*kept);
-  }
-  void give(Buffers buffers) noexcept;
-
- private:
-  std::atomic<Buffers*> kept_{nullptr};
-};
+// The memory of packed weights that nobody needs any more: a buffer for each layer and direction.
+using PackedBuffers = std::vector<AlignedBuffer>;
 
 // What is packed at once.
 enum class PackFor { kForward, kBoth };
 
 // Such memory of a network's versions, for each of the two forms.
 struct SpareMemories {
-  SpareMemory forward, backward;
+  Spare<PackedBuffers> forward, backward;
 };
 
 template <class T>
@@ -171,7 +152,7 @@ class Network {
   // One layer and direction after the other: pointers into their memory.
   struct Packed {
     std::vector<PackedWeights<T>> weights;
-    SpareMemory::Buffers memory;
+    PackedBuffers memory;
   };
 
   [[nodiscard]] std::size_t forward_bytes(const Call<T>& call, bool recording) const;
@@ -191,7 +172,7 @@ class Network {
             AlignedBuffer* forward, AlignedBuffer* backward) const;
   // The weights for both passes.
   [[nodiscard]] const Packed& for_backward() const;
-  [[nodiscard]] SpareMemory::Buffers memory_from(SpareMemory& spare) const;
+  [[nodiscard]] PackedBuffers memory_from(Spare<PackedBuffers>& spare) const;
 
   NetworkShape shape_;
   NetworkOptions<T> options_;

@@ -11,36 +11,46 @@
 
 namespace simdrnn {
 
-// One buffer at most. It is taken and given without a lock, so no fork finds one held.
+// One thing at most. It is taken and given without a lock, so no fork finds one held.
+template <class Kept>
+class Spare {
+ public:
+  Spare() = default;
+  Spare(const Spare&) = delete;
+  Spare& operator=(const Spare&) = delete;
+  ~Spare() { (void)take(); }
+
+  // Empty if there is none.
+  [[nodiscard]] Kept take() noexcept {
+    const std::unique_ptr<Kept> kept(kept_.exchange(nullptr));
+    return kept == nullptr ? Kept() : std::move(*kept);
+  }
+  // In place of what was here before.
+  void give(Kept given) noexcept {
+    const std::unique_ptr<Kept> before(kept_.exchange(new (std::nothrow) Kept(std::move(given))));
+  }
+
+ private:
+  std::atomic<Kept*> kept_{nullptr};
+};
+
+// One buffer at most.
 class SpareBuffer {
  public:
-  SpareBuffer() = default;
-  SpareBuffer(const SpareBuffer&) = delete;
-  SpareBuffer& operator=(const SpareBuffer&) = delete;
-  ~SpareBuffer() { (void)release(); }
-
   // With room for so many bytes.
   [[nodiscard]] AlignedBuffer take(std::size_t bytes) {
-    AlignedBuffer memory;
-    if (const std::unique_ptr<AlignedBuffer> kept(kept_.exchange(nullptr)); kept != nullptr) {
-      memory = std::move(*kept);
-    }
+    AlignedBuffer memory = kept_.take();
     memory.reserve(bytes);
     return memory;
   }
   void give(AlignedBuffer memory) noexcept {
-    if (memory.bytes() == 0) return;
-    const std::unique_ptr<AlignedBuffer> before(
-        kept_.exchange(new (std::nothrow) AlignedBuffer(std::move(memory))));
+    if (memory.bytes() > 0) kept_.give(std::move(memory));
   }
   // Gives it back to the system; returns its bytes.
-  std::size_t release() noexcept {
-    const std::unique_ptr<AlignedBuffer> kept(kept_.exchange(nullptr));
-    return kept == nullptr ? 0 : kept->bytes();
-  }
+  std::size_t release() noexcept { return kept_.take().bytes(); }
 
  private:
-  std::atomic<AlignedBuffer*> kept_{nullptr};
+  Spare<AlignedBuffer> kept_;
 };
 
 }  // namespace simdrnn
