@@ -20,6 +20,7 @@ _PLAN = (
         plant="in.batch <= kFusedRows * threads",
         fault="border: <= for <",
         seen="a slower schedule for some batches",
+        tests=("plan",),
     ),
     Mutant(
         "plan-of-uneven-rows-by-count", ENGINE + "plan.cpp",
@@ -27,6 +28,7 @@ _PLAN = (
         plant="if (ON || in.real_steps == nullptr || groups == 1) {",
         fault="condition left out",
         seen="rows are listed twice where lengths differ",
+        tests=("plan", "schedules"),
     ),
     Mutant(
         "lengths-not-read-beside-a-mask", ENGINE + "steps.cpp",
@@ -48,6 +50,7 @@ _PLAN = (
         plant="counts[static_cast<std::size_t>(b)] += t == 0 ? 1 : 0;",
         fault="wrong count",
         seen="threads share masked rows unevenly",
+        tests=("plan", "schedules"),
     ),
 )  # fmt: skip
 
@@ -66,6 +69,7 @@ _THREADS = (
         plant="",
         fault="stale pool",
         seen="a forked process hangs at its first large call",
+        tests=("process", "threading"),
     ),
     Mutant(
         "own-thread-limit-ignored", THREADS + "limits.cpp",
@@ -73,6 +77,7 @@ _THREADS = (
         plant="openmp::threads()",
         fault="option ignored",
         seen="set_num_threads does nothing",
+        tests=("threads",),
     ),
     Mutant(
         "parts-are-taken-by-one-thread", THREADS + "team.cpp",
@@ -80,6 +85,7 @@ _THREADS = (
         plant="if (parts > 1 && !ON && !inside_openmp()",
         fault="option ignored",
         seen="calls never use a second thread",
+        tests=("threads",),
     ),
     Mutant(
         "forked-child-waits-for-openmp", THREADS + "team.cpp",
@@ -87,6 +93,7 @@ _THREADS = (
         plant="if (forked.load(std::memory_order_relaxed) && !ON) return false;",
         fault="stale pool",
         seen="a process forked beside PyTorch hangs at its first large call",
+        tests=("threading", "process"),
     ),
     Mutant(
         "gang-begins-without-all-its-threads", THREADS + "openmp.cpp",
@@ -94,6 +101,7 @@ _THREADS = (
         plant="if (job.runtime.count() >= job.parts || ON) {",
         fault="missing meeting",
         seen="a call hangs where OpenMP gives fewer threads than asked for",
+        tests=("threading",),
     ),
     Mutant(
         "openmp-of-pytorch-not-adopted", THREADS + "team.cpp",
@@ -101,6 +109,7 @@ _THREADS = (
         plant="accompanied.store(!ON, std::memory_order_relaxed);",
         fault="option ignored",
         seen="beside PyTorch two thread pools fight for the CPUs",
+        tests=("threading", "threads"),
     ),
 )  # fmt: skip
 
