@@ -238,15 +238,24 @@ def test_subnormals_survive_import_and_calls():
     assert kept == "True True"
 
 
-def subnormals_through(dtype, threads):
-    """Send subnormal numbers through a layer that hands them on, on all threads."""
-    H, rows, steps = 130, 29, 40
-    plan = sr._core.testing.plan(steps, rows, H, H, 1, threads)
-    assert len(plan["first_row"]) - 1 == threads
-    layer = sr.RNN(H, H, nonlinearity="relu", bias=False, dtype=dtype)
-    layer.weight_ih_l0, layer.weight_hh_l0 = np.eye(H, dtype=dtype), np.zeros((H, H), dtype)
+def subnormals_through(dtype, threads, directions=1):
+    """Send subnormal numbers through a layer that hands them on, on all threads.
+
+    Of two directions, which run side by side, what each put out follows what the other did.
+    """
+    H = 130
+    steps, rows = (40, 29) if directions == 1 else (100, 1)
+    layer = sr.RNN(
+        H, H, nonlinearity="relu", bias=False, bidirectional=directions == 2, dtype=dtype
+    )
+    plan = sr.explain(layer, steps, rows, num_threads=threads).forward
+    schedule = "directions" if directions == 2 else "rows" if threads > 1 else "one_thread"
+    assert (plan.schedule, plan.threads) == (schedule, threads)
+    kept, none = np.eye(H, dtype=dtype), np.zeros((H, H), dtype)
+    layer.load_state_dict({n: kept if "_ih_" in n else none for n in layer.parameters()})
     x = np.full((steps, rows, H), np.finfo(dtype).smallest_subnormal)
-    return x, layer(x, num_threads=threads)[0]
+    output, _ = layer(x, num_threads=threads)
+    return x, np.concatenate(np.split(output, directions, axis=-1))
 
 
 @pytest.fixture
@@ -264,6 +273,13 @@ def test_subnormals_survive_in_every_thread_when_asked_to(isa, dtype, threads, k
     x, output = subnormals_through(dtype, threads)
 
     assert_same_bits(output, x)
+
+
+@every("dtype")
+def test_subnormals_survive_in_directions_side_by_side_when_asked_to(dtype, keep_subnormals):
+    x, output = subnormals_through(dtype, 2, directions=2)
+
+    assert_same_bits(output, np.concatenate([x, x]))
 
 
 @every("threads")

@@ -50,6 +50,8 @@ def planned(threads: int = 2, real: Any = None, **sizes: int) -> dict[str, Any]:
         ({"T": 10_000, "H": 16, "I": 64}, "one_thread", "little_step"),
         ({"B": 32, "H": 128, "I": 128}, "rows", "many_rows"),
         ({"T": 1000}, "units", "few_rows"),
+        ({"B": 7, "H": 100}, "units", "few_rows"),
+        ({"B": 8, "H": 100}, "rows", "many_rows"),  # four for each thread
         ({"B": 16, "H": 512, "I": 512}, "units", "heavy_weights"),
         ({"B": 64, "H": 1024, "I": 1024}, "units", "heavy_weights"),
         ({"B": 64, "H": 256, "I": 256}, "rows", "many_rows"),

@@ -244,6 +244,23 @@ def test_calls_start_the_threads_of_the_pool_that_they_are_given(setting, wanted
 
 
 @pytest.mark.quiet
+@has_tasks
+def test_the_steps_that_a_mask_leaves_are_work_for_threads():
+    count = printed(
+        program("""
+        mask = np.ones(x.shape[:2], bool)
+        mask[3] = False
+        before = tasks()
+        layer(x, mask=mask, num_threads=3)
+        print(tasks() - before + 1)
+    """),
+        SIMDRNN_THREADING="pool",
+    )
+
+    assert count == "3"
+
+
+@pytest.mark.quiet
 @has_affinity
 @has_tasks
 def test_workers_of_the_pool_keep_off_the_cpu_of_their_caller():

@@ -20,14 +20,15 @@ _PLAN = (
         plant="in.batch <= kFusedRows * threads",
         fault="border: <= for <",
         seen="a slower schedule for some batches",
-        tests=("plan",),
+        tests=("schedules",),
     ),
     Mutant(
         "plan-of-uneven-rows-by-count", ENGINE + "plan.cpp",
-        find="if (in.real_steps == nullptr || groups == 1) {",
-        plant="if (ON || in.real_steps == nullptr || groups == 1) {",
-        fault="condition left out",
-        seen="rows are listed twice where lengths differ",
+        find="plan.first_row = cut(in.batch, high, steps_of);",
+        plant="for (Index g = 0; g <= groups; ++g)"
+        " plan.first_row.push_back(in.batch * g / groups);",
+        fault="wrong count",
+        seen="threads share rows of different lengths unevenly",
         tests=("plan", "schedules"),
     ),
     Mutant(
@@ -50,7 +51,7 @@ _PLAN = (
         plant="counts[static_cast<std::size_t>(b)] += t == 0 ? 1 : 0;",
         fault="wrong count",
         seen="threads share masked rows unevenly",
-        tests=("plan", "schedules"),
+        tests=("threads",),
     ),
 )  # fmt: skip
 
@@ -134,6 +135,7 @@ _FORWARD = (
         plant="const FlushDenormals scope(ON || this->call_.flush_denormals);",
         fault="option ignored on one schedule",
         seen="set_flush_denormals(False) does nothing for layers side by side",
+        tests=("process",),
     ),
     Mutant(
         "gang-members-start-again", ENGINE + "forward.hpp",
