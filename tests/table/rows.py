@@ -212,7 +212,20 @@ FURTHER = (
     # Three layers of the engine's own: of what stands between layers two sequences take turns. Each
     # pair of these is in rows above, where directions are summed, which is done layer by layer.
     {"cell": "gru", "layers": "3", "directions": "both"},
-)
+    # An option that nothing acts beside: cells that are compiled without options, too, are told by
+    # it alone which of the two they run. In the rows above every option has company.
+    *(
+        {"cell": "lstm", name: value}
+        for name, value in (
+            ("activation", "softsign"), ("recurrent_activation", "hard"),
+            ("output_activation", "elu-steep"), ("gate_clip", "on"), ("cell_clip", "on"),
+            ("hidden_clip", "on"), ("step_clip", "norm"), ("projection", "on"),
+            ("layer_norm", "haste"), ("zoneout", "one"), ("input_dropout", "on"),
+            ("recurrent_dropout", "on"), ("candidate_dropout", "on"),
+        )
+    ),
+    {"cell": "rnn_tanh", "state_noise": "on"},
+)  # fmt: skip
 
 
 def covering_rows() -> tuple[Row, ...]:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import simdrnn as sr
-from factors import DEFAULTS, FACTORS, STEP
+from factors import DEFAULTS, FACTORS, STEP, info_of
+from helpers import assert_close
 from problems import Setting, as_tuple, build, draw
-from rows import SMALL, busy_rows, small_rows
+from rows import SMALL, busy_rows, covering_rows, small_rows
+from simdrnn import reference
 
 # Rows of which an option has to change something in most.
 LOOKED_AT = 8
@@ -44,6 +46,29 @@ def test_options_act_in_most_of_their_rows(name):
         acting = sum(differs(row, name) for row in rows[:LOOKED_AT])
 
         assert acting > len(rows[:LOOKED_AT]) / 2, value
+
+
+@pytest.mark.parametrize("zoneout", [(0.4, 0.0), (0.0, 0.4)])
+def test_zoneout_of_one_state_is_an_option_by_itself(zoneout, rng):
+    x = rng.standard_normal((9, 4, 5))
+
+    ours, theirs, without = (
+        module.LSTM(5, 7, zoneout=chances, dtype="float64", seed=0).record(x).output
+        for module, chances in ((sr, zoneout), (reference, zoneout), (sr, 0.0))
+    )
+
+    assert_close(ours, theirs, 1e-13)
+    assert np.abs(ours - without).max() > 0.01
+
+
+def test_every_option_is_in_a_row_by_itself():
+    found = set()
+    for row in covering_rows():
+        acting = [name for name in STEP if row.get(name, DEFAULTS[name]) != DEFAULTS[name]]
+        if len(acting) == 1 and info_of(row["cell"]).common:
+            found.update(acting)
+
+    assert found == set(STEP)
 
 
 def test_clips_of_projections_are_reached():
