@@ -159,6 +159,35 @@ BUSY = _wanted(
         "state_noise": None,
     }
 )
+# For stacks that are the engine's own. In most rows above layers are merged, residual or reversed,
+# which is put together layer by layer: what layers hand to each other in one call had met little.
+STACKED = _wanted(
+    {"cell": ("lstm", "gru", "gru_reset_before", "rnn_tanh")}
+    | dict.fromkeys(
+        (
+            "isa", "twin", "dtype", "training", "masked_output", "state", "reset_state", "learned",
+            "checkpoints", "gradients", "axes", "bias", "weight_dropout", "hidden_clip",
+            "input_dropout", "candidate_dropout",
+        )
+    )
+    | {
+        "B": (1, 7),
+        "H": (9, 17),
+        "T": (6,),
+        "I": (9,),
+        "threads": (1, 3),
+        "directions": ("one", "both"),
+        "layers": ("2", "3", "dropped"),
+        "lengths": ("off", "ragged"),
+        "mask": ("off", "random"),
+        "reset": ("off", "random"),
+        "zoneout": ("off", "pair"),
+        "projection": ("off", "on"),
+        "layer_norm": ("off", "haste"),
+        "recurrent_dropout": ("off", "on"),
+        "step_clip": ("off", "norm"),
+    }
+)  # fmt: skip
 # For gradients against differences, which take many calls: small, in double, without the clips of
 # back-propagated gradients, which no function has, and without what changes weights, which
 # test_weight_noise.py has.
@@ -207,11 +236,14 @@ def busy_rows() -> tuple[Row, ...]:
     return tuple(map(_acting, cover(BUSY)))
 
 
-# More than two settings that need each other to show a fault: planted ones had been missed.
+@cache
+def stacked_rows() -> tuple[Row, ...]:
+    """Return rows of stacks that run in one call of the engine."""
+    return tuple(map(_acting, cover(STACKED)))
+
+
+# More than pairs: planted faults had been missed.
 FURTHER = (
-    # Three layers of the engine's own: of what stands between layers two sequences take turns. Each
-    # pair of these is in rows above, where directions are summed, which is done layer by layer.
-    {"cell": "gru", "layers": "3", "directions": "both"},
     # An option that nothing acts beside: cells that are compiled without options, too, are told by
     # it alone which of the two they run. In the rows above every option has company.
     *(
@@ -230,7 +262,7 @@ FURTHER = (
 
 def covering_rows() -> tuple[Row, ...]:
     """Return the table, the same every time."""
-    return small_rows() + busy_rows() + tuple(map(_usual, FURTHER))
+    return small_rows() + busy_rows() + stacked_rows() + tuple(map(_usual, FURTHER))
 
 
 # For `pytest --exhaustive`: factors of which all values meet, and what the others are.

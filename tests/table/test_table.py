@@ -14,16 +14,19 @@ from rows import (
     BUSY,
     DIFFERENCES,
     SMALL,
+    STACKED,
     busy_rows,
     covering_rows,
     label,
     rows_for_differences,
     small_rows,
+    stacked_rows,
 )
 
 TABLES = {
     "small": (SMALL, small_rows),
     "busy": (BUSY, busy_rows),
+    "stacked": (STACKED, stacked_rows),
     "differences": (DIFFERENCES, rows_for_differences),
 }
 
