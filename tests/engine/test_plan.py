@@ -213,6 +213,16 @@ def test_workspace_grows_with_steps_and_batch(cell):
     assert (np.diff(grid, axis=1) >= 0).all()
 
 
+def test_workspace_has_room_for_what_is_dropped_on_the_way_to_the_second_layer():
+    T, B, H = 100, 8, 64
+    layer, without = (sr.LSTM(1, H, num_layers=2, dropout=chance) for chance in (0.5, 0.0))
+
+    rows = sr.explain(layer, T, B).backward.chunk * B
+
+    more = layer.workspace_bytes(T, B, True) - without.workspace_bytes(T, B, True)
+    assert more >= rows * H * np.dtype("float32").itemsize
+
+
 @every("cell", CELLS)
 def test_workspace_of_training_is_that_of_inference_at_least_for_one_layer(cell):
     layer = make_layer(sr, cell, 20, 30)

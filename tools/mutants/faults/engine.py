@@ -204,6 +204,7 @@ _BACKWARD = (
         plant="Index(1)",
         fault="memory counted short",
         seen="backward writes beyond its memory where layers above are wider",
+        tests=("plan",),
     ),
     Mutant(
         "reverse-direction-overwrites-d-x", ENGINE + "backward.hpp",
