@@ -70,6 +70,25 @@ def test_the_choice_can_be_taken_back():
     assert str(own).startswith("own pool")
 
 
+def test_beside_a_library_with_openmp_auto_is_its_threads():
+    answers = printed(
+        """
+        import simdrnn as sr
+        from simdrnn.runtime import config, keep_company
+        sr.set_threading("openmp")
+        library = config()["thread_runtime"].removeprefix("OpenMP, ")
+        sr.set_threading("auto")
+        print(config()["thread_runtime"])
+        print(keep_company(library, instead=False), keep_company(library, instead=False))
+        print(config()["thread_runtime"] == f"OpenMP, {library}")
+    """,
+        SIMDRNN_THREADING=None,
+    ).splitlines()
+
+    assert answers[0].startswith("own pool")
+    assert answers[1:] == ["True False", "True"]  # the first that came stays
+
+
 def test_a_library_without_openmp_keeps_no_company():
     assert sr._core.keep_company("/nowhere/lib.so", True) is False
 
