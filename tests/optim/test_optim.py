@@ -207,6 +207,7 @@ def test_learning_rate_can_be_assigned():
     assert parameter[0] == 0.75
 
 
+@pytest.mark.thread_unsafe(reason="traces what the whole process allocates")
 def test_step_needs_no_temporary_of_the_parameters_size():
     parameter, gradient = np.ones(1_000_000, "float32"), np.ones(1_000_000, "float32")
     optimizer = Adam(parameter, weight_decay=0.1, amsgrad=True)

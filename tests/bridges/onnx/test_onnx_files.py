@@ -17,7 +17,10 @@ from helpers_onnx_models import external_model, make_model
 onnx = pytest.importorskip("onnx", reason="needs the [test] extra: onnx")
 from simdrnn.onnx import backend, load, save  # noqa: E402
 
-pytestmark = pytest.mark.peers
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.thread_unsafe(reason="little_memory traces what the whole process allocates"),
+]
 
 I, H = 4, 5  # noqa: E741
 node = onnx.helper.make_node
