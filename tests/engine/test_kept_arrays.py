@@ -12,6 +12,8 @@ import simdrnn as sr
 from helpers import assert_same_bits, printed
 from simdrnn import _core
 
+pytestmark = pytest.mark.thread_unsafe(reason="looks at what the process keeps")
+
 MIB = 2**20
 
 

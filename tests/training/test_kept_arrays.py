@@ -13,6 +13,10 @@ MEBIBYTE = 1 << 20
 TYPE = np.dtype("float32")
 
 
+# Other threads take what the process keeps, and give.
+alone = pytest.mark.thread_unsafe(reason="looks at what the process keeps")
+
+
 def place(array):
     return array.__array_interface__["data"][0]
 
@@ -24,6 +28,7 @@ def nothing_kept():
     sr.release_memory()
 
 
+@alone
 def test_the_next_array_has_the_memory_of_the_one_before():
     first = empty((MEBIBYTE,), TYPE)
     where = place(first)
@@ -45,6 +50,7 @@ def test_memory_that_a_view_has_is_nobody_elses():
     np.testing.assert_array_equal(view, 1)
 
 
+@alone
 def test_an_array_is_not_put_where_it_would_waste_much():
     large = empty((4 * MEBIBYTE,), TYPE)
     where = place(large)
@@ -53,6 +59,7 @@ def test_an_array_is_not_put_where_it_would_waste_much():
     assert place(empty((MEBIBYTE,), TYPE)) != where
 
 
+@alone
 def test_what_is_kept_is_bounded_and_given_back():
     arrays = [empty((12 * MEBIBYTE,), TYPE) for _ in range(8)]  # of 48 MiB; no page is touched
     del arrays
