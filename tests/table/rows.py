@@ -257,6 +257,9 @@ FURTHER = (
         )
     ),
     {"cell": "rnn_tanh", "state_noise": "on"},
+    # Gangs, on both ways, of which the busy rows have few.
+    {"cell": "lstm", "shape": "units", "threads": 3},
+    {"cell": "gru", "shape": "units", "threads": 3, "directions": "both"},
 )  # fmt: skip
 
 

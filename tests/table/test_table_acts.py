@@ -11,7 +11,7 @@ import simdrnn as sr
 from factors import DEFAULTS, FACTORS, STEP, info_of
 from helpers import assert_close
 from problems import Setting, as_tuple, build, draw
-from rows import SMALL, busy_rows, covering_rows, small_rows
+from rows import SMALL, covering_rows, small_rows
 from simdrnn import reference
 
 # Rows of which an option has to change something in most.
@@ -83,7 +83,7 @@ def test_clips_of_projections_are_reached():
 @pytest.mark.quiet  # where another program makes threads wait, they are not asked to meet
 def test_threads_share_the_work_of_busy_rows_in_every_way():
     found = Counter()
-    for row in busy_rows():
+    for row in (row for row in covering_rows() if "shape" in row):
         of = Setting(row)
         layer = build(sr, of)
         if of["merge"] == "concat" and of["directions"] in ("one", "both"):
