@@ -22,6 +22,7 @@ from factors import (
     RULES,
     SCALAR_MOST,
     SHAPE,
+    SHAPES,
     SIZES,
     STEP,
     info_of,
@@ -135,7 +136,7 @@ KINDS = tuple(dict.fromkeys(map(kind_of, CELLS)))
 BUSY = _wanted(
     {
         "cell": KINDS,
-        "shape": None,
+        "shape": tuple(name for name in SHAPES if name != "ahead"),
         "threads": (2, 3, 7),
         "isa": None,
         "twin": None,
@@ -158,6 +159,30 @@ BUSY = _wanted(
         "input_dropout": None,
         "state_noise": None,
     }
+)
+# For one row whose input products and gradients are formed beside its steps, which needs vectors
+# with many registers, and forward a cell without options.
+OVERLAPPED = _wanted(
+    {
+        "cell": ("lstm", "gru", "rnn_tanh", "gru_reset_before"),
+        "shape": ("ahead",),
+        "isa": ("avx512",),
+        "twin": None,
+        "dtype": None,
+        "threads": (1, 2),
+        "directions": ("one", "both", "reversed"),
+        "layers": ("1", "2"),
+        "lengths": ("off", "ragged"),
+        "mask": ("off", "random"),
+        "reset": ("off", "random"),
+        "masked_output": None,
+        "bias": None,
+        "gradients": None,
+        "projection": ("off", "on"),
+        "layer_norm": ("off", "haste"),
+        "recurrent_dropout": None,
+    },
+    ("cell", "twin", "dtype"),
 )
 # For stacks that are the engine's own. In most rows above layers are merged, residual or reversed,
 # which is put together layer by layer: what layers hand to each other in one call had met little.
@@ -237,6 +262,12 @@ def busy_rows() -> tuple[Row, ...]:
 
 
 @cache
+def overlapped_rows() -> tuple[Row, ...]:
+    """Return rows of one sequence, whose inputs are looked at ahead."""
+    return tuple(map(_acting, cover(OVERLAPPED)))
+
+
+@cache
 def stacked_rows() -> tuple[Row, ...]:
     """Return rows of stacks that run in one call of the engine."""
     return tuple(map(_acting, cover(STACKED)))
@@ -265,7 +296,8 @@ FURTHER = (
 
 def covering_rows() -> tuple[Row, ...]:
     """Return the table, the same every time."""
-    return small_rows() + busy_rows() + stacked_rows() + tuple(map(_usual, FURTHER))
+    covered = small_rows() + busy_rows() + overlapped_rows() + stacked_rows()
+    return covered + tuple(map(_usual, FURTHER))
 
 
 # For `pytest --exhaustive`: factors of which all values meet, and what the others are.

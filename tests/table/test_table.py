@@ -13,11 +13,13 @@ from problems import draw
 from rows import (
     BUSY,
     DIFFERENCES,
+    OVERLAPPED,
     SMALL,
     STACKED,
     busy_rows,
     covering_rows,
     label,
+    overlapped_rows,
     rows_for_differences,
     small_rows,
     stacked_rows,
@@ -26,6 +28,7 @@ from rows import (
 TABLES = {
     "small": (SMALL, small_rows),
     "busy": (BUSY, busy_rows),
+    "overlapped": (OVERLAPPED, overlapped_rows),
     "stacked": (STACKED, stacked_rows),
     "differences": (DIFFERENCES, rows_for_differences),
 }
