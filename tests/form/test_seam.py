@@ -49,10 +49,10 @@ FOREIGN = {
         ["pthread.h", "sched.h", "signal.h", "unistd.h", "sys/", "link.h", "mach-o/", "windows.h"],
         ("engine/system/",),
     ),
-    "immintrin.h": ("kernels/simd/vec_", "engine/machine.hpp"),
+    "immintrin.h": ("kernels/simd/vec_", "engine/machine.hpp", "python/fingerprint_aes.hpp"),
     "xmmintrin.h": (),
     "arm_neon.h": ("kernels/simd/vec_neon.hpp",),
-    "cpuid.h": ("engine/dispatch/cpu_features.cpp",),
+    "cpuid.h": ("engine/dispatch/cpu_features.cpp", "python/fingerprint_aes.hpp"),
 }
 # Their names, in code that includes nothing.
 MACHINE = re.compile(
@@ -60,7 +60,7 @@ MACHINE = re.compile(
 )
 MACHINE_FILES = (
     *("kernels/simd/vec_avx", "engine/machine.hpp"),
-    *("engine/dispatch/cpu_features.cpp", "engine/system/"),
+    *("engine/dispatch/cpu_features.cpp", "engine/system/", "python/fingerprint_aes.hpp"),
 )
 
 # Compiled once per instruction set: nothing here may bring a symbol that other code shares.

@@ -2,13 +2,17 @@
 
 Backward reads the arguments of the call again. One that was written to since, as a buffer that the
 next batch is read into, would give gradients of neither call, without a sign. So each array leaves
-a number of 64 bits, made of all its bytes and their places, at the speed of memory
+a number of 64 bits, made of all its bytes, their places and its layout, at the speed of memory
 (``csrc/python/fingerprint.cpp``), and is compared with it before it is read again.
+
+Numbers are made in the way that the CPU is fast at, so they stay in the process: a copy or a pickle
+takes along which arrays had changed, and new numbers of the others where it arrives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from simdrnn.validate import Array
 
@@ -20,8 +24,12 @@ except ImportError:  # the reference does without the compiled part, at the spee
         """Return a number of 64 bits for each array."""
         from hashlib import blake2b
 
-        digests = [blake2b(array.tobytes(), digest_size=8).digest() for array in arrays]
-        return [int.from_bytes(digest, "little") for digest in digests]
+        found = []
+        for array in arrays:
+            digest = blake2b(f"{array.shape} {array.strides}".encode(), digest_size=8)
+            digest.update(array.tobytes())
+            found.append(int.from_bytes(digest.digest(), "little"))
+        return found
 
 
 __all__ = ["Borrowed"]
@@ -45,7 +53,19 @@ class Borrowed:
 
     def __init__(self, named: Mapping[str, Array]) -> None:
         self._names, self._arrays = tuple(named), list(named.values())
-        self._prints = fingerprints(self._arrays)
+        self._prints: list[int | None] = [*fingerprints(self._arrays)]
+
+    def __getstate__(self) -> tuple[tuple[str, ...], list[Array], list[bool]]:
+        """Copy and pickle the arrays, and which of them have changed."""
+        found = fingerprints(self._arrays)
+        changed = [before != after for before, after in zip(self._prints, found, strict=True)]
+        return self._names, self._arrays, changed
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take what was copied or pickled; what had changed then is never as it was."""
+        self._names, self._arrays, changed = state
+        found = fingerprints(self._arrays)
+        self._prints = [None if was else one for was, one in zip(changed, found, strict=True)]
 
     def check(self, instead: str = "record a copy") -> None:
         """Raise if one of them changed; `instead` says what to do."""
