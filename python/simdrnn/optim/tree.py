@@ -52,10 +52,6 @@ class Leaf:
     dtype: np.dtype[Any]
     state: dict[str, Array]
 
-    def fits(self, value: object) -> bool:
-        """Tell whether this is beyond doubt an array of the leaf's shape and dtype."""
-        return type(value) is np.ndarray and value.dtype is self.dtype and value.shape == self.shape
-
 
 def is_trained(owner: object) -> bool:
     """Tell whether an owner is a layer or module: it takes too long to ask at every step."""
@@ -103,9 +99,16 @@ def gradients_of(label: str, owner: object, grads: object) -> Mapping[str, Array
 def match_one(label: str, leaves: Sequence[Leaf], found: Mapping[str, Array]) -> list[Array]:
     """Return what `found` has for each of `leaves`, if it is exactly one array for each."""
     if type(found) is dict and len(found) == len(leaves):
-        arrays = [found.get(leaf.name) for leaf in leaves]
-        if all(leaf.fits(array) for leaf, array in zip(leaves, arrays, strict=True)):
-            return arrays  # type: ignore[return-value]  # none of them is None
+        arrays = []
+        for leaf in leaves:  # in line: twice for each parameter at each step
+            array = found.get(leaf.name)
+            if type(array) is not np.ndarray or array.dtype is not leaf.dtype:
+                break
+            if array.shape != leaf.shape:
+                break
+            arrays.append(array)
+        else:  # all are beyond doubt arrays of their leaves' shapes and dtypes
+            return arrays
     check_names(label, [leaf.name for leaf in leaves], found)
     return [
         check_like(_join(label, leaf.name), found[leaf.name], leaf.shape, leaf.dtype)
