@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from simdrnn.engine.compiled import Network
 from simdrnn.engine.packing import ComparedArrays, Packing
@@ -247,7 +248,13 @@ def packed_for(
 
 
 def forget(weights: Sequence[Any]) -> None:
-    """Drop what is kept for a layer: its next call packs the weights again."""
+    """Drop what is kept for a layer: its next call packs the weights again.
+
+    Weights inside a transform (``torch.func.grad`` of a function of the weights) have no memory
+    of their own, and nothing is kept for them.
+    """
     first: Any = weights[0] if weights else None
-    if type(first) in (torch.Tensor, torch.nn.Parameter) and first.layout is torch.strided:
+    if type(first) not in (torch.Tensor, torch.nn.Parameter) or is_functorch_wrapped_tensor(first):
+        return
+    if first.layout is torch.strided:
         _ENTRIES.pop(first.data_ptr(), None)

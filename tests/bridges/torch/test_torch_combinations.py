@@ -358,3 +358,35 @@ def test_keywords_by_position_are_refused_as_pytorch_refuses_them():
         simdrnn.torch.LSTM(I, H)(torch.zeros(T, B, I), h, h)
     shown = inspect.signature(simdrnn.torch.GRU.forward).parameters
     assert {"lengths", "mask", "reset", "reset_state"} <= shown.keys()
+
+
+# Functions of the weights
+
+
+@every("layer", ["LSTM", "GRU", "RNN", "LSTMCell", "GRUCell"])
+@every("transform", ["grad", "jvp", "jacrev", "grad of grad"])
+def test_transforms_of_functions_of_the_weights(layer, transform):
+    torch.manual_seed(0)
+    more = {} if layer.endswith("Cell") else {"num_layers": 2, "bidirectional": True}
+    theirs = getattr(torch.nn, layer)(I, H, dtype=F64, **more)
+    ours = getattr(simdrnn.torch, layer)(I, H, dtype=F64, **more)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(*(() if layer.endswith("Cell") else (3,)), B, I, dtype=F64)
+    weights = {name: weight.detach() for name, weight in theirs.named_parameters()}
+
+    def of(module):
+        def loss(weights):
+            first = torch.func.functional_call(module, weights, (x,))
+            return (first[0] if isinstance(first, tuple) else first).square().sum()
+
+        def slope(weights):
+            return sum(one.square().sum() for one in torch.func.grad(loss)(weights).values())
+
+        if transform == "jvp":
+            return torch.func.jvp(loss, (weights,), (weights,))
+        made = {"grad": torch.func.grad, "jacrev": torch.func.jacrev}
+        return made.get(transform, lambda _: torch.func.grad(slope))(loss)(weights)
+
+    before = ours(x)[0]
+    torch.testing.assert_close(of(ours), of(theirs), **EXACT)
+    torch.testing.assert_close(ours(x)[0], before, rtol=0, atol=0)  # its own weights are back
