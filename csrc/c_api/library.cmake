@@ -25,6 +25,12 @@ target_link_libraries(simdrnn PUBLIC Threads::Threads ${CMAKE_DL_LIBS})
 if(SIMDRNN_OPENMP)
   target_link_libraries(simdrnn PUBLIC OpenMP::OpenMP_CXX)
 endif()
+# A plug-in that is unloaded would take away the code in which threads of a stream sleep.
+set(SIMDRNN_STAYS "")
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  set(SIMDRNN_STAYS -Wl,-z,nodelete)
+endif()
+target_link_options(simdrnn INTERFACE ${SIMDRNN_STAYS})
 
 # Component c, which wheels leave out: they have the headers beside their modules.
 include(GNUInstallDirs)
@@ -42,3 +48,21 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/simdrnnConfigVersio
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/simdrnnConfig.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/simdrnnConfigVersion.cmake
   DESTINATION ${SIMDRNN_CMAKE_PLACE} COMPONENT c)
+
+# The same for who builds without CMake. The library is static: all that it needs is in Libs.
+set(SIMDRNN_PC_PLACE ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH SIMDRNN_PC_PREFIX /p/${SIMDRNN_PC_PLACE} /p)
+string(REGEX REPLACE "/$" "" SIMDRNN_PC_PREFIX "${SIMDRNN_PC_PREFIX}")
+set(SIMDRNN_PC_LIBS ${SIMDRNN_STAYS} -lstdc++ -lm -pthread)
+if(APPLE)
+  set(SIMDRNN_PC_LIBS -lc++)
+endif()
+foreach(library ${CMAKE_DL_LIBS})
+  list(APPEND SIMDRNN_PC_LIBS -l${library})
+endforeach()
+if(SIMDRNN_OPENMP)
+  list(APPEND SIMDRNN_PC_LIBS ${OpenMP_CXX_FLAGS})
+endif()
+list(JOIN SIMDRNN_PC_LIBS " " SIMDRNN_PC_LIBS)
+configure_file(csrc/c_api/simdrnn.pc.in ${CMAKE_CURRENT_BINARY_DIR}/simdrnn.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/simdrnn.pc DESTINATION ${SIMDRNN_PC_PLACE} COMPONENT c)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -41,6 +43,72 @@ def test_it_has_the_numbers_of_python(plugin, tmp_path):
     for block in ("1", "64", "1000"):
         done = run(plugin, tmp_path / "model.simdrnn", block, input=x.tobytes())
         assert done.stdout == expected.tobytes()
+
+
+def test_pkg_config_tells_what_to_link(tmp_path):
+    compiler, asked = needed("cc", "pkg-config")
+    prefix = installed(tmp_path / "installed")
+    (place,) = {file.parent for file in prefix.rglob("simdrnn.pc")}
+    flags = run(asked, "--cflags", "--libs", "simdrnn", env=os.environ | {"PKG_CONFIG_PATH": place})
+    model = sr.GRU(1, 8, seed=0)
+    model.save(tmp_path / "model.simdrnn")
+    x = np.random.default_rng(0).standard_normal((100, 1, 1)).astype("float32")
+
+    program = tmp_path / "plugin"
+    run(compiler, "-std=c99", EXAMPLE / "plugin.c", "-o", program, *flags.stdout.decode().split())
+
+    done = run(program, tmp_path / "model.simdrnn", input=x.tobytes())
+    assert done.stdout == model(x)[0].tobytes()
+
+
+# Nothing else is seen of it, as plug-ins have it: so nothing of the compiler's keeps it loaded.
+UNLOADED = r"""
+#include <stdlib.h>
+#include "simdrnn/simdrnn.h"
+int plug(const char *path) {
+  static float x[32 * 64 * 128], y[32 * 64 * 256];
+  simdrnn_model *model;
+  simdrnn_stream *stream;
+  int status = simdrnn_model_open(path, &model);
+  if (status == SIMDRNN_OK) status = simdrnn_stream_open(model, 32, 2, &stream);
+  if (status == SIMDRNN_OK) status = simdrnn_feed_f32(stream, 64, x, y);
+  simdrnn_stream_close(stream);
+  simdrnn_model_close(model);
+  return status;
+}
+"""
+HOST = r"""
+#include <dlfcn.h>
+int main(int count, char **arguments) {
+  for (int time = 0; time < 20; ++time) {
+    void *plugin = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
+    int (*plug)(const char *) = plugin == 0 ? 0 : (int (*)(const char *))dlsym(plugin, "plug");
+    if (count != 3 || plug == 0 || plug(arguments[2]) != 0 || dlclose(plugin) != 0) return 1;
+  }
+  return 0;
+}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what other linkers do is another matter")
+def test_threads_of_a_plugin_outlive_its_unloading(tmp_path):
+    compiler, cmake = needed("cc", "cmake")
+    prefix = installed(tmp_path / "installed")
+    sr.LSTM(128, 256, seed=0).save(tmp_path / "model.simdrnn")
+    (tmp_path / "plug.c").write_text(UNLOADED)
+    (tmp_path / "host.c").write_text(HOST)
+    (tmp_path / "plug.map").write_text("{ global: plug; local: *; };")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.18...4.0)\nproject(plug LANGUAGES C CXX)\n"
+        "find_package(simdrnn REQUIRED)\nadd_library(plug MODULE plug.c)\n"
+        "target_link_libraries(plug PRIVATE simdrnn::simdrnn)\n"
+        "target_link_options(plug PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/plug.map)\n"
+    )
+    run(cmake, "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run(cmake, "--build", tmp_path / "build")
+    run(compiler, "-std=gnu99", tmp_path / "host.c", "-o", tmp_path / "host", "-ldl")
+
+    run(tmp_path / "host", tmp_path / "build" / "libplug.so", tmp_path / "model.simdrnn")
 
 
 def test_it_needs_no_python(plugin):

@@ -35,7 +35,8 @@
  * Deadlines. step, feed, run, reset, state_get, state_set and set_flush_denormals ask for no
  * memory, take no lock and make no system call where the stream has one thread; with more, a long
  * call wakes other threads and waits for them. Opening, cloning and closing do ask the system: keep
- * them off a thread with a deadline.
+ * them off a thread with a deadline. In a library that was loaded later, as plug-ins are, the first
+ * refusal on a thread asks for the memory of its sentence: call simdrnn_last_error() there before.
  */
 #ifndef SIMDRNN_SIMDRNN_H
 #define SIMDRNN_SIMDRNN_H
