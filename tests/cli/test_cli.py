@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from types import ModuleType
@@ -137,3 +138,16 @@ def test_optional_packages_are_not_imported_before_they_are_used():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way there")
+@every("buffered", [True, False])
+def test_a_reader_that_has_enough_is_no_error(buffered):
+    command = [sys.executable, *([] if buffered else ["-u"]), "-m", "simdrnn", "info"]
+    end, pipe = os.pipe()
+    os.close(end)
+
+    done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -6,6 +6,7 @@ Only the module of the command given is imported, so that each starts as fast as
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -28,31 +29,42 @@ _ONNX = {
     "run": ("simdrnn.cli.onnx_run", "run an ONNX model on arrays from files (needs onnx)"),
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_NO_READER = 141  # 128 + SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, by default the process's; return the exit code.
 
     0: done. 1: the command ran and found a failure. 2: the arguments, or what they name, cannot be
-    used; one sentence on stderr says why. 130: Ctrl-C.
+    used; one sentence on stderr says why. 130: Ctrl-C. 141: whoever read the output, as ``head``
+    does, has enough.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser(arguments).parse_args(arguments)
-        if args.command == "info":
-            from simdrnn.runtime import show_config
-
-            show_config()
-            return 0
-        if args.command == "demo" and args.name is None:
-            from simdrnn.demos.gallery import list_examples
-
-            print(list_examples({name: line for name, (_, line) in _DEMOS.items()}))
-            return 0
-        return _run(args)
+        code = _command(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("simdrnn: interrupted", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:  # what is left to be written is written when Python ends: nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NO_READER
+
+
+def _command(arguments: list[str]) -> int:
+    """Run what these arguments say; return the exit code."""
+    args = _parser(arguments).parse_args(arguments)
+    if args.command == "info":
+        from simdrnn.runtime import show_config
+
+        show_config()
+        return 0
+    if args.command == "demo" and args.name is None:
+        from simdrnn.demos.gallery import list_examples
+
+        print(list_examples({name: line for name, (_, line) in _DEMOS.items()}))
+        return 0
+    return _run(args)
 
 
 def _run(args: argparse.Namespace) -> int:
