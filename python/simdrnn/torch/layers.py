@@ -285,7 +285,7 @@ class _Layer(FrozenWeights, FlatWeights):
         """Tell whether states, if there are any, have their shapes."""
         if batch is None:
             batch = states[0].shape[1] if states[0].dim() == 3 else 0
-        return not states or all(
+        return len(states) == 0 or all(
             state.shape == shape
             for state, shape in zip(states, self._state_shapes(batch), strict=True)
         )

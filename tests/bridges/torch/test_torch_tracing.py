@@ -181,6 +181,29 @@ def test_a_whole_graph_where_dynamo_allows_it():
         torch.testing.assert_close(compiled(x), model(x), rtol=0, atol=0)
 
 
+@torch._dynamo.config.patch(allow_rnn=True)
+@every("kind", ["LSTM", "GRU", "LSTMCell"])
+@every("given", ["states", "unbatched", "keywords"])
+def test_a_whole_graph_of_carried_states(kind, given):
+    torch._dynamo.reset()
+    if kind == "LSTMCell" and given == "keywords":
+        return
+    layer = getattr(simdrnn.torch, kind)(3, 4)
+    rows = () if given == "unbatched" else (2,)
+    x = torch.randn(*(rows if kind == "LSTMCell" else (5, *rows)), 3)
+    h = torch.randn(*(rows if kind == "LSTMCell" else (1, *rows)), 4)
+    more = {"lengths": torch.tensor([5, 3])} if given == "keywords" else {}
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+
+    def twice(function):
+        results = function(x, h if kind == "GRU" else (h, h + 1), **more)
+        carried = results if kind == "LSTMCell" else results[1]
+        detached = carried.detach() if kind == "GRU" else tuple(one.detach() for one in carried)
+        return function(x, detached, **more)
+
+    torch.testing.assert_close(twice(compiled), twice(layer), rtol=0, atol=0)
+
+
 def test_compiled_cells_are_in_the_graph():
     cell = simdrnn.torch.GRUCell(3, 4)
     x = torch.randn(2, 3)
