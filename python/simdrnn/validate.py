@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,22 +19,28 @@ __all__ = [
     "array_of",
     "as_array",
     "as_bool",
+    "as_callable",
     "as_count",
     "as_dtype",
     "as_finite_number",
     "as_flags",
+    "as_iterable",
     "as_lengths",
     "as_positive",
     "as_positive_number",
     "as_probability",
+    "as_real",
+    "as_reals",
     "as_seed",
     "as_threads",
+    "check_changeable",
     "check_choice",
     "check_distinct_elements",
     "check_out",
     "check_shape",
     "dense",
     "readable",
+    "unread",
 ]
 
 Array: TypeAlias = "npt.NDArray[Any]"
@@ -115,6 +121,18 @@ def as_positive_number(name: str, value: object) -> float:
     return number
 
 
+def as_real(name: str, value: object) -> float:
+    """Return a real number as float; infinity and NaN are some.
+
+    Examples
+    --------
+    >>> as_real("value", "0.5")
+    Traceback (most recent call last):
+    TypeError: value: expected a number, got '0.5'
+    """
+    return _as_float(name, value, "a number")
+
+
 def as_probability(name: str, value: object) -> float:
     """Return a real number in [0, 1] as float."""
     number = _as_float(name, value, "a number in [0, 1]")
@@ -189,11 +207,53 @@ def array_of(name: str, value: object, expected: str) -> Array:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}: expected {expected}, got {found}: {error}") from error
+        raise TypeError(f"{name}: expected {expected}, got {unread(value, error)}") from error
     if array.dtype == object and array.ndim == 0 and not isinstance(value, np.ndarray):
         meant = next((f"; {text}" for part, text in _MEANT if hasattr(value, part)), "")
         raise TypeError(f"{name}: expected {expected}, got {found}{meant}")
     return array
+
+
+def unread(value: object, error: Exception) -> str:
+    """Say what NumPy makes no array of: lists of unequal lengths, in words of ours."""
+    found = type(value).__name__
+    if isinstance(value, (list, tuple)) and "inhomogeneous" in str(error):
+        return f"{found}, whose members differ in shape"
+    return f"{found}: {error}"
+
+
+def as_callable(name: str, value: object, expected: str) -> Callable[..., Any]:
+    """Return a function, or what else can be called.
+
+    Examples
+    --------
+    >>> as_callable("loss", "mse", "a function (output, target) -> loss")
+    Traceback (most recent call last):
+    TypeError: loss: expected a function (output, target) -> loss, got 'mse'
+    """
+    if not callable(value):
+        raise TypeError(f"{name}: expected {expected}, got {_found(value)}")
+    return value
+
+
+def as_iterable(name: str, value: object, expected: str) -> Iterable[Any]:
+    """Return what can be gone through.
+
+    Examples
+    --------
+    >>> as_iterable("grads", None, "gradients of several slices")
+    Traceback (most recent call last):
+    TypeError: grads: expected gradients of several slices, got None
+    """
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name}: expected {expected}, got {_found(value)}")
+    return value
+
+
+def _found(value: object) -> str:
+    """Name what came where a number, a name or None is shown as it is."""
+    plain = value is None or isinstance(value, (str, int, float))
+    return repr(value) if plain else type(value).__name__
 
 
 def as_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
@@ -218,6 +278,24 @@ def as_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
     if array.dtype.newbyteorder("=") == dtype:
         return array.astype(dtype)
     raise TypeError(f"{name}: expected dtype {dtype}, got {array.dtype}; convert it explicitly")
+
+
+def as_reals(name: str, value: object, expected: str = "numbers") -> Array:
+    """Return real numbers of any type, also integers, as an array of float64.
+
+    Examples
+    --------
+    >>> as_reals("frequencies", [8, 1])
+    array([8., 1.])
+    >>> as_reals("frequencies", ["8", "1"])
+    Traceback (most recent call last):
+    TypeError: frequencies: expected numbers, got dtype <U1
+    """
+    array = array_of(name, value, expected)
+    if array.dtype.kind not in "fiu":
+        found = repr(value) if isinstance(value, str) else f"dtype {array.dtype}"
+        raise TypeError(f"{name}: expected {expected}, got {found}")
+    return array.astype(np.float64)
 
 
 def _tuple_text(letters: tuple[str, ...]) -> str:
@@ -307,12 +385,25 @@ def check_distinct_elements(name: str, array: Array) -> None:
         )
 
 
+def check_changeable(name: str, array: object) -> None:
+    """Raise unless this is an array of floats that can be changed in place."""
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a numpy.ndarray, got {type(array).__name__}")
+    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"{name}: expected dtype float32 or float64, got {array.dtype}")
+    if not array.flags.writeable:
+        raise ValueError(f"{name}: expected a writable array, got a read-only one")
+    check_distinct_elements(name, array)
+
+
 def as_threads(value: object) -> int:
     """Return how many threads a call may use, 0 for as many as the engine likes."""
     return 0 if value is None else min(as_positive("num_threads", value), MOST_THREADS)
 
 
-def as_lengths(value: object, steps: int, batch: int | None, letter: str = "T") -> Array:
+def as_lengths(
+    value: object, steps: int, batch: int | None, letter: str = "T", name: str = "lengths"
+) -> Array:
     """Return lengths as a fresh (B,) int64 array, each in [0, steps].
 
     The copy is deliberate: kernels trust these numbers, so nobody else may hold them.
@@ -322,21 +413,21 @@ def as_lengths(value: object, steps: int, batch: int | None, letter: str = "T") 
     value : (B,) integers, or one integer for unbatched input.
     steps : T, or what `letter` calls it.
     batch : B, or None for unbatched input.
+    name : of the argument.
     """
-    array = array_of("lengths", value, "integers")
+    array = array_of(name, value, "integers")
     if array.dtype.kind not in "iu":
-        raise TypeError(f"lengths: expected an integer dtype, got {array.dtype}")
+        raise TypeError(f"{name}: expected an integer dtype, got {array.dtype}")
     if batch is None:
-        check_shape("lengths", array, (), ())
+        check_shape(name, array, (), ())
     else:
-        check_shape("lengths", array, ("B",), (batch,))
+        check_shape(name, array, ("B",), (batch,))
     rows = array.reshape(-1)
     wrong = np.flatnonzero((rows < 0) | (rows > steps))
     if wrong.size:
         row = int(wrong[0])
         raise ValueError(
-            f"lengths: expected values in [0, {letter}] = [0, {steps}], "
-            f"got {rows[row]} in row {row}"
+            f"{name}: expected values in [0, {letter}] = [0, {steps}], got {rows[row]} in row {row}"
         )
     return rows.astype(np.int64)
 

@@ -141,6 +141,23 @@ def _step(logits, state=None):
         ({"beam": 0}, "beam: expected a positive integer, got 0"),
         ({"max_length": 0}, "max_length: expected a positive integer, got 0"),
         ({"length_penalty": -1}, "length_penalty: expected a number in [0, inf), got -1"),
+        (
+            {"start": [2**64 - 1]},
+            "start: expected integers of at most 9223372036854775807, got",
+        ),
+        ({"beam": 10**30}, "beam=1000000000000000000000000000000: too large for any memory"),
+        (
+            {"length_penalty": 1e9},
+            "length_penalty: expected a number for which ((5 + max",
+        ),
+        ({"step": None}, "step: expected a function (tokens, state) -> (logits, state), got None"),
+        ({"step": sr.GRU(1, 4)}, "-> (logits, state), got GRU, which takes whole sequences"),
+        ({"step": sr.Model(rnn=sr.GRU(1, 4))}, "got Model, which takes whole sequences"),
+        (
+            {"step": _step([[1.0], [1.0, 2.0]])},
+            "step: expected logits of float32 or float64, got",
+        ),
+        ({"step": _step(np.ma.zeros((1, 4)))}, "step: expected a plain array, got a masked array"),
         ({"step": lambda tokens, state: 3}, "step: expected (logits, state) of it, got int"),
         ({"step": _step(np.zeros((2, 4)))}, "step: expected logits of shape (N, V) = (1, V), got"),
         ({"step": _step(np.zeros((1, 4), int))}, "step: expected logits of float32 or float64"),
@@ -150,5 +167,5 @@ def _step(logits, state=None):
 )
 def test_mistakes_are_named(change, message):
     given = {"step": _step(np.zeros((1, 4))), "state": None, "start": [0], "end": 3}
-    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+    with pytest.raises((TypeError, ValueError, MemoryError), match=re.escape(message)):
         sr.beam_search(**{"max_length": 2, **given, **change})

@@ -89,15 +89,20 @@ def _steps_first(array: Array, memory: GivenMemory, steps: bool) -> Array:
 
 
 def as_memory(
-    owner: Any, memory: object, lengths: object = None, mask: object = None, name: str = "memory"
+    owner: Any, memory: object, lengths: object = None, mask: object = None, prefix: str = ""
 ) -> GivenMemory:
-    """Check a memory and what of it is real, for an attention."""
-    array = as_array(name, memory, owner.dtype)
+    """Check a memory and what of it is real, for an attention.
+
+    Parameters
+    ----------
+    prefix : of the names that `lengths` and `mask` have where they were given.
+    """
+    array = as_array("memory", memory, owner.dtype)
     first, wanted = owner.batch_first, owner.memory_size
     if array.ndim not in (2, 3) or (wanted is not None and array.shape[-1] != wanted):
         size = "M" if wanted is None else f"{wanted}"
         both = f"(B, S, {size})" if first else f"(S, B, {size})"
-        raise ValueError(f"{name}: expected shape {both} or (S, {size}), got {array.shape}")
+        raise ValueError(f"memory: expected shape {both} or (S, {size}), got {array.shape}")
     batched = array.ndim == 3
     values = array[None] if not batched else array if first else array.swapaxes(0, 1)
     batch, positions = values.shape[:2]
@@ -107,11 +112,12 @@ def as_memory(
         shape: tuple[int, ...] = (batch, positions) if first else (positions, batch)
         if not batched:
             letters, shape = ("S",), (positions,)
-        flags = as_flags("mask", mask, letters, shape)
+        flags = as_flags(f"{prefix}mask", mask, letters, shape)
         real = flags[None] if not batched else flags if first else flags.T
         real = real.copy()  # whoever has the other may change it
     if lengths is not None:
-        counts = as_lengths(lengths, positions, batch if batched else None, "S")
+        rows = batch if batched else None
+        counts = as_lengths(lengths, positions, rows, "S", f"{prefix}lengths")
         within = np.arange(positions) < counts[:, None]
         real = within if real is None else real & within
     if real is not None and real.all():

@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simdrnn.engine.activate import activate
+from simdrnn.spec.parameters import check_memory
 from simdrnn.training.modules import integer_array
-from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array, as_count, as_positive
+from simdrnn.training.trainable import Trainable, as_number
+from simdrnn.validate import Array, array_of, as_callable, as_count, as_positive
 
 __all__ = ["Hypotheses", "beam_search"]
+
+_LARGEST = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,22 +107,55 @@ def beam_search(
     >>> np.exp(found.log_probabilities).round(2).tolist()
     [[0.54, 0.36]]
     """
-    tokens = integer_array("start", start)
-    if tokens.ndim != 1:
-        raise ValueError(f"start: expected shape (B,), got {tokens.shape}")
+    tokens = _as_start(start)
     longest, width = as_positive("max_length", max_length), as_positive("beam", beam)
-    penalty = as_number("length_penalty", length_penalty)
+    penalty = _as_penalty(length_penalty, longest)
+    check_memory(len(tokens) * width, beam=width)
+    ahead = _as_step(step)
     search = _Search(len(tokens), width, as_count("end", end), penalty)
     given, rows = tokens.astype(np.int64), len(tokens)
     for _ in range(longest):
         if search.finished():
             break
-        answer = step(given.copy(), state)
+        answer = ahead(given.copy(), state)
         if not isinstance(answer, tuple) or len(answer) != 2:
             raise TypeError(f"step: expected (logits, state) of it, got {type(answer).__name__}")
         parents, given = search.go_on(_log_probabilities(answer[0], rows))
         state, rows = taken(answer[1], parents, rows), len(given)
     return search.hypotheses()
+
+
+def _as_step(step: object) -> Callable[[Array, Any], Any]:
+    """Return what is given as `step`; models and layers of ours take whole sequences."""
+    expected = "a function (tokens, state) -> (logits, state)"
+    if isinstance(step, Trainable) and type(step).__module__.split(".")[0] == "simdrnn":
+        raise TypeError(
+            f"step: expected {expected}, got {type(step).__name__}, which takes whole sequences"
+        )
+    return as_callable("step", step, expected)
+
+
+def _as_start(start: object) -> Array:
+    """Return the tokens that sources begin with, which int64 can hold."""
+    tokens = integer_array("start", start)
+    if tokens.ndim != 1:
+        raise ValueError(f"start: expected shape (B,), got {tokens.shape}")
+    if tokens.size and tokens.max() > _LARGEST:
+        raise ValueError(f"start: expected integers of at most {_LARGEST}, got {tokens.max()}")
+    return tokens
+
+
+def _as_penalty(value: object, longest: int) -> float:
+    """Return the length penalty, if what it divides by is finite however long a hypothesis is."""
+    penalty = as_number("length_penalty", value)
+    try:
+        ((5.0 + min(longest, _LARGEST)) / 6.0) ** penalty
+    except OverflowError:
+        raise ValueError(
+            "length_penalty: expected a number for which ((5 + max_length) / 6) ** length_penalty "
+            f"is finite, got {value!r}"
+        ) from None
+    return penalty
 
 
 class _Search:
@@ -225,7 +261,7 @@ def best_places(values: Array, count: int) -> Array:
 
 def _log_probabilities(logits: npt.ArrayLike, rows: int) -> Array:
     """Return the logarithms of the softmax of logits (N, V), in float64."""
-    array = np.asarray(logits)
+    array = array_of("step", logits, "logits of float32 or float64")
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"step: expected logits of float32 or float64, got {array.dtype}")
     if array.ndim != 2 or len(array) != rows or not array.shape[1]:
@@ -255,7 +291,7 @@ def taken(state: Any, rows: Array, before: int) -> Any:
         if hasattr(state, "_fields"):
             return type(state)(*each)
         return type(state)(each)
-    array = np.asarray(state)
+    array = array_of("state", state, "arrays")
     if array.ndim < 2 or array.shape[-2] != before:
         raise ValueError(
             f"state: expected arrays (..., N, H) of N = {before} rows, or what has take(rows), "

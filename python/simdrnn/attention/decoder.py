@@ -20,7 +20,7 @@ from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.layers.savable import described, document_of
 from simdrnn.stack.container import Container
 from simdrnn.training.modules import Embedding, Linear, check_range, integer_array
-from simdrnn.validate import Array, as_array, as_lengths, as_threads, check_shape
+from simdrnn.validate import Array, array_of, as_array, as_lengths, as_threads, check_shape
 
 __all__ = ["AttentionDecoder"]
 
@@ -258,23 +258,27 @@ class AttentionDecoder(Container):
         """
         if not isinstance(state, DecoderState):
             raise TypeError(f"state: expected what start returned, got {type(state).__name__}")
-        given = np.asarray(tokens)[None]
+        given = self._tokens(tokens)[None]
         inputs, _ = self._embed(given, ("B",), (1, len(state.fed)))
         return stepped(self._versions(), self._parts, inputs[0], state)
 
     def _memory(self, memory: object, lengths: object, mask: object) -> GivenMemory:
         """Check a memory and what of it is real."""
         array = as_array("memory", memory, self.dtype)
-        given = as_memory(self.attention, array, lengths, mask)
+        given = as_memory(self.attention, array, lengths, mask, "memory_")
         size = self._parts.memory_size
         if not given.batched or array.shape[-1] != size:
             order = "(B, S, M)" if given.batch_first else "(S, B, M)"
             raise ValueError(f"memory: expected shape {order} with M = {size}, got {array.shape}")
         return given
 
+    def _tokens(self, tokens: object) -> Array:
+        """Return tokens as an array, of whatever type and shape."""
+        return array_of("tokens", tokens, "vectors" if self.embedding is None else "integers")
+
     def _inputs(self, tokens: object, given: GivenMemory) -> tuple[Array, Any]:
         """Return the inputs (T, B, E) and the tape of their embedding, if there is one."""
-        array = np.asarray(tokens)
+        array = self._tokens(tokens)
         turned = array.swapaxes(0, 1) if given.batch_first and array.ndim > 1 else array
         letters = ("B", "T") if given.batch_first else ("T", "B")
         return self._embed(turned, letters, (len(turned) if turned.ndim else 0, len(given.values)))

@@ -89,7 +89,10 @@ class DecoderState:
         ------
         TypeError, ValueError : they are no rows of it.
         """
-        chosen = check_range("rows", integer_array("rows", rows), len(self.fed))
+        integers = integer_array("rows", rows)
+        if integers.ndim != 1:
+            raise ValueError(f"rows: expected shape (N,), got {integers.shape}")
+        chosen = check_range("rows", integers, len(self.fed))
         sources, count = chosen // self.each, len(self.memory.memory.values)
         each, rest = divmod(len(chosen), max(count, 1))
         ready = self.memory
