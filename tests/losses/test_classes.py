@@ -142,6 +142,11 @@ X, Y = np.zeros((2, 3), "float32"), np.zeros(2, "int64")
             "class_weights: .* not all",
         ),
         (lambda: cross_entropy(X, Y, class_weights="a"), TypeError, "class_weights: expected numb"),
+        (
+            lambda: cross_entropy(X, Y, ignore_index=[0, 1]),
+            ValueError,
+            r"ignore_index: expected shape \(\)",
+        ),
         (lambda: cross_entropy(X, Y, ignore_index=0.5), TypeError, "ignore_index: expected an int"),
         (lambda: cross_entropy(X, Y, weights=X), ValueError, "weights: expected the shape of posi"),
     ],

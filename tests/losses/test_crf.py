@@ -190,6 +190,11 @@ X, Y = np.zeros((4, 2, 3), "float32"), np.zeros((4, 2), int)
         (lambda crf: crf.record(X, Y + 3), ValueError, r"tags: expected integers in \[0, 3\)"),
         (lambda crf: crf.record(X, Y * 1.0), TypeError, "tags: expected an integer dtype"),
         (lambda crf: crf.record(X, Y, lengths=[5, 1]), ValueError, "lengths: expected values in"),
+        (
+            lambda crf: crf.decode(X * np.nan),
+            ValueError,
+            "scores: expected numbers, got NaN in row",
+        ),
         (lambda crf: crf.decode(X, mask=Y), TypeError, "mask: expected dtype bool"),
         (lambda crf: crf.record(X, Y, weights=np.ones(4)), ValueError, "weights: expected the sh"),
     ],

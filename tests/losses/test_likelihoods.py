@@ -196,6 +196,11 @@ HIGH = np.array([1e30, 0.0], "float32")
         (lambda: Gaussian(floor=0.0), ValueError, "floor: expected a positive finite number"),
         (lambda: NegativeBinomial(floor=2.0), ValueError, r"floor: expected a number in \(0, 1\]"),
         (lambda: StudentT(degrees=1), ValueError, "degrees: expected a number above 1, got 1"),
+        (
+            lambda: Gaussian().sample(X[:, :2], 10**30),
+            MemoryError,
+            "n=1000.*: too large for any memory",
+        ),
         (lambda: Gaussian().loss(X, Y), ValueError, r"raw: expected .*\(..., 2\), got \(2, 3\)"),
         (lambda: StudentT().loss(X, X), ValueError, r"target: expected shape \(2,\), got \(2, 3\)"),
         (lambda: StudentT().loss(X, Y > 0), TypeError, "target: expected dtype float32, got bool"),

@@ -170,6 +170,7 @@ HEAD, SAMPLER = sr.Linear(4, 7, seed=0), ClassSampler(np.ones(7), seed=0)
         (lambda: ClassSampler([1.0, 0.0]), ValueError, "frequencies: expected finite numbers"),
         (lambda: ClassSampler(3), ValueError, r"frequencies: expected shape \(V,\), got \(\)"),
         (lambda: ClassSampler(["a"]), TypeError, "frequencies: expected numbers"),
+        (lambda: SAMPLER.draw(10**30), MemoryError, "n=1000.*: too large for any memory"),
         (lambda: SAMPLER.draw(0), ValueError, "n: expected a positive integer, got 0"),
         (lambda: sampled_softmax(X, X, Y, SAMPLER, 3), TypeError, "head: expected a Linear"),
         (lambda: sampled_softmax(X, HEAD, Y, F, 3), TypeError, "sampler: expected a ClassSampler"),
@@ -184,5 +185,7 @@ HEAD, SAMPLER = sr.Linear(4, 7, seed=0), ClassSampler(np.ones(7), seed=0)
     ],
 )
 def test_bad_arguments_are_named(call, error, message):
+    draws = SAMPLER.draws
     with pytest.raises(error, match=message):
         call()
+    assert SAMPLER.draws == draws

@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 
 from simdrnn.training.losses import Loss
+from simdrnn.training.modules import integer_array
 from simdrnn.training.trainable import as_floats
-from simdrnn.validate import Array, as_array
+from simdrnn.validate import Array, as_array, as_reals, check_shape
 
-__all__ = ["Loss", "Weighing", "as_levels", "mean_loss", "same_floats", "softplus"]
+__all__ = [
+    "Loss",
+    "Weighing",
+    "as_levels",
+    "mean_loss",
+    "same_floats",
+    "single_integer",
+    "softplus",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +109,13 @@ def same_floats(
     return found, wanted
 
 
+def single_integer(name: str, value: object) -> Array:
+    """Return one integer, of any type, as an array ()."""
+    integer = integer_array(name, value)
+    check_shape(name, integer, (), ())
+    return integer
+
+
 def as_levels(name: str, value: object) -> Array:
     """Return the levels of quantiles: (Q,), float64, each in (0, 1).
 
@@ -109,10 +125,7 @@ def as_levels(name: str, value: object) -> Array:
     Traceback (most recent call last):
     ValueError: quantiles: expected one or more numbers in (0, 1), got [0.1, 1.0]
     """
-    try:
-        levels = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}: expected numbers in (0, 1), got {value!r}") from error
+    levels = as_reals(name, value, "numbers in (0, 1)")
     if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(f"{name}: expected one or more numbers in (0, 1), got {value!r}")
     return levels

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from simdrnn.losses.base import Loss, Weighing
+from simdrnn.losses.base import Loss, Weighing, single_integer
 from simdrnn.training.losses import softmax_cross_entropy
 from simdrnn.training.modules import check_range, integer_array
 from simdrnn.training.trainable import as_floats
-from simdrnn.validate import Array, as_chance, check_shape
+from simdrnn.validate import Array, as_chance, as_reals, check_shape
 
 __all__ = ["cross_entropy", "log_softmax"]
 
@@ -132,17 +132,14 @@ def log_softmax(scores: Array) -> Array:
 
 def _as_ignored(value: object) -> int | float:
     """Return the target that is ignored: NaN, which no integer is, if none is."""
-    return math.nan if value is None else int(integer_array("ignore_index", value))
+    return math.nan if value is None else int(single_integer("ignore_index", value))
 
 
 def _as_class_weights(value: object, classes: int) -> Array:
     """Return weights of classes, the largest of them 1."""
     if value is None:
         return np.ones(classes)
-    try:
-        given = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"class_weights: expected numbers, got {value!r}") from error
+    given = as_reals("class_weights", value)
     check_shape("class_weights", given, ("V",), (classes,))
     if not (np.isfinite(given).all() and (given >= 0).all() and (given > 0).any()):
         raise ValueError("class_weights: expected finite numbers, 0 or more and not all 0")

@@ -158,8 +158,13 @@ class CRF(Parametrised):
         -------
         (T, B), int64; -1 where a step is not real.
         """
+        chain = self._chain(scores, lengths, mask)
+        wrong = np.argwhere(np.isnan(chain.unary).any(axis=2))
+        if wrong.size:
+            step, row = wrong[0]
+            raise ValueError(f"scores: expected numbers, got NaN in row {row} at step {step}")
         with np.errstate(all="ignore"):
-            return self._chain(scores, lengths, mask).best()
+            return chain.best()
 
     def __call__(
         self, scores: Array, *, lengths: Array | None = None, mask: Array | None = None

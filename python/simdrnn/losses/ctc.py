@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simdrnn.losses.base import Loss, Weighing
+from simdrnn.losses.base import Loss, Weighing, single_integer
 from simdrnn.losses.classes import log_softmax
 from simdrnn.training.modules import check_range, integer_array
 from simdrnn.training.trainable import as_floats
@@ -207,22 +207,14 @@ def real_scores(logits: Array, input_lengths: Array | None) -> tuple[Array, Arra
     length, batch, _ = scores.shape
     if input_lengths is None:
         return scores, np.full(batch, length)
-    steps = _lengths("input_lengths", input_lengths, length, batch)
+    steps = as_lengths(input_lengths, length, batch, name="input_lengths")
     padding = np.arange(length)[:, np.newaxis] >= steps
     return np.where(padding[..., np.newaxis], scores.dtype.type(0), scores), steps
 
 
 def check_blank(blank: object, classes: int) -> int:
     """Return the number of the blank, if it is one of the classes."""
-    return int(check_range("blank", integer_array("blank", blank).reshape(1), classes)[0])
-
-
-def _lengths(name: str, value: object, most: int, batch: int) -> Array:
-    """Return lengths, calling them as the argument is."""
-    try:
-        return as_lengths(value, most, batch)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("lengths", name, 1)) from None
+    return int(check_range("blank", single_integer("blank", blank), classes))
 
 
 def _labels(
@@ -237,7 +229,7 @@ def _labels(
     counts = (
         np.full(batch, most)
         if lengths is None
-        else _lengths("target_lengths", lengths, most, batch)
+        else as_lengths(lengths, most, batch, "S", "target_lengths")
     )
     counts = np.where(real, counts, 0)
     held = np.arange(most) < counts[:, np.newaxis]

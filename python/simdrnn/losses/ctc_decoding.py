@@ -39,13 +39,26 @@ def ctc_greedy(logits: Array, input_lengths: Array | None = None, *, blank: int 
     >>> ctc_greedy(scores)
     [array([1, 1, 2])]
     """
-    scores, steps = real_scores(logits, input_lengths)
+    scores, steps = _decidable(logits, input_lengths)
     blank = check_blank(blank, scores.shape[2])
     best = scores.argmax(axis=2)
     new = np.ones(best.shape, np.bool_)
     new[1:] = best[1:] != best[:-1]
     new &= (best != blank) & (np.arange(len(best))[:, np.newaxis] < steps)
     return [best[new[:, row], row] for row in range(best.shape[1])]
+
+
+def _decidable(logits: Array, input_lengths: Array | None) -> tuple[Array, Array]:
+    """Return real scores and lengths; of NaN or of two infinities none is the largest."""
+    scores, steps = real_scores(logits, input_lengths)
+    wrong = np.argwhere(~np.isfinite(scores.max(axis=2)))
+    if wrong.size:
+        step, row = wrong[0]
+        raise ValueError(
+            "logits: expected finite numbers, got NaN, infinity or nothing else than -infinity in "
+            f"row {row} at step {step}"
+        )
+    return scores, steps
 
 
 def ctc_beam_search(
@@ -89,7 +102,7 @@ def ctc_beam_search(
     >>> best.labels, round(float(np.exp(best.score)), 4)
     (array([1]), 0.4025)
     """
-    scores, steps = real_scores(logits, input_lengths)
+    scores, steps = _decidable(logits, input_lengths)
     blank = check_blank(blank, scores.shape[2])
     width = as_positive("beam_width", beam_width)
     wanted = as_positive("n_best", n_best)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 
 from simdrnn.losses.base import Loss, Weighing, as_levels, mean_loss
+from simdrnn.spec.parameters import check_memory
 from simdrnn.training.trainable import as_floats
 from simdrnn.validate import Array, as_array, as_count, as_positive
 
@@ -127,6 +129,7 @@ class Likelihood(ABC):
         (n, ...) in the dtype of `raw`.
         """
         found, count = self._raw(raw), as_positive("n", n)
+        check_memory(count * math.prod(found.shape[:-1]), n=count)
         if not isinstance(seed, np.random.Generator):
             seed = np.random.default_rng(None if seed is None else as_count("seed", seed))
         drawn = self._sample(self.parameters(found), (count, *found.shape[:-1]), seed)

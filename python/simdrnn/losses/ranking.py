@@ -13,9 +13,17 @@ from simdrnn.engine.embedding import add_rows, take_rows
 from simdrnn.layers.gradients import Gradients
 from simdrnn.layers.parametrised import restored
 from simdrnn.losses.base import Weighing, softplus
+from simdrnn.spec.parameters import check_memory
 from simdrnn.training.modules import Linear, as_indices, check_range, integer_array
 from simdrnn.training.trainable import as_floats
-from simdrnn.validate import Array, as_array, as_finite_number, as_positive, as_seed
+from simdrnn.validate import (
+    Array,
+    as_array,
+    as_finite_number,
+    as_positive,
+    as_reals,
+    as_seed,
+)
 
 __all__ = ["ClassSampler", "HeadLoss", "PairLoss", "bpr", "sampled_softmax"]
 
@@ -148,10 +156,7 @@ class ClassSampler:
     """
 
     def __init__(self, frequencies: object, *, seed: int | None = None) -> None:
-        try:
-            given = np.asarray(frequencies, np.float64)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"frequencies: expected numbers, got {frequencies!r:.80}") from error
+        given = as_reals("frequencies", frequencies)
         if given.ndim != 1 or not given.size:
             raise ValueError(f"frequencies: expected shape (V,), got {given.shape}")
         if not (np.isfinite(given).all() and (given > 0).all()):
@@ -169,9 +174,11 @@ class ClassSampler:
 
     def draw(self, n: int) -> Array:
         """Return `n` classes, (N,) int64, each drawn by itself: a class may come twice."""
+        count = as_positive("n", n)
+        check_memory(count, n=count)
         rng = np.random.default_rng([self._seed, self.draws])
+        places = rng.random(count) * self._below[-1]
         self.draws += 1
-        places = rng.random(as_positive("n", n)) * self._below[-1]
         found = np.searchsorted(self._below, places, side="right")
         return np.asarray(np.minimum(found, self.num_classes - 1), np.int64)
 
