@@ -122,10 +122,34 @@ def test_gradient_noise_has_its_deviation_and_is_fixed_by_the_step():
     (lambda: GradientNoise(0.0), ValueError, "eta: expected"),
     (lambda: schedule_of({"kind": "eval"}), ValueError, "schedule: expected one of"),
     (lambda: schedule_of(None), ValueError, "schedule: expected one of"),
+    (lambda: schedule_of({"kind": []}), ValueError, "schedule: expected one of"),
+    (lambda: schedule_of({"kind": "Step", "steps": 3}), ValueError, "schedule: expected the names"),
+    (lambda: schedule_of({**Plateau().state_dict(), "memory": 1}), TypeError, "memory: expected"),
+    (lambda: Cosine(3)("1"), TypeError, "step: expected a non-negative integer, got '1'"),
+    (lambda: Warmup(3)(-1), ValueError, "step: expected a non-negative integer, got -1"),
+    (lambda: Step(3)(0.5), TypeError, "step: expected a non-negative integer, got 0.5"),
+    (lambda: Exponential(0.5)(-1), ValueError, "step: expected a non-negative integer, got -1"),
+    (lambda: Plateau().update("low"), TypeError, "value: expected a number, got 'low'"),
+    (lambda: EarlyStopping().update(None), TypeError, "value: expected a number, got None"),
+    (lambda: EarlyStopping.from_state({}), ValueError, "state: expected the names"),
+    (lambda: GradientNoise().add_([1.0], 0), TypeError, "grads: expected a dict of arrays"),
+    (lambda: GradientNoise().add_({"w": np.ones(2, int)}, 0), TypeError, r"grads\['w'\]: exp"),
 ])  # fmt: skip
 def test_bad_input_gets_a_sentence(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_what_is_refused_leaves_nothing_half_done():
+    schedule, grads = Plateau(), {"a": np.zeros(3), "b": np.zeros(3, int)}
+
+    with pytest.raises(ValueError, match="cooling: expected"):
+        schedule.remember({"scale": 0.5, "best": 1.0, "waited": 2, "cooling": -1})
+    with pytest.raises(TypeError, match=r"grads\['b'\]"):
+        GradientNoise(seed=0).add_(grads, 0)
+
+    assert schedule.state_dict() == Plateau().state_dict()
+    assert not grads["a"].any()
 
 
 def test_schedules_have_a_place_in_the_package():

@@ -290,6 +290,7 @@ def test_pickled_optimizer_continues_with_its_own_layer():
     [
         ({"kind": "SGD"}, ValueError, "kind: expected 'Adam', got 'SGD'"),
         ({"betas": (0.5, 0.9)}, ValueError, r"betas: expected \(0.9, 0.999\), got \(0.5, 0.9\)"),
+        ({"betas": np.ones((2, 2))}, ValueError, r"betas: expected \(0.9, 0.999\), got array"),
         ({"step": -1}, ValueError, "step: expected an integer >= 0, got -1"),
         ({"lr": "fast"}, TypeError, "lr: expected a number"),
         ({"state": {}}, ValueError, r"state\['state'\]: expected the names \['array'\], got \[\]"),

@@ -143,6 +143,12 @@ def test_slices_that_do_not_fit_are_refused():
         mean.sum([one, one, one, np.ones(3)])
     with pytest.raises(TypeError, match="grads: expected the structure of the first slice, dict"):
         mean.sum([{"a": one}, one, one, one])
+    with pytest.raises(TypeError, match="grads: expected gradients of several slices, got None"):
+        mean.sum(None)
+    with pytest.raises(
+        TypeError, match=r"grads\['a'\]: expected dtype float32 or float64, got <U1"
+    ):
+        mean.sum([{"a": np.array(["x"])}] * 4)
     with pytest.raises(ValueError, match="grads: expected names"):
         mean.sum([{"a": one}, {"b": one}, {"a": one}, {"a": one}])
 

@@ -330,7 +330,7 @@ class Optimizer(ABC):
             state = {name: value for name, value in state.items() if name != "missed"}
         check_names("state", expected, state)
         for name in ("kind", *self._options, *(["groups"] if self._groups else [])):
-            if state[name] != expected[name]:
+            if not _same(state[name], expected[name]):
                 raise ValueError(f"{name}: expected {expected[name]!r}, got {state[name]!r}")
         steps = state["step"]
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
@@ -405,3 +405,11 @@ class Optimizer(ABC):
     def _key(self, index: int, name: str) -> str:
         parts = ([str(index)] if self._is_list else []) + ([name] if name else [])
         return ".".join(parts) or "array"
+
+
+def _same(saved: object, own: object) -> bool:
+    """Tell whether an option is what was saved; an array, of many answers, is not."""
+    try:
+        return bool(saved == own)
+    except ValueError:
+        return False

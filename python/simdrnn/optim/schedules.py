@@ -12,15 +12,17 @@ step to step, so a run goes on anywhere; `Plateau`, which looks at losses, is th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from simdrnn.optim.tree import check_names
 from simdrnn.training.trainable import as_number
 from simdrnn.validate import (
     as_count,
     as_finite_number,
     as_positive,
     as_positive_number,
+    as_real,
     check_choice,
 )
 
@@ -95,9 +97,10 @@ class Warmup(Schedule):
 
     def __call__(self, step: int) -> float:
         """Return the factor."""
-        if step < self.steps:
-            return (step + 1) / self.steps
-        return 1.0 if self.then is None else self.then(step - self.steps)
+        done = as_count("step", step)
+        if done < self.steps:
+            return (done + 1) / self.steps
+        return 1.0 if self.then is None else self.then(done - self.steps)
 
     def update(self, value: float) -> None:
         """Tell the schedule that follows.
@@ -137,9 +140,10 @@ class Cosine(Schedule):
 
     def __call__(self, step: int) -> float:
         """Return the factor."""
-        if step >= self.steps:
+        done = as_count("step", step)
+        if done >= self.steps:
             return self.low
-        return self.low + (1.0 - self.low) * (1.0 + math.cos(math.pi * step / self.steps)) / 2.0
+        return self.low + (1.0 - self.low) * (1.0 + math.cos(math.pi * done / self.steps)) / 2.0
 
 
 class Step(Schedule):
@@ -165,7 +169,7 @@ class Step(Schedule):
 
     def __call__(self, step: int) -> float:
         """Return the factor."""
-        return float(self.gamma ** (step // self.every))
+        return float(self.gamma ** (as_count("step", step) // self.every))
 
 
 class Exponential(Schedule):
@@ -191,7 +195,7 @@ class Exponential(Schedule):
 
     def __call__(self, step: int) -> float:
         """Return the factor."""
-        return float(self.gamma ** (step / self.every))
+        return float(self.gamma ** (as_count("step", step) / self.every))
 
 
 class Plateau(Schedule):
@@ -261,8 +265,9 @@ class Plateau(Schedule):
         ----------
         value : the loss that was measured; NaN is never better.
         """
-        if self._is_better(float(value)):
-            self.best, self.waited = float(value), 0
+        loss = as_real("value", value)
+        if self._is_better(loss):
+            self.best, self.waited = loss, 0
         else:
             self.waited += 1
         if self.cooling:
@@ -292,14 +297,18 @@ class Plateau(Schedule):
         ----------
         memory : as the other's `state_dict` has it.
         """
+        check_names("memory", self._memory, memory)
         best = memory["best"]
-        self.best = None if best is None else as_finite_number("best", best)
-        self.scale = as_number("scale", memory["scale"], high=1.0, closed=True)
-        self.waited = as_count("waited", memory["waited"])
-        self.cooling = as_count("cooling", memory["cooling"])
+        taken = (
+            as_number("scale", memory["scale"], high=1.0, closed=True),
+            None if best is None else as_finite_number("best", best),
+            as_count("waited", memory["waited"]),
+            as_count("cooling", memory["cooling"]),
+        )
+        self.scale, self.best, self.waited, self.cooling = taken
 
 
-_KINDS: dict[str, Callable[..., Schedule]] = {
+_KINDS: dict[str, type[Schedule]] = {
     one.__name__: one for one in (Cosine, Exponential, Plateau, Step, Warmup)
 }
 
@@ -311,14 +320,17 @@ def schedule_of(state: object) -> Schedule:
     ------
     ValueError, TypeError : it is of none.
     """
-    if not isinstance(state, Mapping) or state.get("kind") not in _KINDS:
+    kind = state.get("kind") if isinstance(state, Mapping) else None
+    if not isinstance(state, Mapping) or not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"schedule: expected one of {', '.join(_KINDS)}, got {state!r:.80}")
     arguments = {name: value for name, value in state.items() if name not in ("kind", "memory")}
+    check_names("schedule", _KINDS[kind]._names, arguments)
     if arguments.get("then") is not None:
         arguments["then"] = schedule_of(arguments["then"])
-    made = _KINDS[state["kind"]](**arguments)
+    kinds: Mapping[str, Any] = _KINDS  # each with arguments of its own
+    made: Schedule = kinds[kind](**arguments)
     if isinstance(made, Plateau):
-        made.remember(state["memory"])
+        made.remember(state.get("memory", {}))
     return made
 
 

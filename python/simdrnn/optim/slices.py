@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from simdrnn.layers.gradients import Gradients
-from simdrnn.validate import Array, as_positive
+from simdrnn.training.trainable import as_floats
+from simdrnn.validate import Array, array_of, as_iterable, as_positive
 
 __all__ = ["Exchange", "TreeMean"]
 
@@ -121,7 +122,7 @@ class TreeMean:
         """
         branches: list[tuple[int, Any]] = []  # (how many are in it, their sum), larger ones first
         count = 0
-        for one in grads:
+        for one in as_iterable("grads", grads, "gradients of several slices"):
             branch = (1, _arrays(one))
             while branches and branches[-1][0] == branch[0]:
                 size, earlier = branches.pop()
@@ -147,7 +148,7 @@ class TreeMean:
         stride = 1
         while self._exchange is not None and stride < self._ranks:
             partner = self._rank ^ stride
-            other = np.asarray(self._exchange(buffer, partner))
+            other = array_of("exchange", self._exchange(buffer, partner), "an array of it")
             if other.shape != buffer.shape or other.dtype != buffer.dtype:
                 raise ValueError(
                     f"exchange: expected shape {buffer.shape} of {buffer.dtype} from worker "
@@ -173,12 +174,12 @@ def _power_of_two(name: str, value: object) -> int:
 def _arrays(grads: Any) -> Any:
     """Return gradients in their structure, with dicts for what backward returned."""
     if isinstance(grads, Gradients):
-        return dict(grads.params)
+        return _arrays(grads.params)
     if isinstance(grads, Mapping):
-        return dict(grads)
+        return {name: as_floats(f"grads[{name!r}]", one) for name, one in grads.items()}
     if isinstance(grads, (list, tuple)):
         return [_arrays(one) for one in grads]
-    return np.array(grads)
+    return np.array(as_floats("grads", grads))
 
 
 def _add(one: Any, other: Any) -> Any:
@@ -189,7 +190,7 @@ def _add(one: Any, other: Any) -> Any:
     if isinstance(one, dict):
         if one.keys() != other.keys():
             raise ValueError(f"grads: expected names {sorted(one)}, got {sorted(other)}")
-        return {name: _add(np.asarray(one[name]), np.asarray(other[name])) for name in one}
+        return {name: _add(one[name], other[name]) for name in one}
     if isinstance(one, list):
         if len(one) != len(other):
             raise ValueError(f"grads: expected a list of {len(one)}, got {len(other)}")

@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from simdrnn.engine.random_words import Feature, call_key, normals
+from simdrnn.optim.tree import check_names
 from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array, as_count, as_finite_number, as_positive_number, as_seed
+from simdrnn.validate import (
+    Array,
+    as_count,
+    as_finite_number,
+    as_positive_number,
+    as_real,
+    as_seed,
+    check_changeable,
+)
 
 __all__ = ["EarlyStopping", "GradientNoise"]
 
@@ -52,9 +61,10 @@ class EarlyStopping:
         ----------
         value : the loss; NaN is never better.
         """
-        better = self.best is None or value < self.best - self.min_delta
-        if better and not math.isnan(value):
-            self.best, self.waited = float(value), 0
+        loss = as_real("value", value)
+        better = self.best is None or loss < self.best - self.min_delta
+        if better and not math.isnan(loss):
+            self.best, self.waited = loss, 0
         else:
             self.waited += 1
         return self.waited > self.patience
@@ -73,6 +83,7 @@ class EarlyStopping:
         ----------
         state : as `state_dict` has it.
         """
+        check_names("state", ("patience", "min_delta", "best", "waited"), state)
         made = cls(state["patience"], state["min_delta"])
         made.best = None if state["best"] is None else as_finite_number("best", state["best"])
         made.waited = as_count("waited", state["waited"])
@@ -133,6 +144,10 @@ class GradientNoise:
         grads : by name; their order is part of what decides the noise.
         step : how many steps were made before.
         """
+        if not isinstance(grads, Mapping):
+            raise TypeError(f"grads: expected a dict of arrays, got {type(grads).__name__}")
+        for name, gradient in grads.items():
+            check_changeable(f"grads[{name!r}]", gradient)
         deviation, key = self.deviation(step), call_key(self.seed, step)
         for number, gradient in enumerate(grads.values()):
             drawn = normals((1, 1, gradient.size), Feature.GRADIENT_NOISE, 0, key, first=number)
