@@ -359,6 +359,11 @@ REFUSED = {
     "fused": (lambda: init.glorot_normal(1.0, 1), TypeError, "fused: expected True or False"),
     "scale": (lambda: init.identity(math.nan), ValueError, "scale: expected a finite number"),
     "forget": (lambda: init.forget_bias(None), TypeError, "value: expected a finite number"),
+    "float32": (
+        lambda: init.apply(sr.LSTM(2, 3), bias=init.forget_bias(1e300)),
+        ValueError,
+        r"bias: expected values that float32 can hold, got 1e\+300",
+    ),
     "alpha": (lambda: init.power_law_forget_bias(0), ValueError, "alpha: expected a positive"),
     "radius": (lambda: init.spectral_radius(-1), ValueError, "value: expected a positive"),
     "base": (lambda: init.spectral_radius(1, init.chrono(9)), ValueError, "base: expected"),

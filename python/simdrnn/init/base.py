@@ -230,7 +230,16 @@ def _blocks(
 def _rounded(
     layer: RecurrentLayer | RecurrentCell, values: dict[str, Array], kind: str
 ) -> dict[str, Array]:
-    """Return what belongs to a kind, in the layer's dtype."""
-    return {
-        name: array.astype(layer.dtype) for name, array in values.items() if _of_kind(kind, name)
-    }
+    """Return what belongs to a kind, in the layer's dtype, which has to hold it."""
+    rounded = {}
+    for name, array in values.items():
+        if not _of_kind(kind, name):
+            continue
+        with np.errstate(over="ignore"):
+            rounded[name] = array.astype(layer.dtype)
+        lost = np.isinf(rounded[name]) & np.isfinite(array)
+        if lost.any():
+            raise ValueError(
+                f"{kind}: expected values that {layer.dtype} can hold, got {array[lost][0]:g}"
+            )
+    return rounded
