@@ -141,6 +141,11 @@ CALL = [
     ({"reset": np.ones((T,), bool)}, ValueError, "reset: expected shape (T, B) = (5, 2), got (5,)"),
     ({"reset": np.ones((T, B))}, TypeError, "reset: expected dtype bool, got float64"),
     ({"masked_output": "last"}, ValueError, "masked_output: expected 'zero' or 'hold', got 'last'"),
+    (
+        {"masked_output": np.array(["zero", "hold"])},
+        ValueError,
+        "masked_output: expected 'zero' or",
+    ),
     ({"masked_output": None}, ValueError, "masked_output: expected 'zero' or 'hold', got None"),
     ({"num_threads": 0}, ValueError, "num_threads: expected a positive integer, got 0"),
     ({"num_threads": 1.5}, TypeError, "num_threads: expected a positive integer, got 1.5"),
@@ -293,6 +298,30 @@ def test_unknown_names_are_refused(engine):
         engine.RNN(3, 4, nonlinearity="elu")
     with pytest.raises(TypeError, match="reset_after: expected True or False, got 'yes'"):
         engine.GRU(3, 4, reset_after="yes")
+
+
+@every(
+    "call, message",
+    [
+        (lambda engine: engine.GRU(3), "GRU.__init__() missing 1 required positional argument"),
+        (lambda engine: engine.MGUCell(3), "MGUCell.__init__() missing 1 required positional"),
+        (
+            lambda engine: engine.LSTM(I, H)(X, lens=[3]),
+            "LSTM.__call__() got an unexpected keyword",
+        ),
+        (
+            lambda engine: engine.MGU(I, H).record(X, 1, 2),
+            "MGU.record() takes from 2 to 3 positional",
+        ),
+        (
+            lambda engine: engine.RNNCell(I, H)(X, h=X),
+            "RNNCell.__call__() got an unexpected keyword",
+        ),
+    ],
+)
+def test_calls_of_another_form_are_said_to_be_of_the_class_that_people_know(engine, call, message):
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        call(engine)
 
 
 def test_what_a_layer_was_made_with_is_fixed(engine):

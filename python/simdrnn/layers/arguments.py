@@ -133,7 +133,7 @@ class ArgumentChecks:
             reset_states = self.reset_states("reset_state", reset_state, batch, layout)
         elif reset_state is not None:
             raise ValueError("reset_state: expected reset= with it, got None")
-        if masked_output not in ("zero", "hold"):
+        if not isinstance(masked_output, str) or masked_output not in ("zero", "hold"):
             check_choice("masked_output", masked_output, ("zero", "hold"))
         threads = 0
         if num_threads is not None:

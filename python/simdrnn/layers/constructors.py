@@ -10,6 +10,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -41,6 +42,12 @@ _Class = TypeVar("_Class", bound=type)
 
 # Arguments that a layer is not shown with, or shown with in a way of their own.
 _APART = {"dtype", "seed", "initializer", "forget_bias"}
+
+# Methods that are called with arguments.
+_CALLED = (
+    "__init__", "__call__", "record", "stream", "last_output", "workspace_bytes", "load_state_dict",
+    "save",
+)  # fmt: skip
 
 
 class Binding(NamedTuple):
@@ -224,11 +231,30 @@ def bound_to(binding: Binding) -> Callable[[_Class], _Class]:
         cls._binding, cls.__module__ = binding, binding.namespace
         if cls.__doc__:  # nothing of it under python -OO
             cls.__doc__ = "\n\n".join(map(inspect.cleandoc, (cls.__base__.__doc__, cls.__doc__)))
+        for name in _CALLED:
+            inherited = getattr(cls, name, None)
+            if isinstance(inherited, FunctionType):
+                setattr(cls, name, _called_as(inherited, f"{cls.__name__}.{name}"))
         if binding.dtype != "float32":
             cls.__init__ = redeclared(cls.__init__, dtype=binding.dtype)
         return cls
 
     return decorate
+
+
+def _called_as(method: FunctionType, name: str) -> FunctionType:
+    """Return a method under a name of its own, at no cost: it is the same code.
+
+    Where arguments do not fit, Python's sentence begins with that name.
+    """
+    made = FunctionType(
+        method.__code__, method.__globals__, method.__name__, method.__defaults__,
+        method.__closure__,
+    )  # fmt: skip
+    made.__dict__.update(method.__dict__)
+    made.__kwdefaults__, made.__annotations__ = method.__kwdefaults__, method.__annotations__
+    made.__doc__, made.__module__, made.__qualname__ = method.__doc__, method.__module__, name
+    return made
 
 
 def redeclared(

@@ -168,6 +168,7 @@ class RecurrentLayer(Parametrised):
             and out is None
             and reset_state is None
             and return_all_states is False
+            and type(masked_output) is str
             and masked_output == "zero"
             and attention is None
             and self._short

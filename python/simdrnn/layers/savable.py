@@ -75,12 +75,16 @@ def c_handle(self: Any) -> Any:
     'PyCapsule'
     >>> sr.GRU(3, 4, bidirectional=True).c_handle()
     Traceback (most recent call last):
-    ValueError: bidirectional: expected False, got a layer that needs the steps to come
+    ValueError: c_handle: expected a model that can be stepped; bidirectional: expected False, ...
     """
     with self._hold_parameters():
-        return _files().c_model(
-            whole_document(document_of(self)), self.parameters(), self._stepped()
-        )
+        try:
+            stepped, document = self._stepped(), whole_document(document_of(self))
+        except ValueError as error:
+            raise ValueError(f"c_handle: expected a model that can be stepped; {error}") from error
+        except TypeError as error:  # what is said of a file holds here
+            raise TypeError(f"c_handle: {str(error).removeprefix('save: ')}") from error
+        return _files().c_model(document, self.parameters(), stepped)
 
 
 def save_for_c(path: Any, arrays: Any, stepped: dict[str, Any]) -> None:
