@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,9 +26,9 @@ from simdrnn.sklearn.objectives import Objective
 from simdrnn.sklearn.pooling import POOLINGS
 from simdrnn.sklearn.scaling import Scaling
 from simdrnn.sklearn.sequences import Sequences
-from simdrnn.sklearn.settings import Settings, threads_of
+from simdrnn.sklearn.settings import Settings, random_state_of, threads_of
 from simdrnn.sklearn.training import History, Trainer, report
-from simdrnn.sklearn.weights import check_any_weight, read_weights
+from simdrnn.sklearn.weights import check_any_weight, check_count, read_weights
 from simdrnn.sklearn.workers import Workers
 from simdrnn.validate import Array, as_bool, as_dtype, check_choice
 
@@ -160,7 +159,8 @@ class RecurrentEstimator(Arguments):
 
     def _matched(self, sequences: Sequences, raw: Any, sample_weight: Any) -> tuple[Any, Any]:
         """Return targets and weights, checked to be of these sequences."""
-        check_consistent_length(sequences.lengths, raw, sample_weight)
+        check_count("y", raw, len(sequences), "sequence of X")
+        check_count("sample_weight", sample_weight, len(sequences), "sequence of X")
         return raw, read_weights(sample_weight, len(sequences))
 
     def _examples(self, sequences: Sequences, raw: Any, weights: Any) -> Any:
@@ -225,12 +225,12 @@ class RecurrentEstimator(Arguments):
             check_unchanged(self, self._optimized_by, OPTIMIZING, how, instead)
         if self.random_state is not self._seed and self.random_state != self._seed:
             self._seed = self.random_state
-            self._random_state = check_random_state(self.random_state)
+            self._random_state = random_state_of(self.random_state)
         return True
 
     def _start(self, features: int) -> None:
         """Build the network."""
-        rng = check_random_state(self.random_state)
+        rng = random_state_of(self.random_state)
         layers = make_layers(
             self.cell, features, self.hidden_size, self.num_layers,
             bidirectional=self.bidirectional, dropout=self.dropout, dtype=as_dtype(self.dtype),
@@ -270,7 +270,7 @@ class RecurrentEstimator(Arguments):
                 "validation_fraction: expected one that holds out at least 2 sequences and leaves "
                 f"1 to train on, got {settings.validation_fraction} of {len(sequences)}"
             )
-        rng = check_random_state(self.random_state)
+        rng = random_state_of(self.random_state)
         stratify = self._strata(raw, count)
         training, held_out = train_test_split(
             everything, test_size=count, random_state=rng, stratify=stratify

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_array
+
+from simdrnn.validate import Array, unread
 
 __all__ = [
-    *("Names", "check_names", "check_numbers", "check_unmasked"),
-    *("names_of", "shared_names", "without_mask"),
+    *("Names", "check_names", "check_numbers", "check_unmasked", "checked_numbers"),
+    *("names_of", "naming", "shared_names", "without_mask"),
 ]
 
 Names = tuple[str, ...] | None
+
+_NO_NUMBERS = "mMUSTV"  # kinds of types: spans and points of time, text, records
 
 
 def names_of(table: Any) -> Names:
@@ -64,9 +71,56 @@ def without_mask(values: Any) -> Any:
 
 
 def check_numbers(name: str, values: Any) -> None:
-    """Raise if values are masked, or points or spans of time, whose unit nobody could know."""
+    """Raise if values are masked, text, or points or spans of time, of whatever unit."""
     check_unmasked(name, values)
-    dtypes = [values.dtype] if hasattr(values, "dtype") else getattr(values, "dtypes", ())
-    for dtype in dtypes:
-        if getattr(dtype, "kind", "") in ("M", "m"):
+    for dtype in _dtypes(values):
+        if getattr(dtype, "kind", "") in _NO_NUMBERS:
             raise TypeError(f"{name}: expected numbers, got {dtype}")
+
+
+def checked_numbers(name: str, values: Any, **options: Any) -> Array:
+    """Return numbers as `sklearn.utils.check_array` does; whatever it refuses, `name` is named."""
+    check_numbers(name, values)
+    with naming(name, values):
+        array: Array = check_array(values, input_name=name, **options)
+    return array
+
+
+@contextmanager
+def naming(name: str, values: Any, expected: str = "numbers") -> Iterator[None]:
+    """Name the argument where scikit-learn or NumPy refuse `values` in a sentence without it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        if re.search(rf"(^|\b){re.escape(name)}(?!\w)", text):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        found = _in_place_of_numbers(values, error)
+        if found is not None:
+            text = f"expected {expected}, got {found}"
+        raise kind(f"{name}: {text}") from error
+
+
+def _in_place_of_numbers(values: Any, error: Exception) -> str | None:
+    """Say what came in place of numbers, and why it is none; None if numbers came."""
+    dtypes = _dtypes(values)
+    found = ", ".join(sorted(set(map(str, dtypes))))
+    if not dtypes:
+        found = type(values).__name__
+        try:
+            dtypes = [np.asarray(values).dtype]
+        except (TypeError, ValueError) as unreadable:
+            return unread(values, unreadable)
+    if all(getattr(dtype, "kind", "O") in "fiub" for dtype in dtypes):
+        return None
+    first, _, _ = str(error).partition("\n")  # below it arrays are shown
+    return f"{found}: {first}"
+
+
+def _dtypes(values: Any) -> list[Any]:
+    """Return the types of an array, or of the columns of a data frame; none of what is neither."""
+    if hasattr(values, "dtype"):
+        return [values.dtype]
+    found = getattr(values, "dtypes", ())
+    return [] if callable(found) else list(found)

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 
 from simdrnn.sklearn.arguments import documented, naming_its_class
 from simdrnn.sklearn.base import RecurrentEstimator
-from simdrnn.sklearn.carried import check_unmasked
+from simdrnn.sklearn.carried import check_unmasked, naming
 from simdrnn.sklearn.examples import Labelled, outputs_of
 from simdrnn.sklearn.labels import LearnsLabels, places_of
 from simdrnn.sklearn.objectives import cross_entropy
 from simdrnn.sklearn.settings import threads_of
-from simdrnn.sklearn.weights import class_factors
+from simdrnn.sklearn.weights import check_count, class_factors, read_weights
 from simdrnn.sklearn.workers import Workers
 from simdrnn.validate import Array
 
@@ -169,6 +170,20 @@ class RNNClassifier(ClassifierMixin, LearnsLabels, RecurrentEstimator):  # type:
         scores -= scores.max(axis=1, keepdims=True)
         return np.asarray(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)))
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of sequences whose class is told rightly.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `fit`.
+        """
+        told = self.predict(X)
+        labels = _labels(y)
+        check_count("y", labels, len(told), "sequence of X")
+        weights = read_weights(sample_weight, len(told))
+        with naming("y", y, "labels"):
+            return float(accuracy_score(labels, told, sample_weight=weights))
+
     def _scores(self, X: Any) -> Array:
         """Return (N, K) finite scores: the largest of NaNs would be the first class."""
         scores = self._run(X)
@@ -181,9 +196,7 @@ class RNNClassifier(ClassifierMixin, LearnsLabels, RecurrentEstimator):  # type:
         return scores
 
     def _read_targets(self, y: Any, *, classes: Any, fitting: bool) -> Array:
-        check_unmasked("y", y)
-        labels = column_or_1d(y, warn=True)
-        self.classes_, places = places_of(self, labels, classes, fitting)
+        self.classes_, places = places_of(self, _labels(y), classes, fitting)
         return places
 
     def _described(self) -> str:
@@ -213,3 +226,11 @@ class RNNClassifier(ClassifierMixin, LearnsLabels, RecurrentEstimator):  # type:
             return float(np.average(scores.argmax(axis=1) == raw, weights=held_out.weights))
 
         return accuracy
+
+
+def _labels(y: Any) -> Array:
+    """Return labels as an array (N,)."""
+    check_unmasked("y", y)
+    with naming("y", y, "labels"):
+        labels: Array = column_or_1d(y, warn=True)
+    return labels

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,9 +24,10 @@ from simdrnn.sklearn.forecasting import (
 )
 from simdrnn.sklearn.reading import read_features, read_history, read_series
 from simdrnn.sklearn.series import Form
-from simdrnn.sklearn.settings import threads_of
+from simdrnn.sklearn.settings import random_state_of, threads_of
 from simdrnn.sklearn.telling import as_levels
 from simdrnn.sklearn.weights import weights_of_steps
+from simdrnn.spec.parameters import check_memory
 from simdrnn.validate import Array, as_chance, as_positive
 
 __all__ = ["SequenceForecaster"]
@@ -247,6 +247,7 @@ class SequenceForecaster(FrameForecaster, FittedForecaster):
         (n, h) or (n, h, C), for several series (n, N, h) or (n, N, h, C), float64.
         """
         count = as_positive("n", n)
+        check_memory(count, n=count)
         check_is_fitted(self, "network_")
         self._check_uncertain("sample")
         if self._preparation.plan.chunk > 1:
@@ -254,7 +255,7 @@ class SequenceForecaster(FrameForecaster, FittedForecaster):
                 "sample: expected strategy='recursive', in which a step is drawn knowing those "
                 f"before, got strategy={self.strategy!r}, which tells each step for itself"
             )
-        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+        seed = int(random_state_of(random_state).randint(np.iinfo(np.int32).max))
         asked = self._asked(
             horizon_or_X, horizon, X, history, history_X, history_past, history_static
         )

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 
 from simdrnn.optim.reduction import AllReduce
@@ -30,7 +29,7 @@ from simdrnn.sklearn.reading import (
 )
 from simdrnn.sklearn.scaling import Scaling
 from simdrnn.sklearn.series import Panel
-from simdrnn.sklearn.settings import Settings
+from simdrnn.sklearn.settings import Settings, random_state_of
 from simdrnn.sklearn.telling import Telling, telling_of
 from simdrnn.sklearn.training import History, Trainer, report
 from simdrnn.sklearn.windows import Windows, cut
@@ -130,7 +129,7 @@ class FittedForecaster(ForecasterArguments):
     ) -> None:  # fmt: skip
         """Do what `fit` says, or one epoch more of it."""
         settings, workers = Settings.of(self), Workers(all_reduce)
-        if self.standardize != "series":
+        if not (isinstance(self.standardize, str) and self.standardize == "series"):
             as_bool("standardize", self.standardize)
         window = as_positive("window", self.window)
         stride = None if self.stride is None else as_positive("stride", self.stride)
@@ -218,7 +217,7 @@ class FittedForecaster(ForecasterArguments):
             raise ValueError(
                 "layer_options: expected layers that go forward in time, got reverse=True"
             )
-        rng = check_random_state(self.random_state)
+        rng = random_state_of(self.random_state)
         layers = make_layers(
             self.cell, plan.inputs, self.hidden_size, self.num_layers, bidirectional=False,
             dropout=self.dropout, dtype=as_dtype(self.dtype), options=self.layer_options, rng=rng,

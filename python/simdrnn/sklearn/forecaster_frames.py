@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from simdrnn.sklearn.arguments import naming_its_class
-from simdrnn.sklearn.frames import LongForm, LongSeries, as_names, numbers_of
+from simdrnn.sklearn.frames import LongForm, LongSeries, as_name, as_names, numbers_of
 from simdrnn.validate import Array, as_positive
 
 __all__ = ["FrameForecaster"]
@@ -56,12 +56,15 @@ class FrameForecaster:
         -------
         The estimator itself.
         """
+        if target is None or not len(names := as_names("target", target)):
+            raise ValueError(f"target: expected the column to forecast, got {target!r}")
         form = LongForm(
-            time, id, as_names("target", target), as_names("features", features),
+            as_name("time", time), None if id is None else as_name("id", id), names,
+            as_names("features", features),
             as_names("past", past), as_names("static", static), isinstance(target, str),
         )  # fmt: skip
         columns = (*form.targets, *form.features, *form.past, *form.static)
-        weights = () if sample_weight is None else as_names("sample_weight", [sample_weight])
+        weights = () if sample_weight is None else (as_name("sample_weight", sample_weight),)
         columns = (*columns, *weights)
         if len(set(columns)) < len(columns) or {time, id} & set(columns):
             raise ValueError(f"target: expected other columns for each purpose, got {columns}")
@@ -111,7 +114,17 @@ class FrameForecaster:
             given = {"history": own.pop("y")}
             given |= {f"history_{name}": values for name, values in own.items()}
         steps = None if horizon is None else as_positive("horizon", horizon)
+        if future is None and form.features:
+            raise ValueError(
+                f"future: expected a frame with {form.time!r} and {list(form.features)} of the "
+                "steps to come, as fit_frame had features, got None"
+            )
         if future is not None:
+            if not form.features:
+                raise ValueError(
+                    "future: expected None, as fit_frame had no features, got "
+                    f"{type(future).__name__}; how many steps to tell is horizon="
+                )
             given["X"] = _features_ahead(form, long, future)
         estimator: Any = self
         if quantiles is None:

@@ -8,17 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from simdrnn.sklearn.carried import without_mask
 from simdrnn.sklearn.clocks import Clock
-from simdrnn.validate import Array
+from simdrnn.validate import Array, array_of
 
-__all__ = ["LongForm", "LongSeries", "as_names", "numbers_of"]
+__all__ = ["LongForm", "LongSeries", "as_name", "as_names", "numbers_of"]
+
+
+def as_name(name: str, value: object) -> str:
+    """Return the name of a column."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected the name of a column, got {value!r}")
+    return value
 
 
 def as_names(name: str, value: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Return names of columns; one may be given alone."""
+    """Return names of columns; one may be given alone, None is none."""
     if value is None:
         return ()
-    names = (value,) if isinstance(value, str) else tuple(value)
+    alone = isinstance(value, str) or not isinstance(value, Iterable)
+    names: tuple[Any, ...] = (value,) if alone else tuple(value)
     if not all(isinstance(own, str) for own in names) or len(set(names)) < len(names):
         raise ValueError(f"{name}: expected names of columns, each once, got {value!r}")
     return names
@@ -79,8 +88,8 @@ class LongSeries:
         ------
         ValueError, TypeError : a column is missing, a time comes twice, or not in its turn.
         """
-        times = np.asarray(_column(argument, frame, form.time))
-        numbers = {name: numbers_of(argument, frame, name) for name in wanted}
+        times = _values(f"{argument}[{form.time!r}]", _column(argument, frame, form.time))
+        numbers = {name: numbers_of(argument, frame, name, len(times)) for name in wanted}
         rows = _rows_of(argument, frame, form.id, len(times))
         clock = Clock.of(f"{argument}[{form.time!r}]", times, rows) if clock is None else clock
         starts, lengths, columns = [], [], []
@@ -148,19 +157,34 @@ def _column(argument: str, frame: Any, name: str) -> Any:
     return frame[name]
 
 
-def numbers_of(argument: str, frame: Any, name: str) -> Array:
-    """Return a column of numbers as float64, NaN where they are missing."""
-    values = _column(argument, frame, name)
+def _values(where: str, column: Any, count: int | None = None) -> Array:
+    """Return a column as an array (N,); None is of any number of rows."""
+    array = array_of(where, column, "a column")
+    if array.ndim != 1 or count not in (None, len(array)):
+        rows = "N" if count is None else count
+        raise ValueError(f"{where}: expected shape ({rows},), a row for each, got {array.shape}")
+    return array
+
+
+def numbers_of(argument: str, frame: Any, name: str, count: int | None = None) -> Array:
+    """Return a column of numbers as float64, NaN where they are missing or masked.
+
+    Parameters
+    ----------
+    count : how many rows there are, if that is known.
+    """
+    where = f"{argument}[{name!r}]"
+    column = without_mask(_column(argument, frame, name))
     # Data frames have missing values of several kinds, and know how to make them one.
-    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    array = _values(where, column.to_numpy() if hasattr(column, "to_numpy") else column, count)
     try:
-        if array.dtype.kind in "mMUS":
-            raise TypeError(f"got {array.dtype}")
         if array.dtype.kind == "O":
             array = np.array([np.nan if own is None or own != own else own for own in array])
+        if array.dtype.kind not in "fiubO":
+            raise TypeError(f"got {array.dtype}")
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{argument}[{name!r}]: expected numbers; {error}") from error
+        raise TypeError(f"{where}: expected numbers; {error}") from error
 
 
 def _rows_of(argument: str, frame: Any, name: str | None, count: int) -> dict[Any, Array]:
@@ -169,8 +193,12 @@ def _rows_of(argument: str, frame: Any, name: str | None, count: int) -> dict[An
         raise ValueError(f"{argument}: expected at least one row, got none")
     if name is None:
         return {None: np.arange(count)}
-    ids = np.asarray(_column(argument, frame, name))
-    known, first, place = np.unique(ids, return_index=True, return_inverse=True)
+    where = f"{argument}[{name!r}]"
+    ids = _values(where, _column(argument, frame, name), count)
+    try:
+        known, first, place = np.unique(ids, return_index=True, return_inverse=True)
+    except TypeError as error:  # None beside names, say
+        raise TypeError(f"{where}: expected names that can be sorted; {error}") from error
     order = np.argsort(place, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(place))[:-1])
     names = known.tolist()

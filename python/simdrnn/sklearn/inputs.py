@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from simdrnn.sklearn.carried import Names, check_names, check_numbers, names_of, shared_names
+from simdrnn.sklearn.carried import (
+    Names,
+    check_names,
+    check_numbers,
+    checked_numbers,
+    names_of,
+    naming,
+    shared_names,
+)
 from simdrnn.sklearn.sequences import Sequences, as_sequence_list, ragged_array
 from simdrnn.validate import Array, check_choice
 
@@ -59,7 +66,7 @@ def read_sequences(
         return made, compared(estimator, form, known)
     check_numbers("X", X)
     if getattr(X, "ndim", 0) > 2:
-        array = check_array(X, dtype=_DTYPES, allow_nd=True, input_name="X")
+        array = checked_numbers("X", X, dtype=_DTYPES, allow_nd=True)
         if array.ndim != 3 or 0 in array.shape:
             raise ValueError(
                 "X: expected a table (N, F), sequences (N, T, I) of at least one step and feature, "
@@ -68,9 +75,10 @@ def read_sequences(
         form = InputForm(False, scalars, array.shape[2], None)
         return Sequences.of_array(array), compared(estimator, form, known)
     if known is None or known.table:
-        array = validate_data(estimator, X, dtype=_DTYPES, reset=known is None)
+        with naming("X", X):
+            array = validate_data(estimator, X, dtype=_DTYPES, reset=known is None)
     else:
-        array = check_array(X, dtype=_DTYPES, input_name="X")
+        array = checked_numbers("X", X, dtype=_DTYPES)
         _check_table(array, known)
         check_names("X", names_of(X), known.names)
     steps = array[:, :, None] if scalars else array[:, None, :]

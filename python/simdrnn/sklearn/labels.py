@@ -10,6 +10,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from simdrnn.optim.reduction import AllReduce
+from simdrnn.sklearn.carried import naming
 from simdrnn.sklearn.continuing import as_before_if_it_fails
 from simdrnn.validate import Array
 
@@ -56,13 +57,15 @@ def places_of(estimator: Any, labels: Array, classes: Any, fitting: bool) -> tup
     labels : (M,).
     classes : all that will ever come, or None.
     """
-    check_classification_targets(labels)
-    found = np.unique(labels)
+    with naming("y", labels, "labels"):
+        check_classification_targets(labels)
+        found = np.unique(labels)
     if fitting:
         known = found
         if classes is not None:
-            check_classification_targets(column_or_1d(classes))
-            known = np.unique(classes)
+            with naming("classes", classes, "labels"):
+                check_classification_targets(column_or_1d(classes))
+                known = np.unique(classes)
     else:
         known = estimator.classes_
         if classes is not None and not np.array_equal(np.unique(classes), known):

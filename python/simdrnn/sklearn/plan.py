@@ -12,6 +12,7 @@ import numpy as np
 
 from simdrnn.sklearn.scaling import Scaling
 from simdrnn.sklearn.series import Panel
+from simdrnn.spec.parameters import check_memory
 from simdrnn.validate import Array, as_count, as_positive, check_choice
 
 __all__ = ["Plan"]
@@ -62,8 +63,10 @@ class Plan:
         check_choice("strategy", estimator.strategy, ("recursive", "direct"))
         lags = estimator.lags
         if isinstance(lags, Integral):
-            chosen = tuple(range(1, as_positive("lags", lags) + 1))
-        elif isinstance(lags, (Sequence, np.ndarray)) and not isinstance(lags, str) and len(lags):
+            count = as_positive("lags", lags)
+            check_memory(count, lags=count)
+            chosen = tuple(range(1, count + 1))
+        elif _has_some(lags):
             chosen = tuple(as_positive(f"lags[{k}]", lag) for k, lag in enumerate(lags))
         else:
             raise TypeError(f"lags: expected a positive integer or a list of such, got {lags!r}")
@@ -199,3 +202,10 @@ class Plan:
         """Return what the network is to tell after steps `first` and the next: (count, O)."""
         ahead = range(first + 1, first + 1 + self.chunk)
         return np.concatenate([z[start : start + count] for start in ahead], axis=-1)
+
+
+def _has_some(value: object) -> bool:
+    """Tell whether something is a list or an array of one value or more."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0 and len(value) > 0
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value) > 0

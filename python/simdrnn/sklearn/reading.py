@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from simdrnn.sklearn.carried import (
     check_names,
     check_numbers,
+    checked_numbers,
     names_of,
+    naming,
     shared_names,
     without_mask,
 )
@@ -130,14 +131,12 @@ def _read_past(name: str, past: Any, many: bool, count: int) -> list[Array]:
     """Check covariates (T, P) of one series, or (N, T, P) or a list of (T_i, P) of several."""
     if many:
         return _arrays(name, past, count)
-    check_numbers(name, past)
-    return [check_array(past, dtype=np.float64, input_name=name)]
+    return [checked_numbers(name, past, dtype=np.float64)]
 
 
 def _read_static(name: str, static: Any, many: bool, count: int) -> Array:
     """Check what does not change, (S,) of one series or (N, S) of several; return (N, S)."""
-    check_numbers(name, static)
-    array: Array = check_array(static, dtype=np.float64, ensure_2d=False, input_name=name)
+    array = checked_numbers(name, static, dtype=np.float64, ensure_2d=False)
     wanted = (count, "S") if many else ("S",)
     if array.ndim != len(wanted) or 0 in array.shape or (many and len(array) != count):
         form = f"({count}, S), a row for each series" if many else "(S,)"
@@ -154,7 +153,7 @@ def read_series(name: str, y: Any, *, missing: bool = False) -> tuple[list[Array
     y : (T,) or (T, C), one series; (N, T, C), or a list of arrays (T_i,) or (T_i, C), several.
     missing : whether values may be: NaN or masked, which is returned as NaN.
     """
-    items = as_sequence_list(y)
+    items = as_sequence_list(y, name)
     if items is not None:
         flat = np.ndim(items[0]) == 1
         for index, item in enumerate(items):
@@ -171,9 +170,8 @@ def read_series(name: str, y: Any, *, missing: bool = False) -> tuple[list[Array
         return _some_known(name, Panel(arrays, None, Form(True, flat, names)))
     names = names_of(y)
     y = without_mask(y) if missing else y
-    check_numbers(name, y)
-    array = check_array(
-        y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name,
+    array = checked_numbers(
+        name, y, dtype=np.float64, ensure_2d=False, allow_nd=True,
         ensure_all_finite="allow-nan" if missing else True,
     )  # fmt: skip
     if array.ndim not in (1, 2, 3) or 0 in array.shape:
@@ -200,10 +198,9 @@ def _some_known(name: str, panel: Panel) -> tuple[list[Array], Form]:
 
 def _arrays(name: str, X: Any, count: int) -> list[Array]:
     """Check rows of covariates of `count` series and return them as float64 arrays."""
-    items: Sequence[Any] | None = as_sequence_list(X)
+    items: Sequence[Any] | None = as_sequence_list(X, name)
     if items is None:
-        check_numbers(name, X)
-        array = check_array(X, dtype=np.float64, allow_nd=True, input_name=name)
+        array = checked_numbers(name, X, dtype=np.float64, allow_nd=True)
         items = list(array) if array.ndim == 3 else None
     if items is None or len(items) != count:
         got = f"{len(items)}" if items is not None else f"an array {np.shape(X)}"
@@ -229,9 +226,10 @@ def read_features(
     """
     if not many:
         check_numbers(name, X)
-        return [validate_data(estimator, X, dtype=np.float64, reset=fitting)]
+        with naming(name, X):
+            return [validate_data(estimator, X, dtype=np.float64, reset=fitting)]
     arrays = _arrays(name, X, count)
-    items = as_sequence_list(X)
+    items = as_sequence_list(X, name)
     features, names = arrays[0].shape[1], None if items is None else shared_names(name, items)
     if fitting:
         estimator.n_features_in_ = features

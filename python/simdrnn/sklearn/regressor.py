@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from simdrnn.optim.reduction import AllReduce
 from simdrnn.sklearn.arguments import documented
 from simdrnn.sklearn.base import RecurrentEstimator
-from simdrnn.sklearn.carried import Names, check_names, check_numbers, names_of
+from simdrnn.sklearn.carried import Names, check_names, checked_numbers, names_of
 from simdrnn.sklearn.continuing import as_before_if_it_fails
 from simdrnn.sklearn.examples import Labelled, outputs_of
 from simdrnn.sklearn.objectives import squared_error
 from simdrnn.sklearn.scaling import Scaling
 from simdrnn.sklearn.settings import threads_of
+from simdrnn.sklearn.weights import check_count, read_weights
 from simdrnn.sklearn.workers import Workers
 from simdrnn.validate import Array
 
@@ -109,14 +109,17 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):  # typ
         """
         check_is_fitted(self, "network_")
         check_names("y", names_of(y), self._target_names)
-        return float(super().score(X, y, sample_weight))
+        targets = checked_numbers("y", y, ensure_2d=False, allow_nd=True, dtype=np.float64)
+        told = self.predict(X)
+        check_count("y", targets, len(told), "sequence of X")
+        if targets.reshape(len(told), -1).shape != told.reshape(len(told), -1).shape:
+            raise ValueError(f"y: expected shape {told.shape}, got {targets.shape}")
+        weights = read_weights(sample_weight, len(told))
+        return float(r2_score(targets.reshape(len(told), -1), told, sample_weight=weights))
 
     def _read_targets(self, y: Any, *, classes: Any, fitting: bool) -> Array:
-        check_numbers("y", y)
         names = names_of(y)
-        targets: Array = check_array(
-            y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name="y"
-        )
+        targets = checked_numbers("y", y, ensure_2d=False, allow_nd=True, dtype=np.float64)
         if targets.ndim not in (1, 2) or 0 in targets.shape:
             raise ValueError(f"y: expected shape (N,) or (N, O), got {targets.shape}")
         flat = targets.ndim == 1

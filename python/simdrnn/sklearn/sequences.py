@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from simdrnn.sklearn.carried import check_unmasked
-from simdrnn.validate import Array
+from simdrnn.validate import Array, array_of
 
 __all__ = ["Sequences", "as_sequence_list", "batches_of", "ragged_array"]
 
@@ -123,15 +123,20 @@ def batches_of(
         yield order[cut : cut + batch_size]
 
 
-def as_sequence_list(X: Any) -> list[Any] | None:
+def as_sequence_list(X: Any, name: str = "X") -> list[Any] | None:
     """Return `X` as a list of sequences, or None if it is one array, or can be made one.
 
     A list, a tuple or a 1-d array of objects is sequences if its items are arrays, or if they are
     nested lists of different lengths. Nested lists of one length are an array.
+
+    Raises
+    ------
+    TypeError : an item is a list of steps of unequal numbers of features; the message calls `X` by
+        `name`.
     """
     if isinstance(X, np.ndarray):
         nested = X.dtype == object and X.ndim == 1 and len(X) > 0
-        return list(X) if nested and all(np.ndim(item) > 0 for item in X) else None
+        return _as_items(name, X) if nested and all(map(_has_items, X)) else None
     if not isinstance(X, (list, tuple)) or not X:
         return None
     items = list(X)
@@ -141,8 +146,20 @@ def as_sequence_list(X: Any) -> list[Any] | None:
         return None
     inner = all(isinstance(step, (list, tuple, np.ndarray)) for item in items for step in item)
     if inner or len({len(item) for item in items}) > 1:
-        return [np.asarray(item) for item in items]
+        return _as_items(name, items)
     return None
+
+
+def _has_items(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) or getattr(item, "ndim", 0) > 0
+
+
+def _as_items(name: str, items: Iterable[Any]) -> list[Any]:
+    """Return sequences, of nested lists as arrays."""
+    return [
+        array_of(f"{name}[{index}]", item, "an array") if isinstance(item, (list, tuple)) else item
+        for index, item in enumerate(items)
+    ]
 
 
 def ragged_array(

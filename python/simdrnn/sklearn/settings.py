@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from sklearn.utils import check_random_state
 
 from simdrnn.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from simdrnn.sklearn.workers import Workers
 from simdrnn.training.trainable import as_number
 from simdrnn.validate import as_bool, as_finite_number, as_positive, as_positive_number
 
-__all__ = ["Settings", "threads_of"]
+__all__ = ["Settings", "random_state_of", "threads_of"]
 
 _OPTIMIZERS: dict[str, Any] = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSprop, "sgd": SGD}
+
+# Arguments of theirs that are not the user's to give once more.
+_TAKEN = ("layers", "lr", "all_reduce", "groups", "constraints")
 
 # Recurrent networks take small steps often better than large ones rarely; more rows than that in a
 # mini-batch do not make a row cheaper either.
@@ -30,6 +35,28 @@ def threads_of(n_jobs: object) -> int | None:
     if not isinstance(n_jobs, (int, np.integer)) or isinstance(n_jobs, bool) or n_jobs == 0:
         raise ValueError(f"n_jobs: expected an integer other than 0 or None, got {n_jobs!r}")
     return int(effective_n_jobs(int(n_jobs)))
+
+
+def _check_options(optimizer: Any, options: Mapping[str, Any]) -> None:
+    """Raise unless these are further arguments of an optimiser, beside those of the estimator."""
+    known = [name for name in inspect.signature(optimizer).parameters if name not in _TAKEN]
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"optimizer_options: expected some of {', '.join(known)}, got {name!r}"
+            )
+
+
+def random_state_of(value: object) -> np.random.RandomState:
+    """Return what scikit-learn's `random_state` stands for."""
+    try:
+        made: np.random.RandomState = check_random_state(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "random_state: expected an integer in [0, 2**32), a numpy.random.RandomState or None, "
+            f"got {value!r:.80}"
+        ) from error
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +102,7 @@ class Settings:
         if not isinstance(estimator.optimizer, str) or estimator.optimizer not in _OPTIMIZERS:
             known = ", ".join(map(repr, _OPTIMIZERS))
             raise ValueError(f"optimizer: expected one of {known}, got {estimator.optimizer!r}")
+        _check_options(_OPTIMIZERS[estimator.optimizer], options or {})
         verbose = estimator.verbose
         if not isinstance(verbose, (bool, np.bool_, int, np.integer)):
             raise TypeError(f"verbose: expected True, False or an integer, got {verbose!r}")

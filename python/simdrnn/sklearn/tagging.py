@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from simdrnn.losses import CRF
-from simdrnn.sklearn.carried import check_numbers, check_unmasked, names_of
+from simdrnn.sklearn.carried import check_numbers, check_unmasked, names_of, naming
 from simdrnn.sklearn.inputs import InputForm, compared, read_sequences
 from simdrnn.sklearn.network import Network, NetworkTape
 from simdrnn.sklearn.sequences import Sequences, as_sequence_list
@@ -34,7 +34,8 @@ def read_tagged(estimator: Any, X: Any, known: InputForm | None) -> tuple[Sequen
     if as_sequence_list(X) is not None or getattr(X, "ndim", 0) > 2:
         return read_sequences(estimator, X, known, scalars=True)
     check_numbers("X", X)
-    array = validate_data(estimator, X, dtype=[np.float64, np.float32], reset=known is None)
+    with naming("X", X):
+        array = validate_data(estimator, X, dtype=[np.float64, np.float32], reset=known is None)
     form = InputForm(True, False, array.shape[1], names_of(X))
     return Sequences.of_array(array[None]), compared(estimator, form, known, named=True)
 
@@ -56,7 +57,8 @@ def read_labels(y: Any, one: bool) -> tuple[Array, Array]:
     else:
         items = [_labels("y", y)]
     labels = np.concatenate(items)
-    check_classification_targets(labels)
+    with naming("y", y, "labels"):
+        check_classification_targets(labels)
     return labels, np.array([len(item) for item in items])
 
 
@@ -69,8 +71,9 @@ def _dimensions(values: Any) -> int:
 def _labels(name: str, item: Any) -> Array:
     """Return the labels of one sequence, (T,)."""
     check_unmasked(name, item)
-    labels: Array = column_or_1d(item, warn=True)
-    check_classification_targets(labels)
+    with naming(name, item, "labels"):
+        labels: Array = column_or_1d(item, warn=True)
+        check_classification_targets(labels)
     return labels
 
 

@@ -21,7 +21,7 @@ from simdrnn.sklearn.objectives import (
 from simdrnn.sklearn.plan import Plan
 from simdrnn.sklearn.scaling import Scaling
 from simdrnn.sklearn.series import Panel
-from simdrnn.validate import Array
+from simdrnn.validate import Array, as_reals
 
 __all__ = ["Telling", "as_levels", "telling_of"]
 
@@ -72,9 +72,9 @@ class Telling(Protocol):
 def as_levels(name: str, value: Any) -> Array:
     """Return levels of quantiles, (Q,) float64 in (0, 1), each once."""
     try:
-        levels = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        levels = np.empty((0, 0))
+        levels = as_reals(name, value, "a list of numbers in (0, 1)")
+    except TypeError as error:
+        raise ValueError(str(error)) from error
     if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(f"{name}: expected a list of numbers in (0, 1), got {value!r}")
     if len(np.unique(levels)) < len(levels):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length
 
-from simdrnn.sklearn.carried import check_unmasked
+from simdrnn.sklearn.carried import check_unmasked, checked_numbers
 from simdrnn.sklearn.sequences import Sequences
 from simdrnn.sklearn.workers import Workers
 from simdrnn.validate import Array, as_finite_number
 
 __all__ = [
-    *("check_any_weight", "checked_weights", "class_factors", "read_weights"),
+    *("check_any_weight", "check_count", "checked_weights", "class_factors", "read_weights"),
     *("sized", "weights_of_steps"),
 ]
 
@@ -24,14 +23,22 @@ def read_weights(sample_weight: Any, count: int) -> Array | None:
     return None if sample_weight is None else checked_weights(sample_weight, count)
 
 
+def check_count(name: str, values: Any, count: int, owner: str) -> None:
+    """Raise unless there are `count` values, one for each `owner`; what has no length passes."""
+    single = isinstance(values, np.ndarray) and values.ndim == 0
+    if sized(values) and not single and len(values) != count:
+        raise ValueError(
+            f"{name}: expected {count}, one for each {owner}, got {len(values)}; "
+            "found input variables with inconsistent numbers of samples"
+        )
+
+
 def checked_weights(sample_weight: Any, count: int) -> Array:
     """Check `sample_weight` and return (N,) float64."""
     check_unmasked("sample_weight", sample_weight)
     if np.asarray(sample_weight).ndim == 0:
         raise TypeError(f"sample_weight: expected shape ({count},), got {sample_weight!r}")
-    weights: Array = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
+    weights = checked_numbers("sample_weight", sample_weight, ensure_2d=False, dtype=np.float64)
     if weights.shape != (count,):
         raise ValueError(f"sample_weight: expected shape ({count},), got {weights.shape}")
     if (weights < 0).any():
@@ -60,7 +67,7 @@ def weights_of_steps(sample_weight: Any, lengths: Array) -> Array:
         check_unmasked("sample_weight", sample_weight)
         sample_weight = np.asarray(sample_weight)  # of a data frame the rows, not its names
     if listed or len(shape) == 2:
-        check_consistent_length(sample_weight, lengths)
+        check_count("sample_weight", sample_weight, count, "series or sequence")
         for index, (own, steps) in enumerate(zip(sample_weight, lengths, strict=True)):
             if np.shape(own) != (steps,):
                 raise ValueError(
@@ -76,7 +83,7 @@ def weights_of_steps(sample_weight: Any, lengths: Array) -> Array:
 
 def sized(item: Any) -> bool:
     """Return whether something has items of its own, and is not a string."""
-    return hasattr(item, "__len__") and not isinstance(item, (str, bytes))
+    return isinstance(item, Sized) and not isinstance(item, (str, bytes))
 
 
 def check_any_weight(name: str, weights: Any) -> None:

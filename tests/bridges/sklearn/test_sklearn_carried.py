@@ -1,4 +1,4 @@
-"""What arrays and tables carry beside their numbers is not dropped in silence."""
+"""What arrays carry beside their numbers is not dropped, and what are no numbers is refused."""
 
 from __future__ import annotations
 
@@ -135,3 +135,41 @@ def test_weights_whose_mean_is_no_number_are_named():
             ValueError, match="sample_weight: expected weights that can be averaged"
         ):
             RNNClassifier(**QUICK).fit(X, y, np.full(10, weight))
+
+
+def test_what_scikit_learn_and_numpy_refuse_without_a_name_is_named():
+    X, y = np.random.default_rng(0).normal(size=(10, 4, 2)), np.arange(10.0)
+    labels = np.where(y > 4, "up", "down")
+    regressor, classifier = RNNRegressor(**QUICK).fit(X, y), RNNClassifier(**QUICK).fit(X, labels)
+    ragged, mixed, odd = [[[1.0, 2.0], [3.0]], [[1.0, 2.0]]], np.array([[1.0, "b"]], object), [[{}]]
+
+    def fit(X, y, **arguments):
+        return RNNRegressor(**QUICK, **arguments).fit(X, y)
+
+    for wrong, message in [
+        (lambda: fit(ragged, y[:2]), r"X\[0\]: expected an array, got list, whose members differ"),
+        (lambda: fit(np.array([["a"]]), y[:1]), "X: expected numbers, got <U1"),
+        (lambda: fit(mixed, y[:1]), "X: expected numbers, got object: could not convert"),
+        (lambda: fit(np.array(odd, object), y[:1]), "X: expected numbers, got object: .* 'dict'"),
+        (lambda: fit(np.array([[1j]]), y[:1]), "X: expected numbers, got complex128: Complex"),
+        (lambda: fit(np.float64(1.0), y[:1]), "X: Expected 2D array, got scalar array"),
+        (lambda: fit(np.zeros((0, 2)), y[:0]), r"X: Found array with 0 sample\(s\)"),
+        (lambda: fit(X, labels), "y: expected numbers, got <U4"),
+        (lambda: fit(X, [*labels]), "y: expected numbers, got list: could not convert"),
+        (lambda: fit(X, [[1.0], [1.0, 2.0]]), "y: expected numbers, got list, whose members"),
+        (lambda: fit(X, y[:3]), "y: expected 10, one for each sequence of X, got 3"),
+        (
+            lambda: fit(X, y, optimizer_options={"beta": 1}),
+            "optimizer_options: expected some of betas, .* got 'beta'",
+        ),
+        (lambda: RNNClassifier(**QUICK).fit(X, y + 0.5), "y: Unknown label type: continuous"),
+        (lambda: classifier.fit(X, labels, y[:3]), "sample_weight: expected 10, one for each"),
+        (lambda: classifier.score(X, labels[:3]), "y: expected 10, one for each sequence of X"),
+        (lambda: classifier.score(X, y), "y: Mix of label input types"),
+        (lambda: classifier.score(X, labels, y[:3]), r"sample_weight: expected shape \(10,\)"),
+        (lambda: regressor.score(X, y[:3]), "y: expected 10, one for each sequence of X, got 3"),
+        (lambda: regressor.score(X, labels), "y: expected numbers, got <U4"),
+        (lambda: regressor.score(X, X[:, 0]), r"y: expected shape \(10,\), got \(10, 2\)"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match="^" + message):
+            wrong()

@@ -13,6 +13,7 @@ from helpers_loops import every
 
 pytest.importorskip("sklearn", reason="needs the [sklearn] extra: scikit-learn")
 
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
@@ -160,6 +161,8 @@ WRONG = [
     ({"lags": 0}, ValueError, "lags: expected a positive integer"),
     ({"lags": []}, TypeError, "lags: expected a positive integer or a list"),
     ({"lags": "1"}, TypeError, "lags: expected a positive integer or a list"),
+    ({"lags": b"1"}, TypeError, "lags: expected a positive integer or a list"),
+    ({"lags": 10**30}, MemoryError, "lags=1000.*: too large for any memory"),
     ({"lags": [1, 0]}, ValueError, r"lags\[1\]: expected a positive integer"),
     ({"lags": [2, 2]}, ValueError, "lags: expected each lag once"),
     ({"lags": 40}, ValueError, "y: expected at least 41 steps, .* got n_samples=40"),
@@ -167,6 +170,7 @@ WRONG = [
     ({"stride": 0}, ValueError, "stride: expected a positive integer"),
     ({"difference": -1}, ValueError, "difference: expected a non-negative integer"),
     ({"standardize": "all"}, TypeError, "standardize: expected True or False"),
+    ({"standardize": np.ones(2)}, TypeError, "standardize: expected True or False"),
     ({"layer_options": {"reverse": True}}, ValueError, "layer_options: .* forward in time"),
     ({"layer_options": {"bidirectional": True}}, ValueError, "layer_options: .* has not, got 'bid"),
     ({"early_stopping": True, "validation_fraction": 0.99}, ValueError, "validation_fraction"),
@@ -205,7 +209,8 @@ def test_wrong_data_are_named(rng):
         (lambda: plain.predict(2, history=X), r"history: expected series \(T,\) as in fit, got 2"),
         (lambda: plain.predict(2, history=y, history_X=X), "history_X: expected None, as fit"),
         (lambda: plain.predict(2, history_X=X), "history_X: expected history with it"),
-        (lambda: plain.predict(2, history=[]), "history|minimum"),
+        (lambda: clone(plain).fit(["a", "b"]), "^y: expected numbers, got list: could not"),
+        (lambda: plain.predict(2, history=[]), "^history: Found array with 0 sample"),
         (lambda: plain.score([y, y[1:]]), "y: expected as many steps of every series"),
         (lambda: plain.score(np.stack([y, y], axis=1)), r"y: expected shape \(40,\), got \(40, 2"),
         (lambda: featured.predict(4), "X: expected features as in fit, got NoneType"),
@@ -223,6 +228,12 @@ def test_wrong_data_are_named(rng):
         (lambda: featured.predict(2.5, X), r"horizon: expected a positive integer, got 2\.5"),
         (lambda: plain.predict(2.0), r"horizon: expected a positive integer, got 2\.0"),
         (lambda: plain.predict("2"), "horizon: expected a positive integer, got '2'"),
+        (lambda: clone(plain).fit(np.array(["a", "b"])), "^y: expected numbers, got <U1"),
+        (
+            lambda: clone(plain).fit([[[1.0], [1.0, 2.0]]] * 2),
+            r"^y\[0\]: expected an array, got list",
+        ),
+        (lambda: plain.predict(2, history=np.array(["a"] * 40)), "^history: expected numbers, got"),
         (lambda: plain.predict(True), "horizon: expected a positive integer, got True"),
         (lambda: plain.predict(2, horizon=3), "horizon: expected it once, got 2 and 3"),
         (

@@ -192,6 +192,23 @@ def test_frames_that_cannot_be_are_named():
             r"future\['day'\] of 'a': expected points in time, as in fit, got int64",
         ),
         (
+            lambda: featured.predict_frame(3),
+            r"^future: expected a frame with 'day' and \['open'\] of the steps to come",
+        ),
+        (
+            lambda: fit(table, **NAMES).predict_frame(future=far),
+            "^future: expected None, as fit_frame had no features, got dict",
+        ),
+        (
+            lambda: fit({**table, "sales": table["sales"][:5]}, **NAMES),
+            r"^frame\['sales'\]: expected shape \(34,\), a row for each, got \(5,\)",
+        ),
+        (
+            lambda: fit({**table, "sales": np.append(table["sales"], 1.0)}, **NAMES),
+            r"^frame\['sales'\]: expected shape \(34,\), a row for each, got \(35,\)",
+        ),
+        (lambda: fit(table, **{**NAMES, "target": None}), "^target: expected the column to fore"),
+        (
             lambda: SequenceForecaster(**QUICK).fit(np.arange(9.0)).predict_frame(2),
             "predict_frame: expected a forecaster fitted by fit_frame, got by fit",
         ),
@@ -199,6 +216,12 @@ def test_frames_that_cannot_be_are_named():
         with pytest.raises(ValueError, match=message):
             wrong()
     for wrong, message in [
+        (lambda: fit(table, **{**NAMES, "time": ["day"]}), "^time: expected the name of a column"),
+        (lambda: fit(table, **{**NAMES, "id": 3}), "^id: expected the name of a column, got 3"),
+        (
+            lambda: fit({**table, "sales": table["sales"] * 1j}, **NAMES),
+            r"^frame\['sales'\]: expected numbers; got complex128",
+        ),
         (
             lambda: fit(table["sales"], **NAMES),
             "frame: expected a data frame or a dict",

@@ -241,6 +241,8 @@ def test_what_cannot_be_is_named():
     for wrong, message in [
         ({"quantiles": [0.1, 1.0]}, r"quantiles: expected a list of numbers in \(0, 1\), got \[0"),
         ({"quantiles": 0.5}, "quantiles: expected a list of numbers"),
+        ({"quantiles": ["0.5"]}, "quantiles: expected a list of numbers .* got dtype <U3"),
+        ({"random_state": "x"}, r"random_state: expected an integer in \[0, 2\*\*32\), .* got 'x'"),
         ({"quantiles": "all"}, "quantiles: expected a list of numbers"),
         ({"quantiles": [0.5, 0.5]}, "quantiles: expected each level once"),
         ({"quantiles": [0.8, 0.9]}, "quantiles: expected 0.5 or levels on both sides of it"),
@@ -248,7 +250,7 @@ def test_what_cannot_be_is_named():
         ({"likelihood": "gaussian", "quantiles": [0.5]}, "likelihood: expected None with quant"),
     ]:
         with pytest.raises(ValueError, match=message):
-            SequenceForecaster(**QUICK, **wrong).fit(y)
+            SequenceForecaster(**QUICK | wrong).fit(y)
     for wrong, message in [
         (lambda: plain.predict_interval(2), "predict_interval: expected a forecaster that was fit"),
         (lambda: plain.predict_quantiles(2), "predict_quantiles: expected a forecaster"),
