@@ -283,7 +283,10 @@ def of_names(module: Any, prefix: str, without: Iterable[str]) -> str:
 
 def of_model() -> str:
     """List what a model does, and the arguments of its training."""
-    methods = ("record", "gradients", "tie", "freeze", "trainable", "summary", "save", "evaluate")
+    methods = (
+        "record", "stream", "gradients", "tie", "freeze", "trainable", "summary", "save",
+        "evaluate",
+    )  # fmt: skip
     rows = [[f"`model.{name}()`", "", summary(getattr(sr.Model, name))] for name in methods]
     rows += [
         [f"`{name}`", "`model.fit()`", text] for name, text in each(sr.Model.fit.__doc__).items()

@@ -14,6 +14,14 @@ enum class StageKind {
   kGraph,       // recurrent networks, as a stream has them
   kLinear,      // y = W x + b
   kActivation,  // y = f(x)
+  kEmbedding,   // y = the row of a table that a number names; the first stage alone
+};
+
+// A table (rows, width), C-contiguous.
+template <class T>
+struct EmbeddingStage {
+  std::shared_ptr<const T> table;
+  Index rows = 0, width = 0;
 };
 
 template <class T>
@@ -22,11 +30,12 @@ struct Stage {
   std::vector<StreamNode<T>> nodes;  // of a graph
   std::shared_ptr<const Dense<T>> linear;
   ActivationStage<T> activation;
+  EmbeddingStage<T> embedding;
 };
 
 template <class T>
 struct Model {
-  Index input_size = 0;
+  Index input_size = 0;  // 0 where the first stage is an embedding
   std::vector<Stage<T>> stages;
   const KernelTable* table = nullptr;  // that its weights are packed for
 };

@@ -1,4 +1,5 @@
-// What Python holds of a stream: one of either type, and the numbers of the rows of a call.
+// What Python holds of a stream: one of a layer or stack or one of a whole model, of either type,
+// and the numbers of the rows of a call.
 #pragma once
 #include <memory>
 #include <optional>
@@ -7,10 +8,13 @@
 #include <vector>
 
 #include "engine/stream.hpp"
+#include "model/model_stream.hpp"
 #include "python/plain_call.hpp"
 #include "python/reader.hpp"
 
 namespace simdrnn::python {
+
+using model::ModelStream;
 
 inline constexpr char kOneThread[] =
     "stream: expected one thread at a time, got a call while another is in; give each thread a "
@@ -20,10 +24,10 @@ inline constexpr char kOneThread[] =
 inline constexpr double kLongStep = 1 << 17;
 
 // The right to be inside a stream, as long as this lives.
-template <class T>
+template <class AnyStream>
 class Inside {
  public:
-  explicit Inside(Stream<T>& stream) : stream_(stream) {
+  explicit Inside(AnyStream& stream) : stream_(stream) {
     if (!stream.enter()) throw py::value_error(kOneThread);
     stream.set_flush_denormals(flush_denormals.load(std::memory_order_relaxed));
   }
@@ -32,14 +36,14 @@ class Inside {
   Inside& operator=(const Inside&) = delete;
 
  private:
-  Stream<T>& stream_;
+  AnyStream& stream_;
 };
 
 // What Python holds.
 class StreamCore {
  public:
-  template <class T>
-  explicit StreamCore(std::unique_ptr<Stream<T>> stream)
+  template <class AnyStream>
+  explicit StreamCore(std::unique_ptr<AnyStream> stream)
       : stream_(std::move(stream)), rows_(static_cast<std::size_t>(batch())), seen_(rows_.size()) {}
 
   // Calls use(stream).
@@ -49,11 +53,6 @@ class StreamCore {
   }
   [[nodiscard]] Index batch() const {
     return with([](const auto& stream) { return stream.batch(); });
-  }
-  template <class T>
-  Stream<T>* of() const {
-    const auto* const found = std::get_if<std::unique_ptr<Stream<T>>>(&stream_);
-    return found == nullptr ? nullptr : found->get();
   }
 
   // Row numbers as the engine takes them; nothing if they are of an unusual form, out of range or
@@ -98,7 +97,9 @@ class StreamCore {
     return {};
   }
 
-  std::variant<std::unique_ptr<Stream<float>>, std::unique_ptr<Stream<double>>> stream_;
+  std::variant<std::unique_ptr<Stream<float>>, std::unique_ptr<Stream<double>>,
+               std::unique_ptr<ModelStream<float>>, std::unique_ptr<ModelStream<double>>>
+      stream_;
   std::vector<std::int32_t> rows_;
   std::vector<std::uint8_t> seen_;
 };

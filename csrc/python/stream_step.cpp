@@ -68,50 +68,85 @@ bool is_writable(PyObject* array) {
   return (py::detail::array_proxy(array)->flags & kWritable) != 0;
 }
 
+bool overlap(const void* a, std::size_t a_bytes, const void* b, std::size_t b_bytes) {
+  const auto *const first = static_cast<const char*>(a), *const second =
+                                                             static_cast<const char*>(b);
+  return std::less<>()(first, second + b_bytes) && std::less<>()(second, first + a_bytes);
+}
+
+// What a step is given; false where it is unusual.
 template <class T>
-bool overlap(const T* a, Index a_size, const T* b, Index b_size) {
-  return std::less<>()(a, b + b_size) && std::less<>()(b, a + a_size);
+bool take_input(const Stream<T>& stream, PyObject* given, model::StreamCall<T>& call) {
+  if (!is_matrix<T>(given, call.count, stream.input_size())) return false;
+  call.x = data_of<const T>(given);
+  return true;
+}
+template <class T>
+bool take_input(const ModelStream<T>& stream, PyObject* given, model::StreamCall<T>& call) {
+  if (stream.takes_numbers()) {
+    if (!is_plain<std::int64_t>(given, 1) || shape_of(given)[0] != call.count) return false;
+    call.numbers = data_of<const std::int64_t>(given);
+    return stream.fits(call.numbers, call.count);
+  }
+  if (!is_matrix<T>(given, call.count, stream.input_size())) return false;
+  call.x = data_of<const T>(given);
+  return true;
+}
+
+template <class T>
+void run(Stream<T>& stream, const model::StreamCall<T>& call) noexcept {
+  if (call.rows == nullptr) return stream.step(call.x, call.y);
+  stream.step(call.x, call.y, call.rows, call.count);
+}
+template <class T>
+void run(ModelStream<T>& stream, const model::StreamCall<T>& call) noexcept {
+  stream.run(call);
+}
+
+// Where the output goes: `given`, or a new array; null where that is unusual.
+template <class T>
+PyObject* take_output(PyObject* given, const model::StreamCall<T>& call, Index inputs,
+                      Index outputs) {
+  if (given == Py_None) return new_array<T>({call.count, outputs}).release().ptr();
+  const void* const x = call.numbers != nullptr ? static_cast<const void*>(call.numbers) : call.x;
+  const auto bytes = call.numbers != nullptr ? call.count * Index{sizeof(std::int64_t)}
+                                             : call.count * inputs * Index{sizeof(T)};
+  if (!is_matrix<T>(given, call.count, outputs) || !is_writable(given) ||
+      overlap(x, static_cast<std::size_t>(bytes), data_of<const T>(given),
+              static_cast<std::size_t>(call.count * outputs) * sizeof(T))) {
+    return nullptr;
+  }
+  return Py_NewRef(given);
 }
 
 enum class Outcome { kDone, kUnusual, kInside, kFailed };
 
-template <class T>
-Outcome short_step(StreamCore& core, Stream<T>& stream, const StepArguments& given,
+template <template <class> class AnyStream, class T>
+Outcome short_step(StreamCore& core, AnyStream<T>& stream, const StepArguments& given,
                    PyObject*& result) {
   if (given.attention != Py_None || stream.takes_attention()) return Outcome::kUnusual;
   if (!stream.enter()) return Outcome::kInside;
   struct Leaving {
-    Stream<T>& inside;
+    AnyStream<T>& inside;
     ~Leaving() { inside.leave(); }
   } const leaving{stream};
-  const std::int32_t* rows = nullptr;
-  Index count = stream.batch();
+  model::StreamCall<T> call{nullptr, nullptr, 1, nullptr, stream.batch(), nullptr};
   if (given.rows != Py_None) {
     const std::optional<Index> taken = core.take_rows(given.rows);
     if (!taken) return Outcome::kUnusual;
-    rows = core.rows();
-    count = *taken;
+    call.rows = core.rows();
+    call.count = *taken;
   }
-  const Index inputs = stream.input_size(), outputs = stream.output_size();
-  if (!is_matrix<T>(given.x, count, inputs)) return Outcome::kUnusual;
-  const T* const x = data_of<const T>(given.x);
-  if (given.out == Py_None) {
-    result = new_array<T>({count, outputs}).release().ptr();
-  } else {
-    if (!is_matrix<T>(given.out, count, outputs) || !is_writable(given.out) ||
-        overlap<T>(x, count * inputs, data_of<const T>(given.out), count * outputs)) {
-      return Outcome::kUnusual;
-    }
-    Py_INCREF(given.out);
-    result = given.out;
-  }
-  T* const out = data_of<T>(result);
+  if (!take_input(stream, given.x, call)) return Outcome::kUnusual;
+  result = take_output(given.out, call, stream.input_size(), stream.output_size());
+  if (result == nullptr) return Outcome::kUnusual;
+  call.y = data_of<T>(result);
   stream.set_flush_denormals(flush_denormals.load(std::memory_order_relaxed));
-  if (stream.multiplications() * static_cast<double>(count) > kLongStep) {
+  if (stream.multiplications() * static_cast<double>(call.count) > kLongStep) {
     const WithoutGil unlocked;
-    rows == nullptr ? stream.step(x, out) : stream.step(x, out, rows, count);
+    run(stream, call);
   } else {
-    rows == nullptr ? stream.step(x, out) : stream.step(x, out, rows, count);
+    run(stream, call);
   }
   return Outcome::kDone;
 }
@@ -144,11 +179,7 @@ PyObject* step(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject
   PyObject* result = nullptr;
   Outcome outcome = Outcome::kFailed;
   try {
-    if (Stream<float>* const single = core->of<float>()) {
-      outcome = short_step(*core, *single, given, result);
-    } else {
-      outcome = short_step(*core, *core->of<double>(), given, result);
-    }
+    outcome = core->with([&](auto& stream) { return short_step(*core, stream, given, result); });
   } catch (py::error_already_set& error) {
     error.restore();
   } catch (const std::bad_alloc&) {
@@ -164,7 +195,9 @@ constexpr char kStepText[] =
     "step($self, x, out=None, *, rows=None, attention=None)\n--\n\n"
     "Take one step.\n\n"
     "Parameters\n----------\n"
-    "x : (B, I), or with `rows` (N, I): what arrived for each of them, in their order.\n"
+    "x : (B, I), or with `rows` (N, I): what arrived for each of them, in their order; integers "
+    "(B,)\n"
+    "    or (N,) for a model that begins with an `Embedding`.\n"
     "out : where the output is written; it must not overlap `x`. Without it an array is made.\n"
     "rows : N different row numbers; the other rows stay as they are. None is all rows.\n"
     "attention : (B,) or (N,): for cells that take a number beside x, and needed there.\n\n"

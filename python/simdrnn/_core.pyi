@@ -59,7 +59,8 @@ class StreamCore:
     def nbytes(self) -> int: ...
     def __init__(
         self,
-        nodes: Sequence[tuple[str, Sequence[int], Any, Sequence[npt.NDArray[Any]] | None]],
+        stages: Sequence[tuple[str, Any]],
+        input_size: int,
         batch: int,
         threads: int,
         dtype: str,

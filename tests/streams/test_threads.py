@@ -134,3 +134,68 @@ def test_ctrl_c_stops_a_long_chunk_and_leaves_the_states():
     )
 
     assert printed_ == "stream: expected one thread at a time, got; True"
+
+
+def test_a_second_thread_inside_a_models_stream_is_refused():
+    model = sr.Model(
+        embedding=sr.Embedding(50, 64, seed=2),
+        rnn=sr.LSTM(64, 256, seed=0),
+        head=sr.Linear(256, 8, seed=1),
+    )
+    stream, x = model.stream(8), RNG.integers(0, 50, (1500, 8))  # several pieces
+    want, state = model(x)
+    refused, going = [], threading.Event()
+
+    def intrude():
+        going.wait(timeout=60)
+        for call in (lambda: stream.step(x[0]), lambda: stream.feed(x[:2]), stream.reset,
+                     lambda: stream.state, stream.clone):  # fmt: skip
+            try:
+                call()
+            except ValueError as error:
+                refused.append(str(error))
+
+    other = threading.Thread(target=intrude)
+    other.start()
+    going.set()
+    got = stream.feed(x)
+    other.join()
+
+    assert_same_bits(got, want)
+    assert_same_bits(stream.state, state)
+    assert len(refused) == 5
+    assert all(text.startswith("stream: expected one thread at a time") for text in refused)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_models_go_on_in_forked_children_and_ctrl_c_leaves_their_states():
+    printed_ = printed(
+        program(
+            """
+            model = sr.Model(embedding=sr.Embedding(50, 64, seed=0),
+                             rnn=sr.LSTM(64, 512, seed=1), head=sr.Linear(512, 8, seed=2))
+            tokens = np.random.default_rng(0).integers(0, 50, (20000, 8))
+            stream = model.stream(8)
+            stream.feed(tokens[:20])
+            want = model(tokens[:40])[0][20:].tobytes()
+            signal.alarm(60)
+            child = os.fork()
+            if child == 0:
+                os._exit(stream.feed(tokens[20:40]).tobytes() != want)
+            print(stream.feed(tokens[20:40]).tobytes() == want, os.waitpid(child, 0)[1])
+            before = stream.state[1].tobytes()
+
+            def stop(*_):
+                raise KeyboardInterrupt
+
+            signal.signal(signal.SIGALRM, stop)
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            try:
+                stream.feed(tokens)
+            except KeyboardInterrupt:
+                print(stream.state[1].tobytes() == before)
+            """
+        )
+    )
+
+    assert printed_ == "True 0\nTrue"

@@ -37,15 +37,16 @@ class PackedDense:
     ----------
     forward : writes y (N, O) from x (N, I), given both and a number of threads, 0 for any.
     backward : writes dL/dx (N, I) from dL/dy (N, O), in the same way.
+    core : what streams of the compiled engine are made of.
     """
 
-    __slots__ = ("backward", "beside", "forward", "made_for", "version")
+    __slots__ = ("backward", "beside", "core", "forward", "made_for", "version")
 
     def __init__(self, core: Any) -> None:
         self.version: int | None = None
         self.made_for: Hashable = None
         self.beside: Any = None
-        self.forward, self.backward = core.forward, core.backward
+        self.core, self.forward, self.backward = core, core.forward, core.backward
 
 
 class DenseNetwork:

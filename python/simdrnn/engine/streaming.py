@@ -1,4 +1,7 @@
-"""What streams run on: nodes, each a packed network or what joins outputs, and their states.
+"""What streams run on: stages one behind the other, and the states of their networks.
+
+A stage is a graph of nodes, each a packed network or what joins outputs, or what a model has around
+its layers: an affine map, or a table whose rows are looked up.
 
 A stream on the compiled engine is a ``StreamCore`` (``csrc/engine/stream.hpp``). `CalledCore` is
 the same for engines that have no such thing: it calls their networks for what has arrived.
@@ -7,15 +10,18 @@ the same for engines that have no such thing: it calls their networks for what h
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from simdrnn.engine.protocol import CheckedCall, PackedNetwork, TapeArrays
 from simdrnn.validate import Array
 
-__all__ = ["CalledCore", "Node", "Nodes"]
+if TYPE_CHECKING:
+    from simdrnn.engine.dense import PackedDense
+
+__all__ = ["CalledCore", "Node", "Nodes", "Stage"]
 
 
 class Node(NamedTuple):
@@ -40,6 +46,37 @@ class Node(NamedTuple):
     state_sizes: tuple[int, ...]
     width: int
     initial: tuple[Array, ...] | None = None
+
+
+class Stage(NamedTuple):
+    """One of the things that stand behind each other in a stream.
+
+    Attributes
+    ----------
+    kind : ``"graph"``, ``"linear"`` or ``"embedding"``, the last of which may be the first alone.
+    nodes : of a graph; 0 is what the stage is given.
+    packed : the version of an affine map.
+    width : of what that makes.
+    table : (N, E), whose rows are looked up; nobody writes to it.
+    """
+
+    kind: str
+    nodes: Sequence[Node] = ()
+    packed: PackedDense | None = None
+    width: int = 0
+    table: Array | None = None
+
+    @property
+    def described(self) -> tuple[str, Any]:
+        """What ``StreamCore`` is given."""
+        if self.kind == "embedding":
+            return self.kind, self.table
+        if self.packed is not None:
+            return self.kind, self.packed.core
+        return self.kind, [
+            (node.operation, node.inputs, getattr(node.packed, "core", None), node.initial)
+            for node in self.nodes
+        ]
 
 
 class Nodes:
@@ -94,10 +131,11 @@ class CalledCore:
     It promises what the engine does about calls of one step, and is as fast.
     """
 
-    def __init__(self, nodes: Sequence[Node], batch: int, threads: int, dtype: str) -> None:
-        self._nodes, self._batch, self._threads = nodes, batch, threads
+    def __init__(self, stages: Sequence[Stage], batch: int, threads: int, dtype: str) -> None:
+        self._stages, self._batch, self._threads = stages, batch, threads
         self._dtype = np.dtype(dtype)
-        self._states = [self._initial(node, batch) for node in nodes if node.state_sizes]
+        self._stateful = [node for stage in stages for node in stage.nodes if node.state_sizes]
+        self._states = [self._initial(node, batch) for node in self._stateful]
         self._lock = threading.Lock()
 
     def _initial(self, node: Node, rows: int) -> tuple[Array, ...]:
@@ -114,26 +152,49 @@ class CalledCore:
             )
 
     def _feed(self, x: Array, out: Array, rows: Any, attention: Array | None) -> None:
-        """Run x (T, N, I) into out (T, N, F)."""
+        """Run x (T, N, I), or integers (T, N), into out (T, N, F)."""
         self._enter()
         try:
             chosen = slice(None) if rows is None else np.asarray(rows, np.intp)
-            values, after, states = [x], [], iter(self._states)
-            for node in self._nodes:
-                inputs = [values[index] for index in node.inputs]
-                if node.state_sizes:
-                    held = tuple(np.ascontiguousarray(s[:, chosen]) for s in next(states))
-                    made, final = self._called(node, inputs[0], held, attention)
-                    after.append(final)
+            value, states = x, iter(self._states)
+            after: list[tuple[Array, ...]] = []
+            for stage in self._stages:
+                if stage.table is not None:
+                    value = stage.table[value]
+                elif stage.packed is not None:
+                    value = self._mapped(stage.packed, value, stage.width)
                 else:
-                    made = self._joined(node, inputs)
-                values.append(made)
-            out[...] = values[-1]
+                    value = self._run(stage.nodes, value, states, chosen, after, attention)
+            out[...] = value
             for held, final in zip(self._states, after, strict=True):  # nothing fails from here on
                 for state, new in zip(held, final, strict=True):
                     state[:, chosen] = new
         finally:
             self._lock.release()
+
+    def _run(
+        self, nodes: Sequence[Node], x: Array, states: Iterator[tuple[Array, ...]], chosen: Any,
+        after: list[tuple[Array, ...]], attention: Array | None,
+    ) -> Array:  # fmt: skip
+        """Return what nodes make of x; what their states of some rows become goes to `after`."""
+        values = [x]
+        for node in nodes:
+            inputs = [values[index] for index in node.inputs]
+            if node.state_sizes:
+                held = tuple(np.ascontiguousarray(s[:, chosen]) for s in next(states))
+                made, final = self._called(node, inputs[0], held, attention)
+                after.append(final)
+            else:
+                made = self._joined(node, inputs)
+            values.append(made)
+        return values[-1]
+
+    def _mapped(self, packed: PackedDense, x: Array, width: int) -> Array:
+        """Return what an affine map makes of x."""
+        steps, rows, size = x.shape
+        made = np.empty((steps * rows, width), self._dtype)
+        packed.forward(np.ascontiguousarray(x).reshape(steps * rows, size), made, self._threads)
+        return made.reshape(steps, rows, width)
 
     def _called(
         self, node: Node, x: Array, states: tuple[Array, ...], attention: Array | None
@@ -169,8 +230,7 @@ class CalledCore:
         self._enter()
         try:
             chosen = slice(None) if rows is None else np.asarray(rows, np.intp)
-            stateful = [node for node in self._nodes if node.state_sizes]
-            for node, states in zip(stateful, self._states, strict=True):
+            for node, states in zip(self._stateful, self._states, strict=True):
                 for state, initial in zip(states, self._initial(node, 1), strict=True):
                     state[:, chosen] = initial
         finally:

@@ -1,84 +1,43 @@
-"""Streams: layers and stacks that are fed as their input arrives, with states that live on."""
+"""Streams: layers, stacks and models that are fed as their input arrives; their states live on."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simdrnn.engine.protocol import PackedNetwork, State
 from simdrnn.engine.stream_core import StreamCore
-from simdrnn.engine.streaming import CalledCore, Node, Nodes
-from simdrnn.layers.arguments import ArgumentChecks, Layout
+from simdrnn.engine.streaming import CalledCore, Nodes, Stage
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.parameters import Parameters
+from simdrnn.layers.stream_parts import Form, Frozen, Group, StreamLayer, Vectors
 from simdrnn.spec.structure import Structure
 from simdrnn.validate import (
     MOST_THREADS,
     Array,
     array_of,
-    as_array,
     as_positive,
     check_out,
     check_shape,
     dense,
-    readable,
 )
 
 __all__ = [
-    "Frozen",
     "Stream",
-    "StreamLayer",
     "check_causal",
     "check_settled",
     "copy_of_version",
     "frozen_layer",
+    "layer_stage",
     "member_of",
     "open_stream",
 ]
 
 _MOST_ROWS = 2**31 - 1  # of a batch: the engine numbers rows with 32 bits
-
-
-class StreamLayer(NamedTuple):
-    """A layer in a stream: what its states are, and how they are checked.
-
-    Attributes
-    ----------
-    checks : of its states, with the learned ones of the version.
-    layers : of each of its networks: how many of its L layers it has.
-    """
-
-    checks: ArgumentChecks
-    layers: tuple[int, ...]
-
-
-class Frozen(NamedTuple):
-    """What a stream is made of.
-
-    Attributes
-    ----------
-    owner : a copy of the layer or stack that nobody else has, with the parameters of then.
-    nodes : what the engine does at a step.
-    members : the layers, in the order of the nodes.
-    single : whether `state` is that of one layer, not a tuple with those of several.
-    layout : of sequences.
-    dtype, input_size, output_size : of the stream.
-    attention : whether its cells take a number beside x.
-    """
-
-    owner: Any
-    nodes: list[Node]
-    members: tuple[StreamLayer, ...]
-    single: bool
-    layout: Layout
-    dtype: np.dtype[Any]
-    input_size: int
-    output_size: int
-    attention: bool
 
 
 def check_causal(name: str, structure: Structure, directions: int) -> None:
@@ -113,11 +72,12 @@ def member_of(
 
 
 class Stream:
-    """A layer or stack that is fed as its input arrives.
+    """A layer, a stack or a model that is fed as its input arrives.
 
     The rows' states live on from call to call, and however a sequence is cut into calls, the
     outputs are those of one call over all of it, bit for bit. The weights are those of the moment
-    when it was made. Made by `simdrnn.LSTM.stream` and its like, and by `simdrnn.Stack.stream`.
+    when it was made. Made by `simdrnn.LSTM.stream` and its like, by `simdrnn.Stack.stream` and by
+    `simdrnn.Model.stream`.
 
     A stream belongs to one thread at a time: a call from another, while one is in, is refused. Any
     number of streams of one layer may run in as many threads; they share its packed weights.
@@ -125,10 +85,11 @@ class Stream:
     Attributes
     ----------
     batch_size : B.
-    input_size, output_size : I, F.
-    dtype : of all arrays.
-    state : what the rows have now, in the form that the layer returns it: a copy. Assigning one
-        sets it.
+    input_size, output_size : I, F. I is None for a model that begins with an `Embedding`: it is
+        given integers.
+    dtype : of all arrays, but for such integers.
+    state : what the rows have now, in the form that the layer or the model returns it: a copy.
+        Assigning one sets it.
     nbytes : of states and working memory.
 
     Examples
@@ -164,13 +125,13 @@ class Stream:
         raise NotImplementedError
 
     @property
-    def input_size(self) -> int:
-        """I."""
-        return self._frozen.input_size
+    def input_size(self) -> int | None:
+        """I, or None where integers are taken."""
+        return self._frozen.inputs.size
 
     @property
     def output_size(self) -> int:
-        """F: D*H, or P with a projection; of a stack what its last layer hands on."""
+        """F: D*H, or P with a projection; of a stack or a model what its last layer hands on."""
         return self._frozen.output_size
 
     def step(
@@ -185,7 +146,8 @@ class Stream:
 
         Parameters
         ----------
-        x : (B, I), or with `rows` (N, I): what arrived for each of them, in their order.
+        x : (B, I), or with `rows` (N, I): what arrived for each of them, in their order; integers
+            (B,) or (N,) for a model that begins with an `Embedding`.
         out : where the output is written; it must not overlap `x`. Without it an array is made.
         rows : N different row numbers; the other rows stay as they are. None is all rows.
         attention : (B,) or (N,): for cells that take a number beside x, and needed there.
@@ -201,8 +163,10 @@ class Stream:
         """
         numbers, letter = self._rows(rows)
         count = self.batch_size if numbers is None else len(numbers)
-        array = as_array("x", x, self.dtype)
-        check_shape("x", array, (letter, "I"), (count, self.input_size))
+        inputs = self._frozen.inputs
+        array = inputs.array("x", x)
+        check_shape("x", array, (letter, *inputs.letters), (count, *inputs.sizes))
+        given = inputs.ready("x", array)
         beside = self._attention(attention, (letter,), (count,))
         shape = (count, self.output_size)
         if out is None:
@@ -210,7 +174,7 @@ class Stream:
         else:
             output = check_out(out, self.dtype, (letter, "F"), shape, _inputs(array, beside))
         beside = None if beside is None else dense(beside).reshape(1, count)
-        self._feed(readable(array)[None], output[None], numbers, beside)
+        self._feed(given[None], output[None], numbers, beside)
         return output
 
     _step = step  # what the compiled engine's own step leaves to it
@@ -228,7 +192,8 @@ class Stream:
         Parameters
         ----------
         chunk : (t, B, I), or with `rows` (t, N, I); laid out as the layer's sequences are, so
-            (B, t, I) with ``batch_first``.
+            (B, t, I) with ``batch_first``. Without I, and integers, for a model that begins with an
+            `Embedding`.
         out : where the output is written; it must not overlap `chunk`.
         rows : N different row numbers; the other rows stay as they are. None is all rows.
         attention : (t, B) or (t, N), laid out like `chunk`: for cells that take one, and needed.
@@ -242,19 +207,20 @@ class Stream:
         TypeError, ValueError : an argument does not fit, or another thread is in this stream. The
             states are then as they were; so they are after Ctrl-C.
         """
-        layout = self._frozen.layout
+        layout, inputs = self._frozen.layout, self._frozen.inputs
         numbers, letter = self._rows(rows)
         count = self.batch_size if numbers is None else len(numbers)
-        array = as_array("chunk", chunk, self.dtype)
-        letters = layout.shape("t", letter, "I")
-        if array.ndim != 3:
-            wanted = ", ".join(map(str, layout.shape("t", count, self.input_size)))
+        array = inputs.array("chunk", chunk)
+        letters = layout.shape("t", letter, *inputs.letters)
+        if array.ndim != len(letters):
+            wanted = ", ".join(map(str, layout.shape("t", count, *inputs.sizes)))
             raise ValueError(
                 f"chunk: expected shape ({', '.join(letters)}) = ({wanted}), got {array.shape}; "
                 "a single step is for step"
             )
         steps = array.shape[int(layout.batch_first)]
-        check_shape("chunk", array, letters, layout.shape(steps, count, self.input_size))
+        check_shape("chunk", array, letters, layout.shape(steps, count, *inputs.sizes))
+        given = inputs.ready("chunk", array)
         beside = self._attention(attention, layout.shape("t", letter), layout.shape(steps, count))
         shape = layout.shape(steps, count, self.output_size)
         if out is None:
@@ -263,7 +229,7 @@ class Stream:
             letters = layout.shape("t", letter, "F")
             output = check_out(out, self.dtype, letters, shape, _inputs(array, beside))
         self._feed(
-            layout.time_first(readable(array)),
+            layout.time_first(given),
             layout.time_first(output),
             numbers,
             None if beside is None else dense(layout.time_first(beside)),
@@ -284,24 +250,15 @@ class Stream:
         """What the rows have now, in the form that the layer returns it; a copy."""
         states = self._arrays()
         self._move_states(self._networks(states), True)
-        given = tuple(self._frozen.layout.caller_state(own) for own in states)
-        return given[0] if self._frozen.single else given
+        layout = self._frozen.layout
+        return _formed(self._frozen.form, [layout.caller_state(own) for own in states])
 
     @state.setter
     def state(self, value: Any) -> None:
-        members, layout = self._frozen.members, self._frozen.layout
-        if self._frozen.single:
-            value = (value,)
-        elif not isinstance(value, (tuple, list)) or len(value) != len(members):
-            found = type(value).__name__
-            found += f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
-            raise TypeError(
-                f"state: expected a tuple of {len(members)}, one for each layer, got {found}"
-            )
         checked = []
-        for index, (member, own) in enumerate(zip(members, value, strict=True)):
-            name = "state" if self._frozen.single else f"state[{index}]"
-            checked.append(member.checks.states(name, own, self.batch_size, layout))
+        for name, place, own in _taken_apart(self._frozen.form, "state", value):
+            checks = self._frozen.members[place].checks
+            checked.append(checks.states(name, own, self.batch_size, self._frozen.layout))
         self._move_states(self._networks(checked), False)
 
     def clone(self) -> Stream:
@@ -373,7 +330,40 @@ class Stream:
         self, value: object, letters: tuple[str, ...], shape: tuple[int, ...]
     ) -> Array | None:
         """Check the attention."""
-        return self._frozen.members[0].checks.attention(value, letters, shape)
+        checks = self._frozen.attention
+        if checks is not None:
+            return checks.attention(value, letters, shape)
+        if value is not None:
+            found = type(value).__name__
+            raise ValueError(f"attention: expected None, as no part takes attention, got {found}")
+        return None
+
+
+def _formed(form: Form, states: Sequence[State]) -> Any:
+    """Return the states of the layers as callers have them."""
+    if isinstance(form, Group):
+        return tuple([_formed(one, states) for one in form.forms])
+    return None if form is None else states[form]
+
+
+def _taken_apart(form: Form, name: str, value: Any) -> Iterator[tuple[str, int, Any]]:
+    """Yield the state of each layer with its name and place."""
+    if isinstance(form, int):
+        yield name, form, value
+    elif form is None:
+        if value is not None:
+            found = type(value).__name__
+            raise ValueError(f"{name}: expected None, since no part has a state, got {found}")
+    else:
+        count = len(form.forms)
+        if not isinstance(value, (tuple, list)) or len(value) != count:
+            found = type(value).__name__
+            found += f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
+            raise TypeError(
+                f"{name}: expected a tuple of {count}, one for each {form.what}, got {found}"
+            )
+        for index, (one, own) in enumerate(zip(form.forms, value, strict=True)):
+            yield from _taken_apart(one, f"{name}[{index}]", own)
 
 
 def _inputs(x: Array, attention: Array | None) -> list[tuple[str, Array]]:
@@ -385,19 +375,28 @@ class _CompiledStream(StreamCore, Stream):
     """On the compiled engine, whose own step comes first."""
 
     def __init__(self, frozen: Frozen, batch: int, threads: int) -> None:
-        nodes = [
-            (node.operation, node.inputs, getattr(node.packed, "core", None), node.initial)
-            for node in frozen.nodes
-        ]
-        StreamCore.__init__(self, nodes, batch, threads, frozen.dtype.name)
+        stages = [stage.described for stage in frozen.stages]
+        size = frozen.inputs.size or 0
+        StreamCore.__init__(self, stages, size, batch, threads, frozen.dtype.name)
         self._frozen, self.batch_size, self.num_threads = frozen, batch, threads
+
+
+class _CompiledModelStream(_CompiledStream):
+    """Of several stages, which the engine runs on dense arrays."""
+
+    def _feed(self, x: Array, out: Array, rows: Array | None, attention: Array | None) -> None:
+        """Run x into out."""
+        to = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        super()._feed(dense(x), to, rows, attention)
+        if to is not out:
+            out[...] = to
 
 
 class _CalledStream(CalledCore, Stream):
     """On an engine that is called for each step."""
 
     def __init__(self, frozen: Frozen, batch: int, threads: int) -> None:
-        CalledCore.__init__(self, frozen.nodes, batch, threads, frozen.dtype.name)
+        CalledCore.__init__(self, frozen.stages, batch, threads, frozen.dtype.name)
         self._frozen, self.batch_size, self.num_threads = frozen, batch, threads
 
 
@@ -407,10 +406,19 @@ def open_stream(frozen: Frozen, batch_size: object, num_threads: object) -> Stre
     if batch > _MOST_ROWS:
         raise ValueError(f"batch_size: expected at most {_MOST_ROWS}, got {batch}")
     threads = min(as_positive("num_threads", num_threads), MOST_THREADS)
-    packed = [node.packed for node in frozen.nodes if node.packed is not None]
-    kind = _CompiledStream if all(hasattr(one, "core") for one in packed) else _CalledStream
-    made: Stream = kind(frozen, batch, threads)
-    return made
+    nodes = [node for stage in frozen.stages for node in stage.nodes]
+    if not all(hasattr(node.packed, "core") for node in nodes if node.packed is not None):
+        return _CalledStream(frozen, batch, threads)
+    if [stage.kind for stage in frozen.stages] == ["graph"]:
+        return _CompiledStream(frozen, batch, threads)
+    return _CompiledModelStream(frozen, batch, threads)
+
+
+def layer_stage(bound: BoundLayer, packed: PackedNetwork) -> tuple[Stage, StreamLayer]:
+    """Return what a layer with a version of its parameters is in a stream."""
+    nodes = Nodes(bound.sizes.input_size)
+    _, member = member_of(nodes, bound, packed, 0)
+    return Stage("graph", nodes.made), member
 
 
 def frozen_layer(layer: Any, bound: BoundLayer) -> Frozen:
@@ -420,11 +428,11 @@ def frozen_layer(layer: Any, bound: BoundLayer) -> Frozen:
         check_settled(bound.parameters)
         packed = bound.ready()
         owner = copy_of_version(layer, packed.version, copy.copy)
-    nodes = Nodes(bound.sizes.input_size)
-    _, member = member_of(nodes, bound, packed, 0)
+    stage, member = layer_stage(bound, packed)
+    inputs = Vectors(bound.dtype, bound.sizes.input_size)
     return Frozen(
-        owner, nodes.made, (member,), True, bound.checks.layout, bound.dtype,
-        bound.sizes.input_size, bound.width, bound.info.step_inputs > 0,
+        owner, [stage], (member,), 0, bound.checks.layout, bound.dtype, inputs, bound.width,
+        bound.checks,
     )  # fmt: skip
 
 
@@ -438,7 +446,7 @@ def check_settled(parameters: Parameters) -> None:
 
 
 def copy_of_version(layer: Any, version: object, make: Callable[[Any], Any]) -> Any:
-    """Return the copy of a layer or stack that all streams of a version of its parameters have.
+    """Return the copy of a layer, stack or model that all streams of a version of it have.
 
     Nobody writes to it: it is there to be pickled.
     """

@@ -18,6 +18,7 @@ from simdrnn.model.chain import Link, Options, call_link, real_mask, step_parts
 from simdrnn.model.fitting import Fitting, check_loss, mean_loss
 from simdrnn.model.history import History
 from simdrnn.model.owner import PartOwner
+from simdrnn.model.streaming import stream
 from simdrnn.model.tape import ModelGradients, ModelTape
 from simdrnn.model.trainer import ROWS_OF_A_BATCH, Trainer, how_batches_go_on
 from simdrnn.optim import EarlyStopping, GradientNoise, Optimizer
@@ -126,6 +127,7 @@ class Model(PartOwner):
             files.write(path, whole_document(document), arrays, stepped)
 
     c_handle = c_handle
+    stream = stream
 
     def _stepped(self) -> dict[str, Any]:
         """Return what it is to those who step it without Python."""

@@ -64,7 +64,8 @@ class PartOwner:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickling and copying keep: arrays that are tied are so by name."""
-        own = {name: one for name, one in vars(self).items() if name not in ("_parts", "_links")}
+        made = ("_parts", "_links", "_frozen_copy")
+        own = {name: one for name, one in vars(self).items() if name not in made}
         parts = self._parts
         return own | {"parts": parts.members, "tied": parts.tied, "frozen": parts.frozen}
 

@@ -14,14 +14,13 @@ import numpy.typing as npt
 from simdrnn.engine.packing import Counter
 from simdrnn.engine.protocol import PackedNetwork
 from simdrnn.engine.random_words import call_key
-from simdrnn.engine.streaming import Nodes
+from simdrnn.engine.streaming import Nodes, Stage
 from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.parametrised import parameters_of
 from simdrnn.layers.recurrent import RecurrentLayer, at_version
+from simdrnn.layers.stream_parts import Frozen, Group, StreamLayer, Vectors
 from simdrnn.layers.streaming import (
-    Frozen,
     Stream,
-    StreamLayer,
     check_causal,
     check_settled,
     copy_of_version,
@@ -30,7 +29,7 @@ from simdrnn.layers.streaming import (
 )
 from simdrnn.layers.tape import Tape
 from simdrnn.stack.call import StackCall, each
-from simdrnn.stack.container import Container, held
+from simdrnn.stack.container import Container, held, versions_of
 from simdrnn.stack.highway import HighwayGate
 from simdrnn.stack.levels import Levels
 from simdrnn.stack.skips import Highway
@@ -306,15 +305,22 @@ class Stack(Container):
         for index, bound in enumerate(self._levels.bounds):
             check_causal(f"layers[{index}]", bound.structure, bound.sizes.num_directions)
         with held(self._members):
-            for member in self._members.values():
-                check_settled(parameters_of(member))
-            versions = self._ready_members()
-            numbers = tuple(packed.version for packed in versions.values())
-            owner = copy_of_version(self, numbers, deepcopy)
-        return open_stream(self._frozen(owner, versions), batch_size, num_threads)
+            stage, members = self._stream_stage()
+            owner = copy_of_version(self, versions_of(self), deepcopy)
+        form = Group("layer", tuple(range(len(members))))
+        inputs = Vectors(self.dtype, self.input_size)
+        checks = self._levels.bounds[0].checks
+        frozen = Frozen(
+            owner, [stage], members, form, checks.layout, self.dtype, inputs, self.output_size,
+            checks,
+        )  # fmt: skip
+        return open_stream(frozen, batch_size, num_threads)
 
-    def _frozen(self, owner: Stack, versions: Mapping[str, PackedNetwork]) -> Frozen:
-        """Return what a stream is made of."""
+    def _stream_stage(self) -> tuple[Stage, tuple[StreamLayer, ...]]:
+        """Return what it is in a stream; writers are kept out."""
+        for owner in self._members.values():
+            check_settled(parameters_of(owner))
+        versions = self._ready_members()
         nodes, skip = Nodes(self.input_size), self._levels.skip
         joined: list[int] = []
         members: list[StreamLayer] = []
@@ -325,11 +331,7 @@ class Stack(Container):
             joined.append(skip.stream_join(nodes, index, given, made, gate))
             members.append(member)
         skip.stream_output(nodes, joined)
-        first = self._levels.bounds[0].checks
-        return Frozen(
-            owner, nodes.made, tuple(members), False, first.layout, self.dtype,
-            self.input_size, self.output_size, False,
-        )  # fmt: skip
+        return Stage("graph", nodes.made), tuple(members)
 
     def _versions(self, *, recorded: bool = False) -> dict[str, PackedNetwork]:
         """Return the version of every member's parameters, such as were there at one time."""
