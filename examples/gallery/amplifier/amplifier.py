@@ -107,12 +107,12 @@ for epoch in range(epochs):
 # one call over the whole sound.
 
 frame = 64
-stream = lstm.stream()
+stream = sr.Model(lstm=lstm, head=head).stream()
 frames = new_dry[: new_dry.size // frame * frame].reshape(-1, frame, 1, 1)
 played, durations = [], []
 for sound in frames:
     began = time.perf_counter()
-    played.append(head(stream.feed(sound)))
+    played.append(stream.feed(sound))
     durations.append(time.perf_counter() - began)
 
 played = np.concatenate(played)[:, 0, 0]
