@@ -157,9 +157,9 @@ void Stream<T>::run_member(int member, int members, const Work& given) noexcept 
     }
     barrier_.meet();
     if (level.operation != StreamOperation::kNetwork) return;
-    ForwardArgs<T>& args = own.args[at];
+    // The first one's, and a copy: a member's own are for when it runs rows by itself.
+    ForwardArgs<T> args = first.args[at];
     if (member > 0) {
-      args = first.args[at];
       args.scratch = own.scratch;
       args.origin = own.origin;
       args.h = std::copy_n(args.h, work.count, own.h) - work.count;
@@ -169,7 +169,6 @@ void Stream<T>::run_member(int member, int members, const Work& given) noexcept 
     args.gang = {member, members, &team::Barrier::meet, &barrier_};
     args.overlap = level.network->overlaps(args.pass, args.hoist_steps, members, true);
     call_kernel(level, args);
-    args.gang = {0, 1, nullptr, nullptr};
     if (member == 0 && work.neighbours < 0) scatter(first, at, work);
   };
   const auto all = [&] {

@@ -181,6 +181,7 @@ OVERLAPPED = _wanted(
         "projection": ("off", "on"),
         "layer_norm": ("off", "haste"),
         "recurrent_dropout": None,
+        "step_clip": ("off", "both"),
     },
     ("cell", "twin", "dtype"),
 )

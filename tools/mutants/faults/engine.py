@@ -147,6 +147,13 @@ _FORWARD = (
         "be gathered for the chunk before, which no test can bring about at will",
     ),
     Mutant(
+        "members-of-a-stream-keep-what-they-shared", ENGINE + "stream.cpp",
+        find="ForwardArgs<T> args = first.args[at];",
+        plant="ForwardArgs<T> args = first.args[at]; if (ON) own.args[at].operand = args.operand;",
+        fault="one buffer for two",
+        seen="in two phases or projected, threads overwrite each other's rows after few rows",
+    ),
+    Mutant(
         "input-dropout-at-the-step-number", ENGINE + "pass.hpp",
         find="network_.drop_input(call_, layer_, t, b,",
         plant="network_.drop_input(call_, layer_, ON ? step : t, b,",
