@@ -34,7 +34,7 @@ INCLUDES = {
     "files": {"abi", "engine", "engine/dispatch", "model"},
     "c_api": {"engine/dispatch", "files", "model"},
     "python": {"abi", "engine", "engine/dispatch", "engine/system", "engine/threads/team.hpp"}
-    | {"c_api/table.hpp", "model/activation_stage.hpp"},
+    | {"c_api/table.hpp", "model/activation_stage.hpp", "model/model_stream.hpp"},
 }
 
 # Packages of others -> the only places whose files may include their headers.
