@@ -98,7 +98,9 @@ class BackwardRows {
 
   // Begins dL/dx of the steps behind, once they are enough, beside those to come.
   void begin_input() noexcept {
-    if (!overlaps() || d_x_rows_ - d_x_begun_ < kBesideRows) return;
+    if (overlaps() && d_x_rows_ - d_x_begun_ >= kBesideRows) begin_inputs();
+  }
+  [[gnu::noinline]] void begin_inputs() noexcept {
     beside_.finish();
     beside_.begin(input_product(d_x_begun_ + kBesideRows), lanes_);
     d_x_begun_ += kBesideRows;

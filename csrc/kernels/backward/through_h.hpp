@@ -67,7 +67,7 @@ class RecurrentGradient {
     }
     p.accumulate = !drops;
     if (kManyRegisters && beside != nullptr) {
-      multiply_rows<V>(p, TilesBeside<V>{*beside});
+      multiply_row_beside(p, *beside);
     } else {
       multiply_rows<V>(p);
     }

@@ -3,6 +3,7 @@
 #pragma once
 #include "abi/args.hpp"
 #include "kernels/forward/projection.hpp"
+#include "kernels/gemm/beside.hpp"
 #include "kernels/gemm/pack.hpp"
 #include "kernels/gemm/rows.hpp"
 #include "kernels/options/noise.hpp"
@@ -54,7 +55,7 @@ class ForwardRows {
   // This thread's part of a phase's product of n rows.
   ProductArgs<T> hoisted_product(int phase, Index n, Index first_row) noexcept {
     const PhaseShape shape = phase_of(info_, phase);
-    for (Index r = 0; r < n; ++r) {
+    for (Index r = 0; r < n || (a_.overlap && r < kBesideRows); ++r) {
       hoisted_out_[r] = hoisted_[phase] + (first_row + r) * hoisted_stride_[phase];
     }
     ProductArgs<T> p{};

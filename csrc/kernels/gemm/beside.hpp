@@ -37,13 +37,13 @@ class ProductBeside {
   }
 
   // A product of at most kBesideRows rows, as multiply_rows would form it; its rows, and what it
-  // begins with, have to stay.
-  void begin(const ProductArgs<T>& product, T* buffer) noexcept {
+  // begins with, have to stay. There is room for kBesideRows rows at `out`, however many they are.
+  [[gnu::noinline]] void begin(const ProductArgs<T>& product, T* buffer) noexcept {
     a_ = product;
     x_ = buffer;
     for (Index first = 0; first < kStride; first += kLanes) transpose_rows(first);
     column_ = a_.begin;
-    if (going()) find_panel();
+    begin_vector();
   }
 
   // Whether anything is left to do.
@@ -55,13 +55,10 @@ class ProductBeside {
   [[nodiscard]] const T* panel() const noexcept { return panel_; }         // [k][lane],
   [[nodiscard]] Index stride() const noexcept { return stride_; }          // so far apart
   [[gnu::always_inline]] void load(Sums& sums) const noexcept {
-    if (k_ == 0) {
-      const V from = a_.bias != nullptr ? V::load(a_.bias + column_) : V(T(0));
+    if (k_ == 0 && a_.bias != nullptr) {
+      const V bias = V::load(a_.bias + column_);
 #pragma GCC unroll 16
-      for (int r = 0; r < kBesideRows; ++r) {
-        sums[r] =
-            a_.accumulate && r < a_.rows ? load_up_to<V>(a_.out[r] + column_, columns()) : from;
-      }
+      for (int r = 0; r < kBesideRows; ++r) sums[r] = bias;
     } else {
 #pragma GCC unroll 16
       for (int r = 0; r < kBesideRows; ++r) sums[r] = V::load(sums_ + r * kLanes);
@@ -72,17 +69,16 @@ class ProductBeside {
   [[gnu::always_inline]] void advance(Index n, const Sums& sums) noexcept {
     k_ += n;
     panel_ += n * stride_;
-    if (k_ < a_.h_depth) {
+    const bool done = k_ == a_.h_depth;
+    if (done && a_.end - column_ >= kLanes) {
 #pragma GCC unroll 16
-      for (int r = 0; r < kBesideRows; ++r) sums[r].store(sums_ + r * kLanes);
-    } else {
-#pragma GCC unroll 16
-      for (int r = 0; r < kBesideRows; ++r) {
-        if (r < a_.rows) store_up_to<V>(sums[r], a_.out[r] + column_, columns());
-      }
-      column_ += kLanes;
-      if (going()) find_panel();
+      for (int r = 0; r < kBesideRows; ++r) sums[r].store(a_.out[r] + column_);
+      next_vector();
+      return;
     }
+#pragma GCC unroll 16
+    for (int r = 0; r < kBesideRows; ++r) sums[r].store(sums_ + r * kLanes);
+    if (done) end_part();
   }
 
   // What is left of it, alone.
@@ -125,14 +121,35 @@ class ProductBeside {
     }
   }
 
-  // From the vector at hand on.
-  [[nodiscard]] Index columns() const noexcept { return a_.end - column_; }
-
-  void find_panel() noexcept {
+  // The vector at `column_`, if there is one.
+  void begin_vector() noexcept {
+    if (!going()) return;
     const Index tile = a_.tile_vectors * kLanes, first = column_ / tile * tile;
     stride_ = tile < a_.width - first ? tile : round_up(a_.width - first, kLanes);
     panel_ = a_.h_panels + first * a_.h_depth + (column_ - first);
     k_ = 0;
+    if (a_.bias == nullptr) begin_sums_in_memory();
+  }
+
+  [[gnu::noinline]] void begin_sums_in_memory() noexcept {
+    for (Index r = 0; r < kBesideRows; ++r) {
+      const bool there = a_.accumulate && r < a_.rows;
+      const V from = there ? load_up_to<V>(a_.out[r] + column_, a_.end - column_) : V(T(0));
+      from.store(sums_ + r * kLanes);
+    }
+  }
+
+  void next_vector() noexcept {
+    column_ += kLanes;
+    begin_vector();
+  }
+
+  // Of the last vector what is columns.
+  [[gnu::noinline]] void end_part() noexcept {
+    for (Index r = 0; r < a_.rows; ++r) {
+      store_up_to<V>(V::load(sums_ + r * kLanes), a_.out[r] + column_, a_.end - column_);
+    }
+    next_vector();
   }
 
   // Nothing has a value before begin(): a small step would feel it.
@@ -218,5 +235,12 @@ struct TilesBeside {
     }
   }
 };
+
+// multiply_rows() of one row, with another product beside it.
+template <class V>
+[[gnu::noinline]] void multiply_row_beside(const ProductArgs<typename V::Scalar>& a,
+                                           ProductBeside<V>& beside) noexcept {
+  multiply_rows<V>(a, TilesBeside<V>{beside});
+}
 
 }  // namespace simdrnn::SIMDRNN_ISA
