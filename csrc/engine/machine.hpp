@@ -1,5 +1,5 @@
 // What CPUs have instructions of their own for, beside vectors. Nothing above kernels/simd names a
-// CPU elsewhere, but for dispatch/cpu_features.cpp.
+// CPU elsewhere, but for dispatch/cpu_features.cpp and fingerprint_aes.hpp.
 #pragma once
 #include <cstdint>
 

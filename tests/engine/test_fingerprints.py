@@ -13,7 +13,7 @@ from helpers import printed, program
 from simdrnn._core import fingerprints, has_openmp, testing
 from simdrnn.runtime import config
 
-SLICE, BLOCK = 1 << 14, 128  # of csrc/python/fingerprint.cpp, bytes
+SLICE, BLOCK = 1 << 14, 128  # of csrc/engine/fingerprint.cpp, bytes
 SHARED = 1 << 18  # from here on threads share the slices
 has_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 

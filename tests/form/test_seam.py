@@ -49,18 +49,18 @@ FOREIGN = {
         ["pthread.h", "sched.h", "signal.h", "unistd.h", "sys/", "link.h", "mach-o/", "windows.h"],
         ("engine/system/",),
     ),
-    "immintrin.h": ("kernels/simd/vec_", "engine/machine.hpp", "python/fingerprint_aes.hpp"),
+    "immintrin.h": ("kernels/simd/vec_", "engine/machine.hpp", "engine/fingerprint_aes.hpp"),
     "xmmintrin.h": (),
     "arm_neon.h": ("kernels/simd/vec_neon.hpp",),
-    "cpuid.h": ("engine/dispatch/cpu_features.cpp", "python/fingerprint_aes.hpp"),
+    "cpuid.h": ("engine/dispatch/cpu_features.cpp",),
 }
 # Their names, in code that includes nothing.
 MACHINE = re.compile(
     r"__x86_64__|__aarch64__|__linux__|__APPLE__|_WIN32|__builtin_ia32_|\b_mm\d*_|__asm__"
 )
 MACHINE_FILES = (
-    *("kernels/simd/vec_avx", "engine/machine.hpp"),
-    *("engine/dispatch/cpu_features.cpp", "engine/system/", "python/fingerprint_aes.hpp"),
+    *("kernels/simd/vec_avx", "engine/machine.hpp", "engine/fingerprint_aes.hpp"),
+    *("engine/dispatch/cpu_features.cpp", "engine/system/"),
 )
 
 # Compiled once per instruction set: nothing here may bring a symbol that other code shares.

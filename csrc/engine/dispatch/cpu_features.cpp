@@ -28,6 +28,7 @@ CpuFeatures detect_cpu() noexcept {
   CpuFeatures features{};
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return features;
+  features.aes = (c & bit_AES) != 0;
   const bool os_saves = (c & bit_OSXSAVE) != 0;
   const bool avx = (c & bit_AVX) != 0, fma = (c & bit_FMA) != 0;
   if (!os_saves || !avx || !fma) return features;

@@ -6,6 +6,7 @@ namespace simdrnn::dispatch {
 struct CpuFeatures {
   bool avx2_fma;
   bool avx512;  // F, DQ, BW and VL
+  bool aes;     // of SSE's registers, which every system saves
 };
 
 // Reads CPUID and XCR0 itself: the C library's tunables do not mask what libgcc reports, and we

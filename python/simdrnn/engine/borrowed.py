@@ -3,7 +3,7 @@
 Backward reads the arguments of the call again. One that was written to since, as a buffer that the
 next batch is read into, would give gradients of neither call, without a sign. So each array leaves
 a number of 64 bits, made of all its bytes, their places and its layout, at the speed of memory
-(``csrc/python/fingerprint.cpp``), and is compared with it before it is read again.
+(``csrc/engine/fingerprint.cpp``), and is compared with it before it is read again.
 
 Numbers are made in the way that the CPU is fast at, so they stay in the process: a copy or a pickle
 takes along which arrays had changed, and new numbers of the others where it arrives.

@@ -11,19 +11,12 @@
 #include <cstring>
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
-namespace simdrnn::python::aes {
+namespace simdrnn::aes {
 
 #if defined(__x86_64__)
-
-// Nothing but SSE's registers is used, which every system saves.
-inline bool is_there() noexcept {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_AES) != 0;
-}
 
 // Two rounds take eight cycles, and two begin in every cycle (Zen 4).
 inline constexpr std::size_t kLanes = 8, kBlock = kLanes * sizeof(__m128i);
@@ -42,7 +35,8 @@ inline constexpr std::size_t kLanes = 8, kBlock = kLanes * sizeof(__m128i);
   }
 }
 
-// `seeds` are two for each lane. Zeros stand behind the last byte: who calls knows the size.
+// For CPUs with CpuFeatures::aes. `seeds` are two for each lane. Zeros stand behind the last byte:
+// who calls knows the size.
 [[gnu::target("aes")]] inline std::uint64_t number(const char* bytes, std::size_t size,
                                                    const std::uint64_t* seeds) {
   __m128i lanes[kLanes];
@@ -66,9 +60,8 @@ inline constexpr std::size_t kLanes = 8, kBlock = kLanes * sizeof(__m128i);
 
 #else
 
-inline bool is_there() noexcept { return false; }
 inline std::uint64_t number(const char*, std::size_t, const std::uint64_t*) { return 0; }
 
 #endif
 
-}  // namespace simdrnn::python::aes
+}  // namespace simdrnn::aes
