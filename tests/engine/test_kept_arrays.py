@@ -1,4 +1,4 @@
-"""The memory of large tapes is kept for the next ones, and nobody's that has a view of it."""
+"""Large results and tapes lie in memory that others have left, and never in what somebody has."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytest
 import simdrnn as sr
 from helpers import assert_same_bits, printed
 from simdrnn import _core
-
-pytestmark = pytest.mark.thread_unsafe(reason="looks at what the process keeps")
+from simdrnn.engine.kept_arrays import empty
 
 MIB = 2**20
+
+# Other threads take what the process keeps, and give.
+alone = pytest.mark.thread_unsafe(reason="looks at what the process keeps")
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +35,7 @@ def address(array):
     return array.__array_interface__["data"][0]
 
 
+@alone
 def test_memory_is_used_again_and_given_back():
     first = kept(2)
     at = address(first)
@@ -62,6 +65,7 @@ def test_what_somebody_has_a_view_of_is_not_handed_out():
     assert (view == 7).all()
 
 
+@alone
 def test_only_about_the_same_size_is_used_again():
     at = address(kept(8))
 
@@ -71,6 +75,7 @@ def test_only_about_the_same_size_is_used_again():
     assert address(kept(7)) == at
 
 
+@alone
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first():
     arrays = [kept(60) for _ in range(6)]  # 360 MiB, never written
     addresses = [address(array) for array in arrays]
@@ -85,6 +90,7 @@ def test_what_is_kept_is_bounded_and_the_oldest_goes_first():
     assert _core.release_kept_arrays() == 4 * 60 * MIB
 
 
+@alone
 def test_what_is_larger_than_all_that_may_be_kept_is_not():
     huge = _core.kept_array((257, MIB), np.dtype("uint8"))
     del huge
@@ -92,6 +98,7 @@ def test_what_is_larger_than_all_that_may_be_kept_is_not():
     assert _core.release_kept_arrays() == 0
 
 
+@alone
 def test_many_threads_never_share_a_block():
     wrong = []
 
@@ -110,6 +117,20 @@ def test_many_threads_never_share_a_block():
     assert wrong == [False] * 200
 
 
+def test_small_arrays_are_numpys_and_large_ones_are_not():
+    small, large = empty((3, 4), np.dtype("f4")), empty((3, MIB), np.dtype("f4"))
+
+    assert small.base is None
+    assert large.base is not None
+    assert empty((0, 3), np.dtype("f4")).shape == (0, 3)
+
+
+def test_sizes_that_no_memory_holds_are_refused():
+    with pytest.raises(MemoryError):
+        empty((2**40, 2**40), np.dtype("f4"))
+
+
+@alone
 def test_tapes_use_it_and_their_results_are_as_ever():
     layer = sr.LSTM(40, 64, num_layers=2, seed=0)
     x = np.random.default_rng(0).standard_normal((60, 16, 40)).astype("float32")
@@ -134,6 +155,23 @@ def test_tapes_use_it_and_their_results_are_as_ever():
     assert sr.release_memory() >= 2 * saved
 
 
+def test_results_of_a_loop_are_its_callers():
+    head, rng = sr.Linear(64, 4000, seed=0), np.random.default_rng(0)
+    x, targets = rng.standard_normal((100, 64)).astype("float32"), rng.integers(0, 4000, 100)
+    kept = []
+
+    for _ in range(3):
+        tape = head.record(x)
+        loss = sr.softmax_cross_entropy(tape.output, targets)
+        gradient = loss.backward()
+        kept.append((tape.output, gradient, tape.backward(gradient).params["weight"]))
+
+    for one in kept[1:]:
+        assert_same_bits(one, kept[0])
+        assert not any(np.shares_memory(a, b) for a in one for b in kept[0])
+
+
+@alone
 @pytest.mark.parametrize("step", ["layer.record(x).backward(x)", "layer(layer(x)[0])"])
 def test_a_loop_asks_the_system_for_no_fresh_pages(step):
     # 184 a step of training, and an eighth of its time, where only large arrays lie in kept memory:
