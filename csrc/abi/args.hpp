@@ -19,6 +19,9 @@ enum StepFlag : std::uint8_t {
   kStepFresh = 2,  // before this step the states are replaced by the initial ones
 };
 
+// Instead of the step whose states another continues from: it has the initial ones, or a reset's.
+inline constexpr Index kNoStep = -1, kReset = -2;
+
 // Packed weights of one layer and direction, one entry per phase; see kernels/gemm/pack.hpp for the
 // layout.
 template <class T>

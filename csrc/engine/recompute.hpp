@@ -11,7 +11,6 @@ namespace simdrnn {
 template <class T>
 class Recompute : public ForwardPass<T> {
   using Base = ForwardPass<T>;
-  static constexpr Index kNoStep = -1, kReset = -2;
 
  public:
   // y: the direction's half of the output.
@@ -79,7 +78,7 @@ class Recompute : public ForwardPass<T> {
   // The real step before `begin` whose states row b's first real step in [begin, end) continues
   // from; kNoStep or kReset if that begins with the initial states, or with those of a reset. (Or
   // if there is none: only rows that need it look back, so that every gap is gone through twice at
-  // most.)
+  // most.) kernels/backward/before.hpp looks back alike, on its side: no function crosses the seam.
   [[nodiscard]] Index step_before(Index begin, Index end, Index b) const {
     if (this->flags() == nullptr) return begin - 1;
     Index step = begin;

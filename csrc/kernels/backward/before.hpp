@@ -14,8 +14,6 @@ struct BackwardRow {
   const T* seen_h;             // h as the recurrent product saw it
 };
 
-inline constexpr Index kNoStep = -1, kReset = -2;
-
 // The last real step of row b before `step`; kNoStep or kReset if its states were the initial ones
 // then, or those of a reset.
 // Each gap is walked once per real step behind it, so a whole row costs O(T).
