@@ -93,8 +93,8 @@ def test_programs_in_c_get_what_they_can_step(tmp_path):
     assert stages == wanted
     for other, why in (
         (model(), "without tied parameters, got out.weight"),
-        (sr.Model(rnn=sr.GRU(3, 4), p=sr.Pooling()), "of layers and Linear, got a Pooling"),
-        (sr.Model(e=sr.Embedding(3, 4)), "of layers and Linear, got a Embedding"),
+        (sr.Model(rnn=sr.GRU(3, 4), p=sr.Pooling()), "of layers and Linear, got Pooling"),
+        (sr.Model(e=sr.Embedding(3, 4)), "of layers and Linear, got Embedding"),
         (sr.Model(a=sr.GRU(3, 4), b=sr.GRU(3, 4)), "b takes vectors of 3"),
     ):
         with pytest.raises(ValueError, match=why):
@@ -174,12 +174,12 @@ class Own:
 
 def test_what_no_file_keeps_is_said_before_one_is_written(tmp_path):
     path = tmp_path / "model.npz"
-    with pytest.raises(TypeError, match="save: expected parts of simdrnn, got a Own as own"):
+    with pytest.raises(TypeError, match="save: expected parts of simdrnn, got Own as own"):
         sr.Model(own=Own()).save(path)
     made = model()
     sr.Trainer(made, schedule=lambda step: 1.0)
     with pytest.raises(
-        TypeError, match=r"save: expected a schedule of simdrnn\.optim, got a function"
+        TypeError, match=r"save: expected a schedule of simdrnn\.optim, got function"
     ):
         made.save(path)
     sr.Trainer(made, SGD(made, all_reduce=lambda buffer: None))
@@ -202,5 +202,5 @@ def test_parts_of_others_are_trained(tmp_path):
 
     assert np.array_equal(own._array, [0.5] * 3)
     assert np.array_equal(made.head.bias, before - np.float32(0.5))
-    with pytest.raises(ValueError, match="own is a Own, which is not recorded"):
+    with pytest.raises(ValueError, match="own is of type Own, which is not recorded"):
         made(X)

@@ -346,7 +346,7 @@ class Doubling:
 
 
 def test_parts_of_users_are_refused():
-    with pytest.raises(ValueError, match=r"own: expected what a stream .* got a Doubling"):
+    with pytest.raises(ValueError, match=r"own: expected what a stream .* got Doubling"):
         sr.Model(rnn=sr.GRU(3, 4), own=Doubling()).stream()
 
 

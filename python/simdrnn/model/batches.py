@@ -140,11 +140,11 @@ def _split(label: str, value: Any) -> tuple[Any, Any, dict[str, Any]]:
     if not isinstance(value, (tuple, list)) or not 2 <= len(value) <= 3:
         found = f"{type(value).__name__}"
         found += f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
-        raise TypeError(f"{label}: expected {_FORMS}, got a {found}")
+        raise TypeError(f"{label}: expected {_FORMS}, got {found}")
     options = value[2] if len(value) == 3 else {}
     if not isinstance(options, Mapping):
         found = type(options).__name__
-        raise TypeError(f"{label}: expected further arguments as a dict, got a {found}")
+        raise TypeError(f"{label}: expected further arguments as a dict, got {found}")
     return value[0], value[1], dict(options)
 
 

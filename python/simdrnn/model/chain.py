@@ -74,15 +74,14 @@ class Options:
     """
 
     def __init__(self, links: Sequence[Link], given: Mapping[str, Any]) -> None:
-        known = frozenset().union(*(link.takes for link in links))
         self._given: dict[str, Any] = {}
         for name, value in given.items():
             if name not in _SILENT:
                 raise TypeError(f"{name}: expected one of {', '.join(_SILENT)}, got {name!r}")
             silent = _SILENT[name]
-            if value is silent or (isinstance(silent, str) and value == silent):
+            if value is silent or (isinstance(value, str) and value == silent):
                 continue
-            if name not in known and name not in _DISPENSABLE:
+            if name not in _DISPENSABLE and not any(name in link.takes for link in links):
                 raise ValueError(f"{name}: expected a model with a part that takes it, got none")
             self._given[name] = value
         self._recurrent = [link.name for link in links if link.recurrent]
@@ -157,11 +156,13 @@ def _link(name: str, part: Any) -> Link:
     """Return the link that a part is."""
     record = getattr(part, "record", None)
     if not callable(record):
-        raise ValueError(f"{name} is a {type(part).__name__}, which is not recorded")
+        raise ValueError(f"{name} is of type {type(part).__name__}, which is not recorded")
     accepted = signature(record).parameters
     if any(one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
            for one in list(accepted.values())[1:]):  # fmt: skip
-        raise ValueError(f"{name} is a {type(part).__name__}, which takes more than one input")
+        raise ValueError(
+            f"{name} is of type {type(part).__name__}, which takes more than one input"
+        )
     called = signature(part).parameters if callable(part) else accepted
     takes, calls = (frozenset(_SILENT) & frozenset(one) for one in (accepted, called))
     return Link(name, part, takes, calls, "state" in accepted)

@@ -12,7 +12,7 @@ from simdrnn.layers.snapshots import snapshot
 from simdrnn.model.chain import Link, links_of
 from simdrnn.model.parts import Parts, matching
 from simdrnn.model.summary import Summary
-from simdrnn.training.trainable import Trainable
+from simdrnn.training.trainable import check_trainable
 from simdrnn.validate import Array
 
 __all__ = ["PartOwner"]
@@ -32,7 +32,7 @@ class PartOwner:
     def __init__(self, *unnamed: Any, **parts: Any) -> None:
         if unnamed:
             found = type(unnamed[0]).__name__
-            raise TypeError(f"parts: expected each by name, rnn=..., got a {found} without one")
+            raise TypeError(f"parts: expected each by name, rnn=..., got {found} without one")
         if not parts:
             raise TypeError("parts: expected one or more, by name, got none")
         seen: dict[int, str] = {}
@@ -41,11 +41,7 @@ class PartOwner:
                 raise ValueError(f"{name}: expected a name that a model does not need for itself")
             if not name.isidentifier():
                 raise ValueError(f"{name!r}: expected the name of an attribute")
-            if isinstance(part, type) or not isinstance(part, Trainable):
-                kind = (
-                    f"the class {part.__name__}" if isinstance(part, type) else type(part).__name__
-                )
-                raise TypeError(f"{name}: expected a layer, a stack or a module, got {kind}")
+            check_trainable(name, part, "a layer, a stack or a module")
             if id(part) in seen:
                 raise ValueError(
                     f"{name}: expected another part than {seen[id(part)]}, got the same"

@@ -58,22 +58,25 @@ class Parts:
             if (full := f"{prefix}.{name}") not in self.tied
         }
 
-    def place(self, name: str) -> tuple[str, Any, str]:
-        """Return the name of the part that has a parameter, the part, and the name there."""
+    def place(self, label: str, name: object) -> tuple[Any, str]:
+        """Return the part that has a parameter, and the name there; `label` is the argument's."""
+        if not isinstance(name, str):
+            found = type(name).__name__
+            raise TypeError(f"{label}: expected the name of a parameter, got {found}")
         prefix, _, inner = name.partition(".")
         if prefix not in self.members or inner not in self.members[prefix].parameters():
             known = ", ".join(self.parameters())
-            raise ValueError(f"name: expected a parameter, one of {known}; got {name!r}")
-        return prefix, self.members[prefix], inner
+            raise ValueError(f"{label}: expected a parameter, one of {known}; got {name!r}")
+        return self.members[prefix], inner
 
     def tie(self, name: str, to: str) -> None:
         """Have a parameter be the array that is called `to`; see `Model.tie`."""
-        (_, part, inner), (_, other, there) = self.place(name), self.place(to)
+        (part, inner), (other, there) = self.place("name", name), self.place("to", to)
         for label, owner in (("name", part), ("to", other)):
             if not isinstance(owner, Parametrised):
                 found = type(owner).__name__
                 raise TypeError(
-                    f"{label}: expected a parameter of a layer or module, got a {found}'s"
+                    f"{label}: expected a parameter of a layer or module, got one of {found}"
                 )
         if to in self.tied or name in self.tied or name in self.tied.values() or name == to:
             raise ValueError(f"name: expected two that are not tied yet, got {name!r} and {to!r}")
@@ -119,10 +122,7 @@ class Parts:
 
     def versions(self) -> tuple[Any, ...]:
         """Return numbers that differ wherever a parameter of ours has changed."""
-        return tuple(
-            part.versions() if isinstance(part, Versioned) else versions_of(part)
-            for part in self.members.values()
-        )
+        return tuple([tell() for tell in self._versions])
 
     def at_one_version(self, run: Callable[[], Result]) -> Result:
         """Return what `run` makes of the parts, all of it with parameters of one moment.

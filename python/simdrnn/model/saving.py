@@ -56,7 +56,7 @@ def members_of(members: Mapping[str, Any]) -> dict[str, Any]:
     for name, part in members.items():
         if not hasattr(part, "_document"):
             found = type(part).__name__
-            raise TypeError(f"save: expected parts of simdrnn, got a {found} as {name}")
+            raise TypeError(f"save: expected parts of simdrnn, got {found} as {name}")
     return {name: document_of(part) for name, part in members.items()}
 
 
@@ -107,7 +107,7 @@ def stepped(links: Sequence[Link] | str, tied: Mapping[str, str]) -> dict[str, A
         whole = isinstance(link.part, (RecurrentLayer, Linear)) and link.pooling is None
         if not whole:
             found = type(link.pooling or link.part).__name__
-            raise ValueError(f"expected a model of layers and Linear, got a {found}")
+            raise ValueError(f"expected a model of layers and Linear, got {found}")
         stages += stepped_stages(link.part, f"{link.name}.")
     if not kept:
         raise ValueError("expected a model of layers and Linear, got none of them")
@@ -131,7 +131,7 @@ def trainer_document(trainer: Trainer) -> dict[str, Any]:
         raise ValueError(f"save: expected an optimiser without all_reduce, got one with it{_ALONE}")
     if schedule is not None and not isinstance(schedule, Schedule):
         found = type(schedule).__name__
-        raise TypeError(f"save: expected a schedule of simdrnn.optim, got a {found}{_ALONE}")
+        raise TypeError(f"save: expected a schedule of simdrnn.optim, got {found}{_ALONE}")
     state = optimizer.state_dict()
     del state["state"]
     noise, stopping = trainer.gradient_noise, trainer.early_stopping

@@ -257,7 +257,7 @@ def _check_part(name: str, part: Any, before: int) -> None:
             raise ValueError(f"{name}: expected an Embedding as the first part of a stream alone")
     elif not isinstance(part, Linear):
         found = type(part).__name__
-        raise ValueError(f"{name}: expected what a stream can hold, {_EXPECTED}; got a {found}")
+        raise ValueError(f"{name}: expected what a stream can hold, {_EXPECTED}; got {found}")
 
 
 def _alone(part: Any) -> Any:

@@ -12,8 +12,8 @@ from simdrnn.layers.gradients import Gradients
 from simdrnn.model.history import History
 from simdrnn.optim import Adam, EarlyStopping, GradientNoise, Optimizer
 from simdrnn.training.clip import clip_grad_norm_
-from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array, as_bool, as_positive, as_seed
+from simdrnn.training.trainable import as_number, check_trainable
+from simdrnn.validate import Array, as_bool, as_count, as_positive, as_seed
 
 __all__ = ["ROWS_OF_A_BATCH", "Trainer", "checksum", "how_batches_go_on"]
 
@@ -83,6 +83,7 @@ class Trainer:
         early_stopping: EarlyStopping | None = None,
         seed: int | None = None,
     ) -> None:
+        check_trainable("model", model, "a model, or a layer or module that is trained alone")
         optimizer = Adam(model) if optimizer is None else optimizer
         if not isinstance(optimizer, Optimizer):
             found = type(optimizer).__name__
@@ -178,7 +179,12 @@ class Trainer:
         Parameters
         ----------
         rows : how many there are.
+
+        Raises
+        ------
+        TypeError, ValueError : `rows` is no number of rows.
         """
+        rows = as_count("rows", rows)
         return np.random.default_rng([self.seed, len(self.history)]).permutation(rows)
 
 

@@ -12,7 +12,15 @@ import numpy as np
 
 from simdrnn.validate import Array, array_of, as_array
 
-__all__ = ["Trainable", "as_floats", "as_number", "frozen_names", "kept_still", "lend"]
+__all__ = [
+    "Trainable",
+    "as_floats",
+    "as_number",
+    "check_trainable",
+    "frozen_names",
+    "kept_still",
+    "lend",
+]
 
 
 @runtime_checkable
@@ -29,6 +37,21 @@ class Trainable(Protocol):
     def _update_parameters(self) -> AbstractContextManager[dict[str, Array]]:
         """Name -> writable array, valid inside the ``with``; on exit the layer knows it changed."""
         ...
+
+
+def check_trainable(name: str, value: object, expected: str) -> None:
+    """Raise unless this can be trained: a class has the methods, too, but no parameters.
+
+    Examples
+    --------
+    >>> check_trainable("model", 3, "a model")
+    Traceback (most recent call last):
+    TypeError: model: expected a model, got int
+    """
+    if isinstance(value, type):
+        raise TypeError(f"{name}: expected {expected}, got the class {value.__name__}")
+    if not isinstance(value, Trainable):
+        raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}")
 
 
 def lend(owner: Trainable) -> AbstractContextManager[dict[str, Array]]:
