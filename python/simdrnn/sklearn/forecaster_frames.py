@@ -37,8 +37,10 @@ class FrameForecaster:
         """Learn from a long data frame: a row for each series and time, in any order.
 
         Times are numbers, or points in time (datetime64, days of months among them), and stand at
-        equal distances, the same for all series: the least distance that there is. Where a time
-        has no row, or the row no number, the target is missing; covariates may not be.
+        equal distances, the same for all series: the least distance that there is. Days of several
+        weeks none of which is a Saturday or Sunday are business days: weekends are no steps then,
+        and are not forecast. Where a time has no row, or the row no number, the target is missing;
+        covariates may not be.
 
         Parameters
         ----------

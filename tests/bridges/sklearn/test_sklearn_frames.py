@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,11 @@ def test_rows_that_are_left_out_are_missing():
     assert len(sales) == 2
 
 
+def weekdays(first, count):
+    """Return business days from a day on."""
+    return np.busday_offset(first, np.arange(count))
+
+
 CLOCKS = [
     (np.arange(10) * 3 + 7, [37, 40]),
     (np.arange(10) * 0.5, [5.0, 5.5]),
@@ -105,6 +112,11 @@ CLOCKS = [
     ),
     (np.datetime64(1, "ns") + 7 * np.arange(10), None),
     (np.datetime64("2024-02-01") + 7 * np.arange(10), ["2024-04-11", "2024-04-18"]),
+    (weekdays("2024-02-14", 10) + np.timedelta64(16, "h"), ["2024-02-28T16", "2024-02-29T16"]),
+    (weekdays("2024-02-12", 10), ["2024-02-26", "2024-02-27"]),  # after a Friday
+    (weekdays("1969-12-16", 10), ["1969-12-30", "1969-12-31"]),
+    # Of one week alone nobody knows.
+    (np.datetime64("2024-02-12T00") + 12 * np.arange(10), ["2024-02-17T00", "2024-02-17T12"]),
 ]
 
 
@@ -119,6 +131,29 @@ def test_times_go_on_as_they_came(times, wanted):
         wanted = np.datetime64(1, "ns") + 7 * np.array([10, 11])
     assert told["t"].dtype == times.dtype
     assert told["t"].tolist() == np.array(wanted, times.dtype).tolist()
+
+
+def test_days_of_one_week_and_of_weekends_are_days():
+    days = np.arange("2024-02-12", "2024-02-27", dtype="M8[D]")
+    for times, wanted in [
+        (days[:5], "2024-02-17"),  # Monday to Friday: nobody knows
+        (np.delete(days, 6), "2024-02-27"),  # one Sunday left out
+    ]:
+        frame = {"t": times, "y": np.arange(len(times)) % 3.0}
+        options = QUICK | {"window": 2}
+        told = SequenceForecaster(**options).fit_frame(frame, target="y", time="t")
+
+        assert str(told.predict_frame(1)["t"][0]) == wanted
+
+
+def test_holidays_are_missing_and_weekends_are_not_there():
+    days, sales = weekdays("2024-02-01", 20), np.random.default_rng(0).normal(size=20)
+    sales[7] = np.nan
+    frame = {"day": np.delete(days, 7), "sales": np.delete(sales, 7)}
+
+    told = SequenceForecaster(**QUICK).fit_frame(frame, target="sales", time="day").predict_frame(3)
+
+    assert np.array_equal(told["sales"], SequenceForecaster(**QUICK).fit(sales).predict(3))
 
 
 def test_other_histories_come_as_frames():
@@ -155,6 +190,12 @@ def test_frames_that_cannot_be_are_named():
     gaps = {**table, "open": np.where(np.arange(34) == 3, np.nan, table["open"])}
     left_out = picked(table, np.arange(34) != 3)
     featured = SequenceForecaster(**QUICK).fit_frame(table, **NAMES, features="open")
+    zoned = [datetime(2024, 1, 1 + day % 28, tzinfo=timezone.utc) for day in range(34)]
+    business = SequenceForecaster(**QUICK).fit_frame(
+        {"day": weekdays("2024-02-01", 20), "sales": np.arange(20) % 4.0},
+        target="sales",
+        time="day",
+    )
 
     for wrong, message in [
         (lambda: fit(twice, **NAMES), "of 'b': expected every time once, got 2024-02-"),
@@ -216,6 +257,23 @@ def test_frames_that_cannot_be_are_named():
         with pytest.raises(ValueError, match=message):
             wrong()
     for wrong, message in [
+        (
+            lambda: fit({**table, "day": zoned}, **NAMES),
+            r"^frame\['day'\]: expected .* got times with a time zone; tz_localize\(None\)",
+        ),
+        (
+            lambda: featured.predict_frame(future={**far, "day": zoned[:2], "open": np.zeros(2)}),
+            r"^future\['day'\] of 'a': expected .* got times with a time zone",
+        ),
+        (
+            lambda: business.predict_frame(
+                history={
+                    "day": np.arange("2024-02-12", "2024-02-22", dtype="M8[D]"),
+                    "sales": np.ones(10),
+                }
+            ),
+            r"^history\['day'\]: expected business days, Monday to Friday .* got 2024-02-17",
+        ),
         (lambda: fit(table, **{**NAMES, "time": ["day"]}), "^time: expected the name of a column"),
         (lambda: fit(table, **{**NAMES, "id": 3}), "^id: expected the name of a column, got 3"),
         (
