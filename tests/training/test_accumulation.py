@@ -71,6 +71,8 @@ ONE = {"w": np.ones(2)}
 
 @every("call, error, message", [
     (lambda: sr.accumulate([]), ValueError, "grads: expected those of one call or more, got none"),
+    (lambda: sr.accumulate(None), TypeError, "grads: expected gradients of .* calls, got None"),
+    (lambda: sr.accumulate([ONE], 3), TypeError, "weights: expected a number for each of .* got 3"),
     (lambda: sr.accumulate(ONE), TypeError, "grads: expected gradients of several calls"),
     (lambda: sr.accumulate([ONE], [1.0, 2.0]), ValueError, "weights: .* got more"),
     (lambda: sr.accumulate([ONE, ONE], [1.0]), ValueError, "weights: .* got fewer"),

@@ -165,6 +165,16 @@ def read_only():
     return array
 
 
+@every("flag", [1, None, "yes", np.ones(2)])
+def test_what_is_no_flag_is_named_and_nothing_changes(flag):
+    good = np.array([30.0])
+
+    with pytest.raises(TypeError, match="error_if_nonfinite: expected True or False, got"):
+        clip_grad_norm_(good, 1.0, error_if_nonfinite=flag)
+
+    assert good[0] == 30.0
+
+
 @every("clip", [clip_grad_norm_, clip_grad_value_])
 @every(
     "bad, error, message",

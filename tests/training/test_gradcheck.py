@@ -234,6 +234,8 @@ REFUSED = {
     "seed": ((LAYER, 3, 2), {"seed": -1}, ValueError, "seed: expected a non-negative"),
     "lengths": ((LAYER, 3, 2), {"lengths": [4, 1]}, ValueError, "lengths: expected values in"),
     "mask": ((LAYER, 3, 2), {"mask": "some"}, TypeError, "mask: expected dtype bool"),
+    "long": ((LAYER, 10**30, 2), {}, MemoryError, "T=1000000.*, B=2: too large for any memory"),
+    "wide": ((LAYER, 3, 10**30), {}, MemoryError, "T=3, B=1000000.*: too large for any memory"),
     "raise": ((LAYER, 3, 2), {"raise_on_error": 1}, TypeError, "raise_on_error: expected True"),
 }  # fmt: skip
 

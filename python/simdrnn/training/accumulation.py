@@ -12,7 +12,7 @@ import numpy as np
 
 from simdrnn.layers.gradients import Gradients
 from simdrnn.training.trainable import as_floats
-from simdrnn.validate import Array
+from simdrnn.validate import Array, as_iterable
 
 __all__ = ["accumulate"]
 
@@ -67,7 +67,11 @@ def accumulate(grads: Iterable[Any], weights: Iterable[float] | None = None) -> 
         raise TypeError(f"grads: expected gradients of several calls, in a list, got one {kind}")
     total: Any = None
     first: Any = None
-    pairs = zip_longest(grads, [] if weights is None else weights, fillvalue=_END)
+    grads = as_iterable("grads", grads, "gradients of several calls")
+    shares = as_iterable(
+        "weights", [] if weights is None else weights, "a number for each of grads"
+    )
+    pairs = zip_longest(grads, shares, fillvalue=_END)
     for index, (one, weight) in enumerate(pairs):
         if one is _END or (weight is _END and weights is not None):
             what = "more" if one is _END else "fewer"

@@ -16,7 +16,7 @@ from simdrnn.engine.updates import scale, sum_of_squares
 from simdrnn.layers.gradients import Gradients
 from simdrnn.layers.snapshots import is_snapshot
 from simdrnn.training.trainable import as_number
-from simdrnn.validate import Array, check_distinct_elements
+from simdrnn.validate import Array, as_bool, check_distinct_elements
 
 __all__ = ["GradientTree", "clip_factor", "clip_grad_norm_", "clip_grad_value_"]
 
@@ -70,8 +70,9 @@ def clip_grad_norm_(
     p = as_number("norm_type", norm_type, closed=True)
     if p == 0.0:
         raise ValueError("norm_type: expected a number above 0, got 0")
+    finite = "grads_or_list" if as_bool("error_if_nonfinite", error_if_nonfinite) else None
     arrays = list(_leaves("grads_or_list", grads_or_list))
-    norm, factor = clip_factor(arrays, limit, p, "grads_or_list" if error_if_nonfinite else None)
+    norm, factor = clip_factor(arrays, limit, p, finite)
     scale([array for array in arrays if _is_block(array)], factor)
     with np.errstate(all="ignore"):  # NaN and infinity are documented results, not accidents
         for array in arrays:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from simdrnn.engine.random_words import call_key, uniforms
 from simdrnn.engine.stream_core import sample
 from simdrnn.layers.parametrised import Parametrised
+from simdrnn.spec.parameters import check_memory
 from simdrnn.training.modules import Embedding, check_range, integer_array
 from simdrnn.validate import (
     Array,
@@ -100,6 +101,7 @@ def generate(
         real = as_lengths(lengths, len(tokens), batch)
     if real.size and real.min() < 1:
         raise ValueError("lengths: expected at least one token of each prompt, got 0")
+    check_memory(count * batch, steps=count)
     drawn = np.empty((count, batch), np.int64)
     numbers = uniforms(count, batch, key)
     if count and batch:
@@ -117,7 +119,8 @@ def _draw(
     logits: Array, temperature: float, top_k: int, numbers: Array, out: Array, step: int
 ) -> None:
     """Draw a token for each row of logits (B, V)."""
-    row = sample(logits, temperature, top_k or logits.shape[1], numbers, out)
+    width = logits.shape[1]
+    row = sample(logits, temperature, min(top_k or width, width), numbers, out)
     if row >= 0:
         raise ValueError(
             f"logits: expected finite numbers, got NaN, infinity or nothing else than -infinity "

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
+from simdrnn.spec.parameters import check_memory
 from simdrnn.stack.stack import Stack
 from simdrnn.training.gradcheck.probe import Probe, layers_of
 from simdrnn.training.gradcheck.report import GradcheckReport
@@ -114,6 +115,7 @@ def gradcheck(
     as_bool("raise_on_error", raise_on_error)
     rng = np.random.default_rng(as_seed(seed))
     steps, batch = as_count("T", T), as_count("B", B)
+    check_memory(steps * batch * layers_of(layer)[0].input_size, T=steps, B=batch)
     given = {"lengths": lengths, "mask": mask, "reset": reset}
     call = _drawn(layer, steps, batch, given, rng)
     call |= {"masked_output": masked_output, "training": training, "reset_state": reset_state}
