@@ -29,6 +29,7 @@ from simdrnn.onnx.calls import node_label
 from simdrnn.onnx.files import Source
 from simdrnn.onnx.program import Program
 from simdrnn.onnx.session import Session
+from simdrnn.validate import array_of, as_iterable, as_positive
 
 __all__ = [
     "Prepared",
@@ -81,7 +82,9 @@ class Prepared(BackendRep):
         TypeError, ValueError : inputs lack, are too many, or do not fit a node, which the message
             then names.
         """
-        return self._outputs(*self._session.run_all(self._named(inputs), sizes=False))
+        return self._outputs(
+            *self._session.run_all(self._named(inputs), sizes=False, label="inputs")
+        )
 
     def _named(self, inputs: Any) -> dict[str, Any]:
         """Return inputs by name."""
@@ -174,7 +177,8 @@ class SimdrnnBackend(Backend):
         _check_known(kwargs, ("opset_version",))
         if not cls.supports_device(device):
             raise ValueError(f"device: expected 'CPU', got {device!r}")
-        version = int(kwargs.get("opset_version", onnx.defs.onnx_opset_version()))
+        newest = onnx.defs.onnx_opset_version()
+        version = as_positive("opset_version", kwargs.get("opset_version", newest))
         context = onnx.checker.C.CheckerContext()
         context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": version}
         try:
@@ -184,21 +188,30 @@ class SimdrnnBackend(Backend):
         names = list(dict.fromkeys(name for name in node.input if name))
         fed = dict(inputs) if isinstance(inputs, Mapping) else None
         if fed is None:
-            given = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+            expected = "arrays by name, or in the order of the node's"
+            alone = isinstance(inputs, np.ndarray)
+            given = [inputs] if alone else list(as_iterable("inputs", inputs, expected))
             if len(given) != len(names):
                 raise ValueError(
                     f"{node_label(node)}: inputs: expected {len(names)} ({', '.join(names)}), "
                     f"got {len(given)}"
                 )
             fed = dict(zip(names, given, strict=True))
-        arrays = {name: np.asarray(one) for name, one in fed.items()}
+        arrays = {name: array_of(f"input {name!r}", one, "an array") for name, one in fed.items()}
         model = _one_node(node, arrays, version)
         made = [one.name for one in model.graph.output]
         return namedtupledict("Outputs", made)(*Program(model).run(arrays))
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
-        """Tell whether models run on a device: on the CPU alone."""
+        """Tell whether models run on a device: on the CPU alone.
+
+        Raises
+        ------
+        TypeError : `device` is no name.
+        """
+        if not isinstance(device, str):
+            raise TypeError(f"device: expected a name, as 'CPU', got {device!r}")
         return device.split(":")[0] == "CPU"
 
 

@@ -77,7 +77,7 @@ def recognise(graph: GraphProto, met: Trace) -> Chain:
         for name, value in met.values.items():
             if isinstance(value, Unknown) and value.label.startswith("node"):
                 raise _astray(graph, value, name, "model", "recurrent nodes")
-        raise ValueError("model: expected a recurrent node (RNN, GRU or LSTM), got none")
+        raise ValueError("path_or_model: expected a recurrent node (RNN, GRU or LSTM), got none")
     chain: Chain | None = None
     for index, node in enumerate(met.recurrent):
         link = None

@@ -32,6 +32,7 @@ def read_model(
     base_dir: str | os.PathLike[str] | None = None,
     *,
     trust_directory: bool = False,
+    label: str = "model",
     budget: Budget | None = None,
 ) -> ModelProto:
     """Return a model whose tensors are all in it and as large as they say.
@@ -41,6 +42,7 @@ def read_model(
     source : path, bytes of a file, or a model, which is not changed.
     base_dir : folder with the files that tensors may be in; by default that of the path.
     trust_directory : whether those files may be links.
+    label : how messages call `source`.
     budget : of the memory that it may take.
 
     Raises
@@ -50,7 +52,7 @@ def read_model(
     ValueError : it is no ONNX model, or not a valid one; a tensor is in a file outside of the
         folder, or has not the bytes that its shape asks for; it takes too much memory.
     """
-    where, budget = "model", budget or Budget()
+    where, budget = label, budget or Budget()
     if isinstance(source, ModelProto):
         model = source
         budget.brought(model.ByteSize())
@@ -62,7 +64,7 @@ def read_model(
         model = _parse(where, source, budget)
     else:
         raise TypeError(
-            f"model: expected a path, bytes or an onnx.ModelProto, got {type(source).__name__}"
+            f"{label}: expected a path, bytes or an onnx.ModelProto, got {type(source).__name__}"
         )
     try:
         return _complete(where, model, source, ExternalFiles(base_dir, trust_directory, budget))

@@ -57,7 +57,7 @@ def declared(info: ValueInfoProto, budget: Budget, bound: Mapping[tuple[str, int
 
 def inferred(model: ModelProto, budget: Budget) -> ModelProto:
     """Return the model with the shapes of its values, as far as onnx can tell them."""
-    budget.take("model", model.ByteSize())
+    budget.take("path_or_model", model.ByteSize())
     bare = ModelProto()
     bare.CopyFrom(model)
     kept = []

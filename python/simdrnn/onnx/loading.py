@@ -104,7 +104,7 @@ def load(
     budget = Budget(memory_limit)
     model = read_model(
         path_or_model, base_dir, trust_directory=as_bool("trust_directory", trust_directory),
-        budget=budget,
+        label="path_or_model", budget=budget,
     )  # fmt: skip
     met = trace(model, budget, everywhere=node is not None)
     if node is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import onnx
 from onnx import ModelProto, helper
 
 from simdrnn._version import __version__
 from simdrnn.files.atomic import replacing
+from simdrnn.files.paths import as_path
 from simdrnn.layers.bound import bound_layer
 from simdrnn.layers.recurrent import RecurrentLayer
 from simdrnn.onnx.export import Export, check_layer, write_layer
@@ -56,7 +56,7 @@ def save(
 
     Raises
     ------
-    TypeError : the argument is no layer.
+    TypeError : the argument is no layer, or `path` no path.
     ValueError : an option changes what the layer computes and has no counterpart in ONNX; the
         message names it. What acts in training only is left out.
     OSError : the file cannot be written.
@@ -68,7 +68,7 @@ def save(
     Traceback (most recent call last):
     ValueError: hidden_clip: expected a layer without it, since ONNX has nothing like it, got 1.0
     """
-    layers = _as_layers(layer)
+    layers, target = _as_layers(layer), as_path(path)
     as_bool("states", states)
     as_bool("lengths", lengths)
     for one in layers:
@@ -77,7 +77,7 @@ def save(
     if size > _LARGEST:
         raise ValueError(f"layer: expected at most {_LARGEST} bytes of parameters, got {size}")
     data = _model(layers, states, lengths).SerializeToString()
-    with replacing(Path(path)) as temporary, temporary.open("wb") as stream:
+    with replacing(target) as temporary, temporary.open("wb") as stream:
         stream.write(data)
 
 

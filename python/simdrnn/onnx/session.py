@@ -15,7 +15,7 @@ from simdrnn.onnx.files import Source, read_model
 from simdrnn.onnx.outputs import light_model, shown_outputs
 from simdrnn.onnx.program import Program
 from simdrnn.onnx.types import Argument, argument, element_dtype
-from simdrnn.validate import as_positive
+from simdrnn.validate import array_of, as_bool, as_iterable, as_positive
 
 __all__ = ["Session"]
 
@@ -78,7 +78,7 @@ class Session:
         base_dir: str | os.PathLike[str] | None = None,
         trust_directory: bool = False,
     ) -> None:
-        names = [one[0] if isinstance(one, tuple) else one for one in providers or [_DEVICE]]
+        names = _provider_names(providers)
         if _DEVICE not in names:
             raise ValueError(f"providers: expected {_DEVICE!r} among them, got {names}")
         if num_threads is not None:
@@ -89,7 +89,13 @@ class Session:
                     f"holds, got {num_threads}"
                 )
         elif sess_options is not None:
+            if not hasattr(sess_options, "intra_op_num_threads"):
+                found = type(sess_options).__name__
+                raise TypeError(
+                    f"sess_options: expected onnxruntime.SessionOptions or None, got {found}"
+                )
             num_threads = sess_options.intra_op_num_threads or None
+        as_bool("trust_directory", trust_directory)
         read = read_model(model, base_dir, trust_directory=trust_directory)
         self._lock = Lock()
         self._open_program: Program | None = None
@@ -158,32 +164,38 @@ class Session:
 
         Raises
         ------
-        TypeError : `input_feed` is no mapping.
+        TypeError : `input_feed` is no mapping, an input no array, `output_names` no names.
         ValueError : an input lacks, is unknown, or does not fit, or an output is unknown; the
             message has its name. A node does not run on these inputs.
         """
         if output_names is None:
-            return self.run_all(input_feed, sizes=True)
-        names, wanted = self.output_names, list(output_names)
+            return self.run_all(input_feed, sizes=True, label="input_feed")
+        names, expected = self.output_names, "names of outputs, or None"
+        if isinstance(output_names, str):  # of which each character would be one
+            raise TypeError(f"output_names: expected {expected}, got the name {output_names!r}")
+        wanted = list(as_iterable("output_names", output_names, expected))
         for name in wanted:
             if name not in names:
-                raise ValueError(f"outputs: expected some of {', '.join(names)}, got {name!r}")
-        made = dict(zip(names, self.run_all(input_feed, sizes=True), strict=True))
+                raise ValueError(f"output_names: expected some of {', '.join(names)}, got {name!r}")
+        every = self.run_all(input_feed, sizes=True, label="input_feed")
+        made = dict(zip(names, every, strict=True))
         return [made[name] for name in wanted]
 
-    def run_all(self, fed: Mapping[str, Any], *, sizes: bool) -> list[Any]:
+    def run_all(self, fed: Mapping[str, Any], *, sizes: bool, label: str) -> list[Any]:
         """Run the model and return all outputs.
 
         Parameters
         ----------
         fed : as `input_feed` of `run`.
         sizes : whether the axes and sizes that the model says are asked for.
+        label : how messages call `fed`.
         """
         if not isinstance(fed, Mapping):
-            raise TypeError(f"inputs: expected arrays by name, got {type(fed).__name__}")
+            raise TypeError(f"{label}: expected arrays by name, got {type(fed).__name__}")
         if not self._needed <= fed.keys() <= self._wanted.keys():
             needed = ", ".join(one.name for one in self._inputs)
-            raise ValueError(f"inputs: expected {needed or 'none'}, got {', '.join(fed) or 'none'}")
+            found = ", ".join(map(str, fed))
+            raise ValueError(f"{label}: expected {needed or 'none'}, got {found or 'none'}")
         given = {name: self._wanted[name].array(one, sizes) for name, one in fed.items()}
         program = self._program
         if self._model is not None and len(given) > len(self._needed):
@@ -201,6 +213,16 @@ class Session:
             if self._open_program is None:
                 self._open_program = Program(model, *self._how, open=True)
             return self._open_program
+
+
+def _provider_names(providers: Sequence[Any] | None) -> list[str]:
+    """Return the names of providers, which may come with options each, or of ours for none."""
+    if not providers and (providers is None or isinstance(providers, (list, tuple))):
+        return [_DEVICE]
+    if isinstance(providers, str):
+        raise TypeError(f"providers: expected names in a list, got {providers!r}")
+    given = as_iterable("providers", providers, "names in a list, or None")
+    return [one[0] if isinstance(one, tuple) else one for one in given]
 
 
 class _Wanted(NamedTuple):
@@ -227,9 +249,11 @@ class _Wanted(NamedTuple):
     def array(self, value: Any, sizes: bool) -> Any:
         """Return what an input is given as an array of its dtype, checked."""
         dtype = self.dtype
-        if dtype is None or value is None:
+        if dtype is None:
             return value  # sequences, maps and the like: as ONNX Runtime has them
-        array = np.asarray(value)
+        array = value
+        if type(value) is not np.ndarray:
+            array = array_of(f"input {self.name!r}", value, f"an array of {dtype}")
         if array.dtype is dtype:
             pass  # as most are
         elif not hasattr(value, "dtype") and np.can_cast(array.dtype, dtype, "same_kind"):

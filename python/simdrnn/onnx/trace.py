@@ -94,7 +94,9 @@ def trace(model: ModelProto, budget: Budget, everywhere: bool = False) -> Trace:
 def _opset(model: ModelProto) -> int:
     versions = [one.version for one in model.opset_import if one.domain in _SIMPLE]
     if not versions or versions[0] < LEAST_OPSET:
-        raise ValueError(f"model: expected operator set {LEAST_OPSET} or later, got {versions}")
+        raise ValueError(
+            f"path_or_model: expected operator set {LEAST_OPSET} or later, got {versions}"
+        )
     return int(versions[0])
 
 

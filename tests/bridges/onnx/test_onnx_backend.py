@@ -324,6 +324,26 @@ def test_other_devices_are_refused(rng):
     assert not backend.is_compatible(model, "CUDA")
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda one: backend.supports_device(3), "device: expected a name, as 'CPU', got 3"),
+        (lambda one: backend.prepare(b"", device=None), "device: expected a name, .* got None"),
+        (lambda one: backend.run_node(one, None), "inputs: expected arrays by name, .* got None"),
+        (lambda one: backend.run_node(one, [np.ma.ones(2)]), "input 'x': .* got a masked array"),
+        (lambda one: backend.run_node(one, [[[1], [1, 2]]]), "input 'x': .* members differ in"),
+        (lambda one: backend.run_node(one, [None]), "input 'x': expected an array, got None"),
+        (
+            lambda one: backend.run_node(one, [np.ones(1)], opset_version="14"),
+            "opset_version: expected a positive integer, got '14'",
+        ),
+    ],
+)
+def test_what_is_of_no_such_type_is_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(node("Relu", ["x"], ["y"]))
+
+
 def test_what_cannot_be_run_is_not_compatible(rng):
     model, _, _ = whole_model(rng)
     assert backend.is_compatible(model)

@@ -72,7 +72,7 @@ def test_outputs_are_written(outputs, model):
 
 BAD = {
     "no such file": (("--input", "@none.npy"), "No such file"),
-    "an input lacks": (("--input", "@x.npy"), "inputs: expected x, h_0, got x"),
+    "an input lacks": (("--input", "@x.npy"), "input_feed: expected x, h_0, got x"),
     "too many": ((*INPUTS, "--input", "@x.npy"), "--input: expected at most 2 files, got 3"),
     "an unknown name": (("--input", "y=@x.npy"), "--input: expected one of x, h_0, got 'y'"),
     "a name twice": (("--input", "x=@x.npy", "--input", "x=@x.npy"), "expected x once"),

@@ -61,7 +61,7 @@ def test_every_truncation_is_a_value_error(saved):
     data = saved.read_bytes()
 
     for size in [*range(64), *range(64, len(data), 97)]:
-        with little_memory(), pytest.raises(ValueError, match=r"^model: expected a"):
+        with little_memory(), pytest.raises(ValueError, match=r"^path_or_model: expected a"):
             load(data[:size])
 
 
@@ -112,7 +112,7 @@ def test_files_that_cannot_be_read_are_os_errors(tmp_path):
 @pytest.mark.parametrize("value", [None, 3, ["model.onnx"]])
 def test_other_sources_are_type_errors(value):
     with pytest.raises(
-        TypeError, match=r"model: expected a path, bytes or an onnx.ModelProto, got"
+        TypeError, match=r"path_or_model: expected a path, bytes or an onnx.ModelProto, got"
     ):
         load(value)
 

@@ -387,7 +387,9 @@ def test_a_model_without_recurrent_nodes_is_refused():
         [node("Identity", ["x"], ["y"])], [("x", "float32", [2])], [("y", "float32", [2])]
     )
 
-    with pytest.raises(ValueError, match=r"^model: expected a recurrent node \(RNN, GRU or LSTM\)"):
+    with pytest.raises(
+        ValueError, match=r"^path_or_model: expected a recurrent node \(RNN, GRU or LSTM\)"
+    ):
         load(model)
 
 

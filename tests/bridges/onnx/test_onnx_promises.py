@@ -143,7 +143,9 @@ def test_files_of_nothing_but_small_parts_are_counted(name):
     size = len(HOLLOW[name])
     length = bytes((size >> shift & 127) | (128 if shift < 21 else 0) for shift in (0, 7, 14, 21))
 
-    with pytest.raises(ValueError, match=r"^model: expected a model that makes"):  # not parsed
+    with pytest.raises(
+        ValueError, match=r"^path_or_model: expected a model that makes"
+    ):  # not parsed
         load(b"\x3a" + length + HOLLOW[name])
 
 

@@ -297,6 +297,12 @@ def test_what_is_no_layer_is_a_type_error(given, message, tmp_path):
         save(given, tmp_path / "model.onnx")
 
 
+@pytest.mark.parametrize("path", [3, None, b"model.onnx"])
+def test_what_is_no_path_is_a_type_error(path):
+    with pytest.raises(TypeError, match="path: expected a str or a path, got"):
+        save(sr.GRU(I, H), path)
+
+
 @pytest.mark.parametrize("name", ["states", "lengths"])
 def test_flags_are_bools(name, tmp_path):
     with pytest.raises(TypeError, match=f"{name}: expected True or False, got 1"):

@@ -164,9 +164,10 @@ def test_without_runtime_outputs_are_shown_with_types_and_shapes(form, rng, monk
 
 X = np.zeros((T, B, I), "float32")
 LENGTHS = np.ones(B, "int32")
+FED = {"x": X, "lengths": LENGTHS}
 BAD = {
-    "lacks": ({"x": X}, "inputs: expected x, lengths, got x$"),
-    "unknown": ({"x": X, "lengths": LENGTHS, "y": X}, "inputs: expected x, lengths, got x, l.* y$"),
+    "lacks": ({"x": X}, "input_feed: expected x, lengths, got x$"),
+    "unknown": ({"x": X, "lengths": LENGTHS, "y": X}, "input_feed: expected x, lengths, got .* y$"),
     "dtype": ({"x": X.astype("d"), "lengths": LENGTHS}, "'x': expected float32, got float64"),
     "whole": ({"x": X, "lengths": [1.5, 1, 1]}, "'lengths': expected int32, got float64"),
     "axes": ({"x": X[0], "lengths": LENGTHS}, r"'x': expected shape \(T, B, 4\), got \(3, 4\)"),
@@ -187,10 +188,30 @@ def test_what_does_not_fit_is_named(name, rng):
 def test_what_is_no_mapping_or_no_output_is_said(rng):
     session = Session(tagger(rng))
 
-    with pytest.raises(TypeError, match="inputs: expected arrays by name, got ndarray"):
+    with pytest.raises(TypeError, match="input_feed: expected arrays by name, got ndarray"):
         session.run(None, X)
-    with pytest.raises(ValueError, match="outputs: expected some of scores, h, c, got 'd'"):
+    with pytest.raises(ValueError, match="output_names: expected some of scores, h, c, got 'd'"):
         session.run(["d"], {"x": X, "lengths": LENGTHS})
+
+
+@every("call, message", [
+    (lambda s: s.run(3, FED), "output_names: expected names of outputs, or None, got 3"),
+    (lambda s: s.run("h", FED), "output_names: expected names of outputs, .* got the name 'h'"),
+    (lambda s: s.run(None, None), "input_feed: expected arrays by name, got NoneType"),
+    (lambda s: s.run(None, FED | {"x": None}), "input 'x': expected an array of float32, got None"),
+    (lambda s: s.run(None, FED | {"x": [[1.0], [1.0, 2.0]]}), "input 'x': .* members differ in"),
+    (lambda s: s.run(None, FED | {"x": np.ma.array(X)}), "input 'x': .* got a masked array"),
+    (lambda s: Session(3), "model: expected a path, bytes or an onnx.ModelProto, got int"),
+    (lambda s: Session(b"", 3), "sess_options: expected onnxruntime.SessionOptions .* got int"),
+    (lambda s: Session(b"", providers=3), "providers: expected names in a list, or None, got 3"),
+    (lambda s: Session(b"", providers="CPU"), "providers: expected names in a list, got 'CPU'"),
+    (lambda s: Session(b"", trust_directory=1), "trust_directory: expected True or False, got 1"),
+])  # fmt: skip
+def test_what_is_of_no_such_type_is_named(call, message, rng):
+    session = Session(tagger(rng))
+
+    with pytest.raises(TypeError, match=message):
+        call(session)
 
 
 def test_what_another_node_does_not_take_is_said():
