@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from simdrnn.sklearn.pooling import POOLINGS
 from simdrnn.sklearn.scaling import Scaling
 from simdrnn.sklearn.sequences import Sequences
 from simdrnn.sklearn.settings import Settings, random_state_of, threads_of
-from simdrnn.sklearn.training import History, Trainer, report
+from simdrnn.sklearn.training import History, Trainer, levels_to_the_caller, report
 from simdrnn.sklearn.weights import check_any_weight, check_count, read_weights
 from simdrnn.sklearn.workers import Workers
 from simdrnn.validate import Array, as_bool, as_dtype, check_choice
@@ -46,6 +47,7 @@ class RecurrentEstimator(Arguments):
     _objective: Objective
     network_: Network
     input_scaling_: Scaling
+    _scaled_by_one = False  # whether scales are those of one sequence, and nobody was told
     _form: InputForm
     n_iter_: int
     _random_state: np.random.RandomState
@@ -122,11 +124,14 @@ class RecurrentEstimator(Arguments):
         counted = None if weights is None else taken(weights, training)
         learned_from = taken(raw, training)
         if going_on:
+            if incremental:
+                self._warn_of_scales_of_one()
             self._measure_more(sequences.take(training), learned_from, counted, workers)
         else:
             self._form = form
             self._start(sequences.features)
             self._measure(sequences.take(training), learned_from, counted, standardize, workers)
+            self._scaled_by_one = standardize and len(training) == 1 and workers.alone
             workers.check_equal({"initial weights": self.network_.bytes()})
         optimizer = settings.make_optimizer(self.network_.parts, workers)
         if going_on and incremental:
@@ -251,6 +256,16 @@ class RecurrentEstimator(Arguments):
             scaling = Scaling.of("X", sequences.steps(), workers, steps)
         self.input_scaling_ = scaling
         self._measure_targets(raw, weights, standardize, workers)
+
+    def _warn_of_scales_of_one(self) -> None:
+        """Warn where one sequence made the scales that all others are now put in, but once."""
+        if self._scaled_by_one and not self.input_scaling_.constant.all():
+            warnings.warn(
+                "partial_fit keeps the scales of the first call, which had one sequence; begin "
+                "with some dozens of them, or scale what is given and use standardize=False.",
+                stacklevel=levels_to_the_caller(),
+            )
+        self._scaled_by_one = False
 
     def _measure_more(self, sequences: Sequences, raw: Any, weights: Any, workers: Workers) -> None:
         """Scale what was constant in all data so far, and is not any more."""

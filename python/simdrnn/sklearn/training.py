@@ -174,13 +174,13 @@ class Trainer:
         if interrupt.requested:
             warnings.warn(
                 f"Training interrupted by user after {done} epochs; what was learned is kept.",
-                stacklevel=_levels_to_the_caller(),
+                stacklevel=levels_to_the_caller(),
             )
         elif not (converged or once):
             warnings.warn(
                 f"Maximum iterations ({done}) reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=_levels_to_the_caller(),
+                stacklevel=levels_to_the_caller(),
             )
         return done
 
@@ -231,7 +231,7 @@ class Trainer:
         return loss
 
 
-def _levels_to_the_caller() -> int:
+def levels_to_the_caller() -> int:
     """Return for `warnings.warn` how far above is what called the estimators."""
     own = __name__.rpartition(".")[0]
     frame, levels = sys._getframe(1), 1

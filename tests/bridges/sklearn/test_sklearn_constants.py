@@ -196,6 +196,7 @@ def test_a_constant_that_begins_to_vary_is_measured_over_all(first, second, weig
         assert (found.mean[2], found.scale[2]) == (start.mean[2], start.scale[2])
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit keeps the scales of the first call:UserWarning")
 def test_training_goes_on_when_a_first_batch_did_not_vary(rng):
     X = rng.normal(size=(64, 4, 2))
     y = 1000 + 300 * X[:, :, 0].sum(axis=1)

@@ -118,6 +118,21 @@ def test_another_optimizer_needs_a_state_of_its_own():
         model.partial_fit(X, y)
 
 
+def test_scales_of_one_sequence_are_warned_of_once():
+    X, y = data()
+    one = RNNRegressor(**QUICK).partial_fit(X[:1], y[:1])
+
+    with pytest.warns(UserWarning, match="scales of the first call, which had one seq") as caught:
+        one.partial_fit(X, y)
+
+    assert [warning.filename for warning in caught] == [__file__]
+    one.partial_fit(X, y)
+    RNNRegressor(**QUICK).partial_fit(X[:2], y[:2]).partial_fit(X, y)
+    RNNRegressor(**QUICK, standardize=False).partial_fit(X[:1], y[:1]).partial_fit(X, y)
+    # What did not vary has no scale yet.
+    RNNRegressor(**QUICK).partial_fit(np.ones((1, 3, 2)), y[:1]).partial_fit(X, y)
+
+
 def test_a_new_random_state_takes_over():
     X, y = data()
     runs = []
