@@ -257,6 +257,21 @@ def test_no_path_is_a_type_error(path):
             act(path)
 
 
+@every("document, arrays, message", [
+    (3, {}, "document: expected a dict or None, got int"),
+    ({}, [1.0], "arrays: expected arrays by name, got list"),
+    ({}, {3: np.ones(2)}, "arrays: expected names that are str, got 3"),
+    ({}, {"w": 1.0}, r"arrays\['w'\]: expected a numpy.ndarray, got float"),
+    ({}, {"w": np.ma.ones(2)}, r"arrays\['w'\]: expected a numpy.ndarray, got MaskedArray"),
+    ({}, {"w": np.array([None])}, r"arrays\['w'\]: expected numbers, got dtype object"),
+])  # fmt: skip
+def test_what_no_file_holds_is_a_type_error(document, arrays, message, tmp_path):
+    with pytest.raises(TypeError, match=message):
+        files.write(tmp_path / "file.npz", document, arrays)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("act", ["save", "load"])
 def test_a_path_that_no_system_takes_is_a_value_error(act):
     function = sr.load if act == "load" else sr.GRU(3, 4).save

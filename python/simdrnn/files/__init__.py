@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from simdrnn.engine.c_model import model_of_bytes
 from simdrnn.files import npz, tensors
 from simdrnn.files.atomic import replacing
@@ -23,6 +25,8 @@ __all__ = ["c_model", "read", "write"]
 
 # Characters of a description: of any, and of each array more.
 _LONGEST, _LONGEST_OF_ARRAY = 2**18, 2**11
+
+_NUMBERS = "fiu"  # kinds of dtypes; `read` takes floats alone
 
 _FORMATS: dict[str, ModuleType] = {".safetensors": tensors, ".npz": npz, ".simdrnn": tensors}
 _FOR_C = ".simdrnn"  # written without the package that Python reads it with
@@ -46,7 +50,8 @@ def write(
 
     Raises
     ------
-    TypeError, ValueError : `path` is no path, or has another ending.
+    TypeError, ValueError : `path` is no path, or has another ending; `document` or `arrays` are not
+        what they are to be.
     ImportError : the format's package is not installed.
     OSError : the file cannot be written.
     """
@@ -62,9 +67,26 @@ def write(
                 f"path: expected a name that ends with {_FOR_C}, of what C alone reads, got "
                 f"{str(target)!r}"
             )
+    _check_writable(document, arrays)
     texts = (_text(document, arrays), None if stepped is None else _json(stepped))
     with replacing(target) as temporary:
         form.write(temporary, texts[0], arrays, texts[1])
+
+
+def _check_writable(document: object, arrays: object) -> None:
+    """Raise unless these are what a file can hold."""
+    if document is not None and not isinstance(document, Mapping):
+        raise TypeError(f"document: expected a dict or None, got {type(document).__name__}")
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"arrays: expected arrays by name, got {type(arrays).__name__}")
+    for name, array in arrays.items():
+        if not isinstance(name, str):
+            raise TypeError(f"arrays: expected names that are str, got {name!r}")
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            found = type(array).__name__
+            raise TypeError(f"arrays[{name!r}]: expected a numpy.ndarray, got {found}")
+        if array.dtype.kind not in _NUMBERS:  # NumPy would pickle objects
+            raise TypeError(f"arrays[{name!r}]: expected numbers, got dtype {array.dtype}")
 
 
 def c_model(
