@@ -190,6 +190,8 @@ def test_the_law_leaves_not_a_number_to_be_seen():
         (lambda n: Bounded(n, 1, 0, "leak*"), ValueError, "^high: expected at least low=1"),
         (lambda n: Bounded(n, np.nan, 0, "leak*"), ValueError, "^low: expected a number"),
         (lambda n: Bounded(n, "0", 1, "leak*"), TypeError, "^low: expected a number"),
+        (lambda n: Fixed(n, "leak*").restrict_(None), TypeError, "^grads: .* got NoneType"),
+        (lambda n: Fixed(n, "leak*").restrict_([np.ones(H)]), TypeError, "^grads: .* got list"),
         (lambda n: sr.optim.SGD(n, constraints=Fixed(n, "leak*")), TypeError,
          "^constraints: expected a list of constraints, got Fixed"),
         (lambda n: sr.optim.SGD(n, constraints=["leak"]), TypeError,

@@ -65,8 +65,15 @@ class Constraint(ABC):
         Parameters
         ----------
         grads : what ``backward`` returned, or its ``params``; their arrays are changed.
+
+        Raises
+        ------
+        TypeError, ValueError : they are neither, or have none for one of the parameters.
         """
         params = grads.params if isinstance(grads, Gradients) else grads
+        if not isinstance(params, Mapping):
+            found = type(params).__name__
+            raise TypeError(f"grads: expected Gradients, or a dict of arrays by name, got {found}")
         for name in self.names:
             if name not in params:
                 known = ", ".join(params)
