@@ -249,6 +249,19 @@ REFUSED = [
 ]
 
 
+def test_streams_are_of_a_layer():
+    for make in (sr.Stream, lambda: sr.Stream.__new__(sr.Stream), lambda: sr.Stream(sr.GRU(2, 4))):
+        with pytest.raises(TypeError, match=r"Stream: expected one that layer\.stream\("):
+            make()
+
+
+def test_rows_that_no_memory_holds_are_told():
+    with pytest.raises(
+        MemoryError, match=r"batch_size: .* states, \d{13} bytes, .* got 2147483647"
+    ):
+        sr.GRU(3, 1000).stream(2**31 - 1)
+
+
 @pytest.mark.parametrize("index", range(len(REFUSED)))
 def test_errors_say_what_is_wrong_and_change_nothing(index):
     call, error, message = REFUSED[index]

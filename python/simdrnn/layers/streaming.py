@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from simdrnn.engine.protocol import PackedNetwork, State
 from simdrnn.engine.stream_core import StreamCore
-from simdrnn.engine.streaming import CalledCore, Nodes, Stage
+from simdrnn.engine.streaming import CalledCore, Node, Nodes, Stage
 from simdrnn.layers.bound import BoundLayer
 from simdrnn.layers.parameters import Parameters
 from simdrnn.layers.stream_parts import Form, Frozen, Group, StreamLayer, Vectors
@@ -113,6 +113,12 @@ class Stream:
     _feed: Callable[..., None]
     _reset: Callable[..., None]
     _move_states: Callable[..., None]
+
+    def __new__(cls, *_: object, **__: object) -> Any:
+        """Refuse to make one of no layer."""
+        if cls is Stream:
+            raise TypeError("Stream: expected one that layer.stream(batch_size) makes")
+        return super().__new__(cls)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -407,6 +413,19 @@ def open_stream(frozen: Frozen, batch_size: object, num_threads: object) -> Stre
         raise ValueError(f"batch_size: expected at most {_MOST_ROWS}, got {batch}")
     threads = min(as_positive("num_threads", num_threads), MOST_THREADS)
     nodes = [node for stage in frozen.stages for node in stage.nodes]
+    try:
+        return _opened(frozen, nodes, batch, threads)
+    except MemoryError as error:
+        numbers = sum(node.layers * sum(node.state_sizes) for node in nodes)
+        least = batch * numbers * frozen.dtype.itemsize
+        raise MemoryError(
+            f"batch_size: expected rows whose states, {least} bytes, and working memory fit into "
+            f"memory, got {batch}"
+        ) from error
+
+
+def _opened(frozen: Frozen, nodes: list[Node], batch: int, threads: int) -> Stream:
+    """Return a stream on the engine that runs its nodes."""
     if not all(hasattr(node.packed, "core") for node in nodes if node.packed is not None):
         return _CalledStream(frozen, batch, threads)
     if [stage.kind for stage in frozen.stages] == ["graph"]:
