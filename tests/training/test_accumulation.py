@@ -66,6 +66,20 @@ def test_structures_stay_what_they_are():
     assert [total[0].params["w"][0], total[1]["b"][0], total[2][0]] == [2.0, 2.0, 2.0]
 
 
+def test_gradients_are_shown_by_shape_and_dtype():
+    layer, x = sr.LSTM(3, 4, seed=0), np.ones((5, 2, 3), "float32")
+    tape = sr.Model(rnn=layer).record(x)
+
+    shown = repr(tape.backward(tape.output))
+
+    assert shown.startswith(
+        "ModelGradients(x=float32(5, 2, 3), state=(float32(1, 2, 4), float32(1, 2, 4)), "
+        "params={'rnn.weight_ih_l0': float32(16, 3), 'rnn.weight_hh_l0': float32(16, 4), "
+    )
+    assert "parts={'rnn': Gradients(x=float32(5, 2, 3), " in shown
+    assert "reset_state" not in shown
+
+
 ONE = {"w": np.ones(2)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from simdrnn.validate import Array
 __all__ = ["Gradients"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Gradients:
     """Gradients of one recorded call.
 
@@ -38,8 +38,8 @@ class Gradients:
     --------
     >>> import numpy as np
     >>> grads = Gradients(x=None, state=None, params={"weight": np.ones((2, 3), "float32")})
-    >>> grads.params["weight"].shape
-    (2, 3)
+    >>> grads
+    Gradients(params={'weight': float32(2, 3)})
     """
 
     __module__ = "simdrnn"
@@ -50,6 +50,12 @@ class Gradients:
     # By keyword only, so that subclasses can add fields without defaults.
     reset_state: State | None = field(default=None, kw_only=True)
     attention: Array | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        """Show shapes and dtypes, of what there is."""
+        known = {one.name: getattr(self, one.name) for one in fields(self)}
+        shown = [f"{name}={_outlined(value)}" for name, value in known.items() if value is not None]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __add__(self, other: object) -> Gradients:
         """Return the sums of everything, as new arrays."""
@@ -84,6 +90,18 @@ def _sum(name: str, one: Any, other: Any) -> Any:
         )
     with np.errstate(all="ignore"):  # what is not finite stays so, silently, as in a step
         return np.asarray(one + other)
+
+
+def _outlined(value: Any) -> str:
+    """Return the shapes and dtypes of arrays, in the structure that they are in."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{value.shape}"
+    if isinstance(value, Mapping):
+        members = ", ".join(f"{key!r}: {_outlined(own)}" for key, own in value.items())
+        return f"{{{members}}}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_outlined, value))}{',' * (len(value) == 1)})"
+    return repr(value)
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from simdrnn.validate import Array, as_array, check_shape
 __all__ = ["ModelGradients", "ModelTape"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ModelGradients(Gradients):
     """Gradients of one recorded call of a `Model`.
 

@@ -14,7 +14,7 @@ from simdrnn.training.chunk_calls import each_state
 __all__ = ["ChunkGradients", "ChunkTape"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ChunkGradients(Gradients):
     """Gradients of one chunk.
 
