@@ -208,6 +208,11 @@ def test_explain_looks_at_lengths():
         ({"layer": "LSTM"}, TypeError, "layer"),
         ({"layer": sr.reference.LSTM(2, 3)}, TypeError, "compiled engine"),
         ({"layer": sr.LSTMCell(2, 3)}, TypeError, "LSTMCell"),
+        (
+            {"layer": sr.Model(rnn=sr.GRU(2, 3), up=sr.LSTM(3, 3), head=sr.Linear(3, 1))},
+            TypeError,
+            "layer: expected .* got simdrnn.Model; give it model.rnn or model.up$",
+        ),
         ({"T": -1}, ValueError, "T"),
         ({"B": 2.5}, TypeError, "B"),
         ({"lengths": [1, 2, 3]}, ValueError, "lengths"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +156,8 @@ def explain(
     engine = bound_layer(layer).ready() if isinstance(layer, RecurrentLayer) else None
     if not isinstance(engine, Packed):
         raise TypeError(
-            f"layer: expected an RNN, LSTM or GRU of the compiled engine, got {_kind(layer)}"
+            "layer: expected an RNN, LSTM or GRU of the compiled engine, got "
+            f"{_kind(layer)}{_within(layer)}"
         )
     workspace = layer.workspace_bytes(T, B)  # refuses sizes no call could have
     return explained(engine, repr(layer), T, B, lengths, as_threads(num_threads), workspace)
@@ -201,6 +203,14 @@ def _check(layer: object) -> None:
 def _broken(plan: PassPlan) -> str:
     """Put the reason on a line of its own."""
     return str(plan).replace(", because", ",\n            because")
+
+
+def _within(value: Any) -> str:
+    """Say which parts of a model would do."""
+    parts = getattr(value, "parts", None)
+    known = parts.items() if isinstance(parts, Mapping) else ()
+    found = [f"model.{name}" for name, part in known if isinstance(part, RecurrentLayer)]
+    return f"; give it {' or '.join(found)}" if found else ""
 
 
 def _kind(value: Any) -> str:
