@@ -50,8 +50,8 @@ def use(name: str) -> None:
     ValueError : it is not available here; the message lists what is.
     """
     if not isinstance(name, str):
-        raise TypeError(f"isa: expected a string, got {type(name).__name__}")
-    _use("isa", name)
+        raise TypeError(f"name: expected a string, got {type(name).__name__}")
+    _use("name", name)
 
 
 def _choose_at_import() -> None:

@@ -183,7 +183,7 @@ def test_new_parameters_after_a_switch_count(isa, rng):
 def test_use_of_an_unknown_name_lists_the_choices(name):
     before = sr.isa.active()
 
-    with pytest.raises(ValueError, match=f"isa: expected one of {', '.join(sr.isa.available())}"):
+    with pytest.raises(ValueError, match=f"name: expected one of {', '.join(sr.isa.available())}"):
         sr.isa.use(name)
 
     assert sr.isa.active() == before
@@ -191,5 +191,5 @@ def test_use_of_an_unknown_name_lists_the_choices(name):
 
 @every("name", [None, 2, b"avx2", ["avx2"], np.str_])
 def test_use_of_another_type_says_so(name):
-    with pytest.raises(TypeError, match=f"isa: expected a string, got {type(name).__name__}"):
+    with pytest.raises(TypeError, match=f"name: expected a string, got {type(name).__name__}"):
         sr.isa.use(name)
