@@ -40,10 +40,18 @@ std::uint32_t crc(std::uint32_t before, std::string_view text) {
   return crc(before, std::as_bytes(std::span(text)));
 }
 
+// What a zip archive begins with, and no header's length: that would be of 64 MiB and more.
+constexpr std::string_view kArchive = "PK\3\4";
+
 std::string_view header_of(std::span<const std::byte> file) {
   std::uint64_t length = 0;
   if (file.size() < sizeof length) throw FileError("it ends before its header");
   std::memcpy(&length, file.data(), sizeof length);
+  if (std::memcmp(file.data(), kArchive.data(), kArchive.size()) == 0) {
+    throw FileError(
+        "expected a .simdrnn or .safetensors file, got an archive, as .npz files are; "
+        "`simdrnn convert` makes a .simdrnn file of one");
+  }
   const std::size_t rest = file.size() - sizeof length;
   if (length > rest) throw FileError("it ends inside its header");
   const std::size_t most = kLongestHeader + file.size() / kShareOfHeader;

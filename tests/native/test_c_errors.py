@@ -266,6 +266,12 @@ def test_every_byte_counts(saved):
         refused(FORMAT, lambda cut=end: CModel(bytes(whole[:cut])), [])
 
 
+def test_files_for_python_alone_are_told_how_to_convert(tmp_path):
+    sr.GRU(3, 4, seed=0).save(tmp_path / "a.npz")
+
+    refused(FORMAT, lambda: CModel(tmp_path / "a.npz"), ["a.npz", "an archive", "simdrnn convert"])
+
+
 def test_files_that_are_none(tmp_path):
     refused(READ, lambda: CModel(tmp_path / "nothing"), ["nothing", "no file that can be read"])
     refused(READ, lambda: CModel(tmp_path), ["no file that can be read"])
