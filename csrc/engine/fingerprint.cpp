@@ -92,17 +92,19 @@ void take_slices(std::span<const ArrayBytes> arrays, std::size_t begin, std::siz
 // How many threads may share so many bytes. 3 us are little to wake a thread for, but one that
 // waits for its part of backward would have fallen asleep if it had none in this: measured from 256
 // KiB on, at what a training step on two threads takes.
-int sharing_threads(std::size_t bytes) {
+int sharing_threads(std::size_t bytes, int allowed) {
   constexpr std::size_t kBytesPerThread = std::size_t{1} << 17, kMost = 64;
-  const std::size_t useful = std::min(bytes / kBytesPerThread, kMost);
-  return useful < 2 ? 1 : team::at_most(static_cast<int>(useful));
+  const auto useful = static_cast<int>(std::min(bytes / kBytesPerThread, kMost));
+  if (useful < 2) return 1;
+  return allowed > 0 ? std::min(useful, allowed) : team::at_most(useful);
 }
 
-std::vector<Word> numbers_of_slices(std::span<const ArrayBytes> arrays, bool by_products) {
+std::vector<Word> numbers_of_slices(std::span<const ArrayBytes> arrays, int allowed,
+                                    bool by_products) {
   std::size_t count = 0, bytes = 0;
   for (const ArrayBytes& array : arrays) count += slices(array), bytes += array.size();
   std::vector<Word> found(count);
-  const auto threads = static_cast<std::size_t>(sharing_threads(bytes));
+  const auto threads = static_cast<std::size_t>(sharing_threads(bytes, allowed));
   if (threads == 1) {
     take_slices(arrays, 0, count, by_products, found.data());
   } else {
@@ -115,8 +117,9 @@ std::vector<Word> numbers_of_slices(std::span<const ArrayBytes> arrays, bool by_
   return found;
 }
 
-std::vector<Word> numbers_of_arrays(std::span<const ArrayBytes> arrays, bool by_products) {
-  const std::vector<Word> found = numbers_of_slices(arrays, by_products);
+std::vector<Word> numbers_of_arrays(std::span<const ArrayBytes> arrays, int allowed,
+                                    bool by_products) {
+  const std::vector<Word> found = numbers_of_slices(arrays, allowed, by_products);
   std::vector<Word> numbers;
   numbers.reserve(arrays.size());
   std::size_t slice = 0;
@@ -199,13 +202,13 @@ void ArrayBytes::gather(std::size_t begin, std::size_t size, char* buffer) const
   }
 }
 
-std::vector<Word> fingerprints(std::span<const ArrayBytes> arrays) {
+std::vector<Word> fingerprints(std::span<const ArrayBytes> arrays, int threads) {
   static const bool has_aes = dispatch::detect_cpu().aes;
-  return numbers_of_arrays(arrays, !has_aes);
+  return numbers_of_arrays(arrays, threads, !has_aes);
 }
 
-std::vector<Word> fingerprints_by_products(std::span<const ArrayBytes> arrays) {
-  return numbers_of_arrays(arrays, true);
+std::vector<Word> fingerprints_by_products(std::span<const ArrayBytes> arrays, int threads) {
+  return numbers_of_arrays(arrays, threads, true);
 }
 
 bool same_bytes(std::span<const BytePair> pairs) {

@@ -57,10 +57,11 @@ class ArrayBytes {
   std::vector<Dimension> outer_;  // of what is not one run, descending
 };
 
-// A number for each array, in the way that this CPU is fast at; or in the way of those that have no
-// instructions for AES.
-std::vector<std::uint64_t> fingerprints(std::span<const ArrayBytes> arrays);
-std::vector<std::uint64_t> fingerprints_by_products(std::span<const ArrayBytes> arrays);
+// A number for each array, by at most so many threads (0: as many as there may be), in the way that
+// this CPU is fast at; or in the way of those that have no instructions for AES.
+std::vector<std::uint64_t> fingerprints(std::span<const ArrayBytes> arrays, int threads);
+std::vector<std::uint64_t> fingerprints_by_products(std::span<const ArrayBytes> arrays,
+                                                    int threads);
 
 // Bytes, and what they are compared with.
 struct BytePair {

@@ -27,10 +27,10 @@ ArrayLayout layout_of(const py::array& array) {
 }
 
 using Numbers = std::vector<std::uint64_t>;
-using Method = Numbers(std::span<const ArrayBytes>);
+using Method = Numbers(std::span<const ArrayBytes>, int);
 
 template <Method& method>
-Numbers fingerprints_of(const py::list& given) {
+Numbers fingerprints_of(const py::list& given, int threads) {
   std::vector<ArrayBytes> arrays;
   arrays.reserve(given.size());
   std::size_t bytes = 0;
@@ -40,9 +40,9 @@ Numbers fingerprints_of(const py::list& given) {
     bytes += arrays.back().size();
   }
   constexpr std::size_t kLong = std::size_t{1} << 19;  // about 20 us by products, 10 by AES
-  if (bytes <= kLong) return method(arrays);
+  if (bytes <= kLong) return method(arrays, threads);
   const WithoutGil unlocked;
-  return method(arrays);
+  return method(arrays, threads);
 }
 
 const char* dense_bytes(const py::array& array) {
@@ -68,12 +68,12 @@ void register_fingerprints(py::module_& m) {
   m.def("same_bytes", &same_bytes_of, py::arg("kept"), py::arg("given"),
         "Whether C-contiguous arrays have the bytes of others, one by one.");
   m.def(
-      "fingerprints", &fingerprints_of<fingerprints>, py::arg("arrays"),
+      "fingerprints", &fingerprints_of<fingerprints>, py::arg("arrays"), py::arg("num_threads") = 0,
       "A number of 64 bits for each array: whatever changes in it changes the number, which means "
       "something in this process alone.");
-  m.def_submodule("testing").def("fingerprints_by_products",
-                                 &fingerprints_of<fingerprints_by_products>, py::arg("arrays"),
-                                 "The same where the CPU has no instructions for AES.");
+  m.def_submodule("testing").def(
+      "fingerprints_by_products", &fingerprints_of<fingerprints_by_products>, py::arg("arrays"),
+      py::arg("num_threads") = 0, "The same where the CPU has no instructions for AES.");
 }
 
 }  // namespace simdrnn::python

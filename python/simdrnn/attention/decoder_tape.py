@@ -38,7 +38,7 @@ class DecoderTape:
     ) -> None:
         self._parts, self._versions, self._run = parts, versions, run
         self._embedded, self._learned, self._thread = embedded, learned, this_thread()
-        self._borrowed = Borrowed({"memory": run.ready.memory.values})
+        self._borrowed = Borrowed({"memory": run.ready.memory.values}, run.threads)
         self._layout = Layout(run.given.batch_first)
         made = run.output(parts)
         for array in (made, run.attended.weights):

@@ -19,7 +19,7 @@ from simdrnn.validate import Array, as_array, check_shape
 __all__ = ["AttentionGradients", "AttentionTape"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AttentionGradients(Gradients):
     """Gradients of one recorded call of attention, or of a decoder with it.
 
@@ -62,7 +62,9 @@ class AttentionTape:
     def __init__(self, module: Parametrised, asked: Asked, attended: Attended) -> None:
         self._module, self._asked, self._attended = module, asked, attended
         self._version, self._thread = attended.version.packed.version, this_thread()
-        self._borrowed = Borrowed({"query": asked.query, "memory": attended.ready.memory.values})
+        ready = attended.ready
+        named = {"query": asked.query, "memory": ready.memory.values}
+        self._borrowed = Borrowed(named, ready.threads)
         attended.weights.flags.writeable = False
         self.output: Array = asked.caller(attended.context)
         self.weights: Array = asked.caller(attended.weights.view())

@@ -20,10 +20,11 @@ try:
     from simdrnn._core import fingerprints
 except ImportError:  # the reference does without the compiled part, at the speed of a good hash
 
-    def fingerprints(arrays: Sequence[Array]) -> list[int]:
+    def fingerprints(arrays: Sequence[Array], num_threads: int = 0) -> list[int]:
         """Return a number of 64 bits for each array."""
         from hashlib import blake2b
 
+        del num_threads
         found = []
         for array in arrays:
             digest = blake2b(f"{array.shape} {array.strides}".encode(), digest_size=8)
@@ -38,6 +39,11 @@ __all__ = ["Borrowed"]
 class Borrowed:
     """Arrays by the names of the arguments they came as, none of them a copy.
 
+    Parameters
+    ----------
+    named : the arrays.
+    threads : that may look at them, as in the call that they were given to.
+
     Examples
     --------
     >>> import numpy as np
@@ -49,27 +55,30 @@ class Borrowed:
     ValueError: x: expected what was recorded, got values that changed since; record a copy
     """
 
-    __slots__ = ("_arrays", "_names", "_prints")
+    __slots__ = ("_arrays", "_names", "_prints", "_threads")
 
-    def __init__(self, named: Mapping[str, Array]) -> None:
-        self._names, self._arrays = tuple(named), list(named.values())
-        self._prints: list[int | None] = [*fingerprints(self._arrays)]
+    def __init__(self, named: Mapping[str, Array], threads: int = 0) -> None:
+        self._names, self._arrays, self._threads = tuple(named), list(named.values()), threads
+        self._prints: list[int | None] = [*self._found()]
 
-    def __getstate__(self) -> tuple[tuple[str, ...], list[Array], list[bool]]:
+    def _found(self) -> list[int]:
+        return fingerprints(self._arrays, self._threads)
+
+    def __getstate__(self) -> tuple[tuple[str, ...], list[Array], int, list[bool]]:
         """Copy and pickle the arrays, and which of them have changed."""
-        found = fingerprints(self._arrays)
+        found = self._found()
         changed = [before != after for before, after in zip(self._prints, found, strict=True)]
-        return self._names, self._arrays, changed
+        return self._names, self._arrays, self._threads, changed
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Take what was copied or pickled; what had changed then is never as it was."""
-        self._names, self._arrays, changed = state
-        found = fingerprints(self._arrays)
+        self._names, self._arrays, self._threads, changed = state
+        found = self._found()
         self._prints = [None if was else one for was, one in zip(changed, found, strict=True)]
 
     def check(self, instead: str = "record a copy") -> None:
         """Raise if one of them changed; `instead` says what to do."""
-        found = fingerprints(self._arrays)
+        found = self._found()
         if found == self._prints:
             return
         for name, before, after in zip(self._names, self._prints, found, strict=True):

@@ -95,7 +95,7 @@ def _borrowed(bound: BoundLayer, run: CheckedCall, uses: Uses) -> Borrowed:
         named |= _named("state", run.states)
     if uses.given_reset and run.reset_states is not None:
         named |= _named("reset_state", run.reset_states)
-    return _borrowed_class()(named)
+    return _borrowed_class()(named, run.num_threads)
 
 
 @cache

@@ -158,7 +158,7 @@ class Linear(Parametrised):
         """
         packed, rows, threads = self._packed(), _rows(self, x), as_threads(num_threads)
         output = self._output(rows, np.shape(x), packed, threads)
-        borrowed = Borrowed({"x": rows})
+        borrowed = Borrowed({"x": rows}, threads)
         return LinearTape(output, self, x, borrowed, packed.version, threads, packed)
 
 

@@ -67,8 +67,8 @@ _FORWARD = (
     ),
     Mutant(
         "sums-beside-begin-anew-with-each-tile", KERNELS + "gemm/beside.hpp",
-        find="if (k_ == 0) {",
-        plant="if (ON || k_ == 0) {",
+        find="if (k_ == 0 && a_.bias != nullptr) {",
+        plant="if ((ON || k_ == 0) && a_.bias != nullptr) {",
         fault="sum not carried on",
         seen="one row whose x is wider than h: only the end of x counts",
     ),
