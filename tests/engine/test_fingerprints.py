@@ -25,10 +25,9 @@ def number(request):
 
 @pytest.fixture
 def two_threads():
-    before = sr.get_num_threads()
     sr.set_num_threads(2)
     yield
-    sr.set_num_threads(before)
+    sr.set_num_threads(None)
 
 
 def bytes_of(rng, size):
@@ -193,6 +192,7 @@ def test_numbers_do_not_depend_on_threads(rng, threading):
         found = fingerprints(arrays)
     finally:
         sr.set_threading(before)
+        sr.set_num_threads(None)
 
     assert want[0] == want[1] == found
 

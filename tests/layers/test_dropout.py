@@ -60,7 +60,8 @@ def test_a_share_of_the_values_is_kept_and_scaled(probability, dtype):
 
 @few(engine=ENGINES, cell=CELLS)
 def test_training_runs_draw_new_masks_and_inference_none(engine, cell, rng):
-    problem = make_problem(engine, cell, rng=rng, num_layers=2, dropout=0.5)
+    # So many units that those of a cell with ReLU are not all silent.
+    problem = make_problem(engine, cell, rng=rng, H=24, num_layers=2, dropout=0.5)
     layer = problem.layer
 
     plain = layer(problem.x)[0]

@@ -20,7 +20,7 @@ def test_isa_of_any_name(data):
     before = sr.isa.active()
 
     if name.refused:
-        assert_refused({"isa": name}, sr.isa.use, name.value)
+        assert_refused({"name": name}, sr.isa.use, name.value)
         assert sr.isa.active() == before
     else:
         sr.isa.use(name.value)
