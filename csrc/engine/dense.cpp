@@ -42,10 +42,7 @@ void sum_columns(DenseRows<const T> rows, Index columns, int p, int parts, T* ou
 
 }  // namespace
 
-int threads_for(double flops, int threads) {
-  const int useful = useful_threads(flops);
-  return threads > 0 ? std::min(threads, useful) : team::at_most(useful);
-}
+int threads_for(double flops, int threads) { return team::at_most(useful_threads(flops), threads); }
 
 Index between_looks(double flops, Index count, int threads) {
   const auto most = static_cast<double>(std::max<Index>(1, count));

@@ -96,7 +96,7 @@ int sharing_threads(std::size_t bytes, int allowed) {
   constexpr std::size_t kBytesPerThread = std::size_t{1} << 17, kMost = 64;
   const auto useful = static_cast<int>(std::min(bytes / kBytesPerThread, kMost));
   if (useful < 2) return 1;
-  return allowed > 0 ? std::min(useful, allowed) : team::at_most(useful);
+  return team::at_most(useful, allowed);
 }
 
 std::vector<Word> numbers_of_slices(std::span<const ArrayBytes> arrays, int allowed,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-import sys
-import tracemalloc
 
 import numpy as np
 import pytest
 
 import simdrnn as sr
 from closeness import assert_same_bits
+from helpers_memory import assert_asks_for_no_memory
 from simdrnn import reference
 
 RNG = np.random.default_rng(0)
@@ -328,16 +327,7 @@ def test_steps_into_out_ask_for_no_memory():
         stream.step(x, out=y)
         stream.step(half, out=some, rows=rows)
 
-    steps()
-    blocks = sys.getallocatedblocks()
-    tracemalloc.start()
-    for _ in range(50):
-        steps()
-    grown = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-
-    assert grown < 2000  # of what looks on
-    assert sys.getallocatedblocks() - blocks < 20
+    assert_asks_for_no_memory(steps)
 
 
 def test_streams_show_what_they_are():

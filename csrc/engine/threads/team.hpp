@@ -1,5 +1,6 @@
 // Threads. The only header through which the rest of the library sees them.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -36,6 +37,11 @@ int limit();
 int at_most(int useful);      // the same, of so many that have something to do
 int cpus();                   // those this process may run on
 void set_limit(int threads);  // 0: no limit of our own
+
+// How many of the useful ones a call may use that was given a number; 0: it was given none.
+inline int at_most(int useful, int given) {
+  return given > 0 ? std::min(useful, given) : at_most(useful);
+}
 
 // Calls body(0) ... body(parts - 1), each once, on up to `parts` threads, and returns when all are
 // done. The calling thread takes part. Inside someone's OpenMP region, or while another thread is
